@@ -1,0 +1,103 @@
+"""The assets `meta_ads`, `google_ads` and `ads`: what was spent on ads, by account-local day."""
+
+import asyncio
+
+import dagster as dg
+import polars as pl
+
+from weathervane_assets.orders import refuse_bad_rows
+from weathervane_assets.tables import Ads, conform, polars_schema
+from weathervane_assets.transforms.ads import google_rows, meta_rows
+from weathervane_assets.window import Window, announce, empty_batch, in_window, open_window
+from weathervane_resources.clients.google_ads import CampaignDay
+from weathervane_resources.clients.meta_ads import Insight
+from weathervane_resources.clients.rows import BadRow
+from weathervane_resources.clock import Clock
+from weathervane_resources.connectors import GoogleAdsConnector, MetaAdsConnector
+from weathervane_resources.credentials import Access
+from weathervane_resources.lake_io import Batch
+from weathervane_resources.platform import Platform
+
+
+def meta_ads(
+    context: dg.AssetExecutionContext, platform: Platform, clock: Clock, meta: MetaAdsConnector
+) -> Batch:
+    """What each Meta ad set spent and brought in, by day of the ad account's time zone.
+
+    Days without delivery have no row. Numbers are restated by Meta for up to 28 days.
+    """
+    window = open_window(context.partition_keys, platform, clock)
+    access = meta.access(window.tenant.id, platform)
+    announce(context, access)
+    if not access.is_configured:
+        return empty_batch(polars_schema(Ads))
+    rows, currency, requests = asyncio.run(_fetch_meta(meta, access, platform, window))
+    frame = meta_rows(rows, tenant_id=window.tenant.id, currency=currency, source=access.source, as_of=window.now)
+    return Batch(in_window(frame, window), access.source, {"requests": requests})
+
+
+async def _fetch_meta(
+    meta: MetaAdsConnector, access: Access, platform: Platform, window: Window
+) -> tuple[list[Insight], str, int]:
+    rows: list[Insight] = []
+    bad: list[BadRow] = []
+    async with meta.connect(access, platform) as client:
+        account = await client.account()
+        async for page in client.insights(window.first, window.last):
+            rows += page.rows
+            bad += page.bad
+        requests = client.session.requests
+    refuse_bad_rows(bad, f"meta insights of {window}")
+    return rows, account.currency, requests
+
+
+def google_ads(
+    context: dg.AssetExecutionContext, platform: Platform, clock: Clock, google: GoogleAdsConnector
+) -> Batch:
+    """What each Google Ads campaign spent and brought in, by day of the customer's time zone.
+
+    Days without delivery have no row. Conversions are restated by Google for the conversion window, 30 days by default.
+    """
+    window = open_window(context.partition_keys, platform, clock)
+    access = google.access(window.tenant.id, platform)
+    announce(context, access)
+    if not access.is_configured:
+        return empty_batch(polars_schema(Ads))
+    rows, requests = asyncio.run(_fetch_google(google, access, platform, window))
+    frame = google_rows(rows, tenant_id=window.tenant.id, source=access.source, as_of=window.now)
+    return Batch(in_window(frame, window), access.source, {"requests": requests})
+
+
+async def _fetch_google(
+    google: GoogleAdsConnector, access: Access, platform: Platform, window: Window
+) -> tuple[list[CampaignDay], int]:
+    rows: list[CampaignDay] = []
+    bad: list[BadRow] = []
+    async with google.connect(access, platform) as client:
+        async for page in client.campaign_days(window.first, window.last):
+            rows += page.rows
+            bad += page.bad
+        requests = client.session.requests
+    refuse_bad_rows(bad, f"google ads of {window}")
+    return rows, requests
+
+
+def ads(
+    context: dg.AssetExecutionContext,
+    platform: Platform,
+    clock: Clock,
+    meta_ads: pl.LazyFrame,
+    google_ads: pl.LazyFrame,
+) -> Batch:
+    """Meta and Google ads in one table, told apart by `platform`."""
+    window = open_window(context.partition_keys, platform, clock)
+    frame = conform(pl.concat([meta_ads, google_ads]).collect().sort("date", "platform", "campaign_id", "adset_id"), Ads)
+    return Batch(frame, sources_of(window, ["meta_ads", "google_ads"]))
+
+
+def sources_of(window: Window, datasets: list[str]) -> str:
+    """Return the sources that the datasets were last written from for the window's days, joined by `+`."""
+    ledger = window.lake.ledger(window.tenant.id).filter(
+        pl.col("dataset").is_in(datasets) & pl.col("date").is_in(list(window.days))
+    )
+    return "+".join(sorted(ledger["source"].unique())) or "not_configured"

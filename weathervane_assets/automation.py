@@ -1,0 +1,30 @@
+"""Jobs, schedules and sensors.
+
+Belongs here: when runs start and for which partitions. Does not belong here: what a run does.
+"""
+
+import dagster as dg
+
+from weathervane_assets.partitions import TENANT_PARTITIONS, tenants
+from weathervane_resources.platform import Platform
+from weathervane_resources.settings import ConfigurationError
+
+TENANT_SYNC_SECONDS = 60
+
+
+def build_automation() -> tuple[list[dg.JobDefinition], list[dg.ScheduleDefinition], list[dg.SensorDefinition]]:
+    """Return the jobs, schedules and sensors of the code location."""
+    return [], [], [tenant_sync]
+
+
+@dg.sensor(minimum_interval_seconds=TENANT_SYNC_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
+def tenant_sync(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult | dg.SkipReason:
+    """Make a partition of every tenant in tenants.toml. A tenant that leaves the file keeps its partition and data."""
+    try:
+        wanted = set(platform.tenants())
+    except ConfigurationError as error:
+        return dg.SkipReason(str(error))
+    missing = sorted(wanted - set(context.instance.get_dynamic_partitions(TENANT_PARTITIONS)))
+    if not missing:
+        return dg.SkipReason("every tenant of tenants.toml has its partition")
+    return dg.SensorResult(dynamic_partitions_requests=[tenants.build_add_request(missing)])

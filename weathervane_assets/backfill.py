@@ -1,0 +1,154 @@
+"""Backfills in this process: a tenant's days as few Dagster runs, with progress and a summary.
+
+Belongs here: planning the runs and reading their result. Does not belong here: printing (`cli.py`, `demo.py`).
+
+`orders` comes first, since the cells of the weather come from it, then the years of normals, then the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import dagster as dg
+
+from weathervane_assets import graph
+from weathervane_assets.definitions import build_defs
+from weathervane_assets.partitions import day_key, range_tags, year_key
+
+OnPartition = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One Dagster run: these assets, over this range of partition keys."""
+
+    assets: tuple[str, ...]
+    first_key: str
+    last_key: str
+    partitions: int
+
+    @property
+    def size(self) -> int:
+        """How many materialisations the run makes."""
+        return len(self.assets) * self.partitions
+
+
+@dataclass
+class Outcome:
+    """What came of a backfill."""
+
+    tenant: str
+    rows: Counter[str] = field(default_factory=Counter)
+    partitions: Counter[str] = field(default_factory=Counter)
+    checks: dict[str, Counter[str]] = field(default_factory=dict)
+    """Worst severity of each run's evaluation, counted, by `asset.check`."""
+    run_ids: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def is_good(self) -> bool:
+        """Whether every run succeeded and no check is critical."""
+        return not self.failures and not any(counts["critical"] for counts in self.checks.values())
+
+
+def plan_steps(tenant_id: str, first: date, last: date, assets: Sequence[str]) -> list[Step]:
+    """Return the runs that bring in `assets` for the days first..last."""
+    days = (last - first).days + 1
+    day_range = (day_key(tenant_id, first), day_key(tenant_id, last))
+    year_range = (year_key(tenant_id, first.year), year_key(tenant_id, last.year))
+    later = tuple(name for name in graph.DAILY if name in assets and name != "orders")
+    steps = [
+        Step(("orders",), *day_range, days) if "orders" in assets else None,
+        Step(("climatology",), *year_range, last.year - first.year + 1) if "climatology" in assets else None,
+        Step(later, *day_range, days) if later else None,
+    ]
+    return [step for step in steps if step]
+
+
+def run_backfill(
+    instance: dg.DagsterInstance, tenant_id: str, steps: Sequence[Step], on_partition: OnPartition = lambda _: None
+) -> Outcome:
+    """Run the steps one after the other on the instance; stop at the first that fails."""
+    outcome = Outcome(tenant_id)
+    begun = time.monotonic()
+    defs = build_defs(os.environ, loggers={"console": _progress_logger(on_partition)})
+    job = defs.resolve_implicit_global_asset_job_def()
+    for step in steps:
+        result = job.execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey(name) for name in step.assets],
+            tags=range_tags(tenant_id, step.first_key, step.last_key),
+            raise_on_error=False,
+        )
+        _read_result(outcome, result)
+        if not result.success:
+            break
+    outcome.seconds = time.monotonic() - begun
+    return outcome
+
+
+def days_between(first: date, last: date) -> Iterator[date]:
+    """Yield the days first..last, both included."""
+    for offset in range((last - first).days + 1):
+        yield first + timedelta(days=offset)
+
+
+def _read_result(outcome: Outcome, result: dg.ExecuteInProcessResult) -> None:
+    outcome.run_ids.append(result.run_id)
+    for event in result.all_events:
+        if event.is_step_materialization:
+            asset = event.asset_key.path[-1] if event.asset_key else ""
+            count = event.step_materialization_data.materialization.metadata.get("dagster/partition_row_count")
+            outcome.partitions[asset] += 1
+            outcome.rows[asset] += int(str(count.value)) if count else 0
+        elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            evaluation = event.asset_check_evaluation_data
+            if evaluation.partition is None:
+                name = f"{evaluation.asset_key.path[-1]}.{evaluation.check_name}"
+                severity = str(evaluation.metadata["severity"].value)
+                outcome.checks.setdefault(name, Counter())[severity] += 1
+        elif event.is_step_failure:
+            outcome.failures.append(_failure_text(event))
+
+
+def _failure_text(event: dg.DagsterEvent) -> str:
+    error = event.step_failure_data.error
+    user = event.step_failure_data.user_failure_data
+    if user and user.description:
+        return f"{event.step_key}: {user.description}"
+    root = error
+    while root and root.cause:
+        root = root.cause
+    message = root.message.strip().partition("\n")[0] if root else "failed"
+    return f"{event.step_key}: {message[:300]}"
+
+
+class _ProgressHandler(logging.Handler):
+    """Counts materialised partitions; lets warnings of assets through to standard error."""
+
+    def __init__(self, on_partition: OnPartition) -> None:
+        super().__init__()
+        self._on_partition = on_partition
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take one record of the run."""
+        event = getattr(record, "dagster_meta", {}).get("dagster_event")
+        if event is not None and event.is_step_materialization:
+            self._on_partition(event.asset_key.path[-1])
+
+
+def _progress_logger(on_partition: OnPartition) -> dg.LoggerDefinition:
+    @dg.logger(description="Feeds the progress bar.")
+    def progress(_context: dg.InitLoggerContext) -> logging.Logger:
+        logger = logging.Logger("weathervane.progress", level=logging.DEBUG)
+        logger.addHandler(_ProgressHandler(on_partition))
+        return logger
+
+    return progress

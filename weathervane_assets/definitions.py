@@ -1,0 +1,77 @@
+"""The composition root: the one file that imports all three packages.
+
+Belongs here: putting the graph, its checks and its resources together. Does not belong here: anything they do.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import dagster as dg
+
+from weathervane_assets.automation import build_automation
+from weathervane_assets.graph import build_assets
+from weathervane_assets.tables import CONTRACTS, key_columns, polars_schema
+from weathervane_checks.catalog import build_checks
+from weathervane_checks.thresholds import THRESHOLD_NAMES
+from weathervane_resources.clock import Clock
+from weathervane_resources.connectors import (
+    GeoNamesConnector,
+    GoogleAdsConnector,
+    KlaviyoConnector,
+    MetaAdsConnector,
+    OpenMeteoConnector,
+    ShopifyConnector,
+)
+from weathervane_resources.lake import Shape
+from weathervane_resources.lake_io import DeltaLakeIOManager
+from weathervane_resources.platform import Platform
+from weathervane_resources.settings import read_settings
+
+
+class LakeIOManager(DeltaLakeIOManager):
+    """The lake, with the shapes of our tables."""
+
+    shapes: ClassVar[Mapping[str, Shape]] = {
+        name: Shape(polars_schema(contract), tuple(key_columns(contract))) for name, contract in CONTRACTS.items()
+    }
+
+
+def build_defs(
+    env: Mapping[str, str],
+    resource_overrides: Mapping[str, Any] | None = None,
+    loggers: Mapping[str, dg.LoggerDefinition] | None = None,
+) -> dg.Definitions:
+    """Return the whole code location; tests replace resources by name.
+
+    Raises: ConfigurationError: a WEATHERVANE_* variable has a value that is not allowed.
+    """
+    settings = read_settings(env)
+    assets = build_assets(settings.start_date)
+    jobs, schedules, sensors = build_automation()
+    resources = {
+        "io_manager": LakeIOManager(base_dir=settings.lake),
+        "platform": Platform(threshold_names=sorted(THRESHOLD_NAMES)),
+        "clock": Clock(),
+        "shopify": ShopifyConnector(),
+        "geonames": GeoNamesConnector(),
+        "meta": MetaAdsConnector(),
+        "google": GoogleAdsConnector(),
+        "klaviyo": KlaviyoConnector(),
+        "open_meteo": OpenMeteoConnector(),
+    }
+    return dg.Definitions(
+        assets=assets,
+        asset_checks=build_checks(assets),
+        jobs=jobs,
+        schedules=schedules,
+        sensors=sensors,
+        resources=resources | dict(resource_overrides or {}),
+        executor=dg.in_process_executor,
+        loggers=loggers,
+    )
+
+
+defs = build_defs(os.environ)

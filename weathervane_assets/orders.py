@@ -1,0 +1,106 @@
+"""The asset `orders`: Shopify orders of a tenant's days, with the cell each was shipped to."""
+
+import asyncio
+
+import dagster as dg
+import polars as pl
+
+from weathervane_assets.tables import Orders, polars_schema
+from weathervane_assets.pictures import orders_picture
+from weathervane_assets.transforms.orders import geocoded_by_day, order_rows
+from weathervane_assets.window import Window, announce, checkpoints, empty_batch, in_window, open_window
+from weathervane_resources.clients.rows import BadRow
+from weathervane_resources.clients.shopify import Order
+from weathervane_resources.clock import Clock
+from weathervane_resources.connectors import GeoNamesConnector, ShopifyConnector
+from weathervane_resources.credentials import Access
+from weathervane_resources.geocoder import COUNTRY, BadPlacesFile, PostalPlaces, parse_postal_zip
+from weathervane_resources.http.errors import VendorError
+from weathervane_resources.lake_io import Batch
+from weathervane_resources.platform import Platform
+
+
+def orders(
+    context: dg.AssetExecutionContext,
+    platform: Platform,
+    clock: Clock,
+    shopify: ShopifyConnector,
+    geonames: GeoNamesConnector,
+) -> Batch:
+    """Every Shopify order a tenant's customers placed, on the tenant-local day it was placed.
+
+    Cancelled and test orders are kept and marked. Each order carries the geohash cell it ships to, found by the
+    address's coordinates, else its postal code, else its city. No names, e-mails, phones or streets.
+    """
+    window = open_window(context.partition_keys, platform, clock)
+    access = shopify.access(window.tenant.id, platform)
+    announce(context, access)
+    if not access.is_configured:
+        return empty_batch(polars_schema(Orders))
+    found, requests = asyncio.run(_fetch(shopify, access, platform, window))
+    places = asyncio.run(_places(context, found, PostalPlaces(window.lake, access.is_stub), platform, geonames))
+    frame = order_rows(
+        found,
+        places,
+        tenant_id=window.tenant.id,
+        timezone=window.tenant.timezone,
+        source=access.source,
+        as_of=window.now,
+    )
+    return _batch(in_window(frame, window), window, access.source, requests)
+
+
+async def _fetch(
+    shopify: ShopifyConnector, access: Access, platform: Platform, window: Window
+) -> tuple[list[Order], int]:
+    start, end = window.tenant.window(window.first, window.last)
+    rows: list[Order] = []
+    bad: list[BadRow] = []
+    async with shopify.connect(access, platform) as client:
+        async for page in client.orders(start, end):
+            rows += page.rows
+            bad += page.bad
+        requests = client.session.requests
+    refuse_bad_rows(bad, f"shopify orders of {window}")
+    return rows, requests
+
+
+def refuse_bad_rows(bad: list[BadRow], where: str) -> None:
+    """Fail the partition rather than lose a row: nothing of it is written."""
+    if bad:
+        sample = "; ".join(f"{row.key or 'no key'}: {row.reason}" for row in bad[:3])
+        raise dg.Failure(f"{where}: {len(bad)} rows are not what the vendor promises ({sample})", allow_retries=False)
+
+
+async def _places(
+    context: dg.AssetExecutionContext,
+    orders: list[Order],
+    postal: PostalPlaces,
+    platform: Platform,
+    geonames: GeoNamesConnector,
+) -> pl.DataFrame:
+    """Return the postal places of the countries shipped to; a country not fetched yet is fetched once.
+
+    Without a table orders still go by their coordinates; the log says so and the next run tries again.
+    """
+    shipped = {order.shipping_address.country_code or "" for order in orders if order.shipping_address}
+    countries = {country for country in shipped if COUNTRY.fullmatch(country)}
+    missing = sorted(countries - postal.countries()) if countries else []
+    if missing:
+        async with geonames.connect("", platform, is_stub=postal.is_stub) as fetch:
+            for country in missing:
+                try:
+                    postal.write(country, parse_postal_zip(await fetch(country), country))
+                except (VendorError, BadPlacesFile) as error:
+                    context.log.warning(f"postal places of {country} are missing, so codes there find no cell: {error}")
+    return postal.read(countries)
+
+
+def _batch(frame: pl.DataFrame, window: Window, source: str, requests: int) -> Batch:
+    ratios = {row["date"]: row["geocoded_ratio"] for row in geocoded_by_day(frame).iter_rows(named=True)}
+    seen = checkpoints(frame)
+    by_day: dict[object, dict[str, object]] = {
+        day: {"geocoded_ratio": ratios[day], "checkpoint": seen[day]} for day in window.days if day in ratios
+    }
+    by_day.setdefault(window.last, {})["orders"] = dg.MetadataValue.md(orders_picture(frame, window.days))
+    return Batch(frame, source, {"requests": requests}, by_day)  # type: ignore[arg-type]

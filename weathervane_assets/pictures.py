@@ -1,0 +1,83 @@
+"""Pictures for the UI: small, readable in the light and the dark theme, drawn once a run.
+
+Belongs here: drawing a frame as an inline Markdown image. Does not belong here: deciding what is unusual.
+"""
+
+import base64
+import io
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+INK = "#6b7785"
+"""A grey with enough contrast on white and on the UI's dark background."""
+BLUE, ORANGE, BAND = "#2f7fd6", "#d9822b", "#8fb8e8"
+SIZE_INCHES = (7.2, 2.6)
+DPI = 100
+
+
+def orders_picture(orders: pl.DataFrame, days: Sequence[date]) -> str:
+    """Return orders by day, those with and without a cell, as a Markdown image; a day without orders is at zero."""
+    found = pl.col("ship_geohash").is_not_null()
+    spine = pl.DataFrame({"date": sorted(days)}, schema={"date": pl.Date})
+    counts = orders.group_by("date").agg(found.sum().alias("located"), (~found).sum().alias("unlocated"))
+    table = spine.join(counts, on="date", how="left", validate="1:1").with_columns(pl.exclude("date").fill_null(0))
+    figure, axes = _canvas("Orders by day")
+    axes.bar(table["date"], table["located"], color=BLUE, width=0.9, label="with a cell")
+    axes.bar(table["date"], table["unlocated"], bottom=table["located"], color=ORANGE, width=0.9, label="without")
+    axes.set_ylim(bottom=0)
+    return _markdown(figure, axes, f"Orders by day, {min(days)} to {max(days)}")
+
+
+def weather_picture(weather: pl.DataFrame) -> str:
+    """Return the mean temperature over the cells against its normal as a Markdown image; gaps stay gaps."""
+    table = (
+        weather.group_by("date")
+        .agg(
+            pl.col("temp_c").mean(),
+            (pl.col("temp_c") - pl.col("temp_anomaly")).mean().alias("normal"),
+            pl.col("precip_mm").mean(),
+            pl.col("snow_event_flag").max(),
+        )
+        .sort("date")
+        .upsample("date", every="1d")
+    )
+    figure, axes = _canvas("Temperature against its normal, mean of the cells (°C)")
+    axes.plot(table["date"], table["normal"], color=INK, linewidth=1.2, label="normal")
+    axes.plot(table["date"], table["temp_c"], color=BLUE, linewidth=1.6, label="temperature")
+    temperature, normal = (table[name].cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in ("temp_c", "normal"))
+    axes.fill_between(table["date"], temperature, normal, where=temperature > normal, color=ORANGE, alpha=0.35, linewidth=0)
+    axes.fill_between(table["date"], temperature, normal, where=temperature < normal, color=BAND, alpha=0.45, linewidth=0)
+    snow = table.filter(pl.col("snow_event_flag") == 1)
+    axes.plot(snow["date"], snow["temp_c"], linestyle="none", marker="*", color=INK, label="snow somewhere")
+    return _markdown(figure, axes, "Temperature against its normal by day")
+
+
+def _canvas(title: str) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure  # noqa: PLC0415 - half a second that only a run should pay
+
+    figure = Figure(figsize=SIZE_INCHES, dpi=DPI, layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title(title, color=INK, fontsize=9, loc="left")
+    axes.tick_params(colors=INK, labelsize=8)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(INK)
+    return figure, axes
+
+
+def _markdown(figure: Any, axes: Any, title: str) -> str:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415 - as above
+
+    locator = AutoDateLocator(minticks=3, maxticks=9)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.xaxis.get_offset_text().set_color(INK)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=8, labelcolor=INK, ncols=3, loc="best")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", transparent=True)
+    return f"![{title}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"

@@ -1,0 +1,56 @@
+"""The asset `promos`: Klaviyo campaigns on the day they go out."""
+
+import asyncio
+
+import dagster as dg
+
+from weathervane_assets.orders import refuse_bad_rows
+from weathervane_assets.tables import Promos, polars_schema
+from weathervane_assets.transforms.promos import promo_rows
+from weathervane_assets.window import Window, announce, checkpoints, empty_batch, open_window
+from weathervane_resources.clients.klaviyo import Campaign
+from weathervane_resources.clients.rows import BadRow
+from weathervane_resources.clock import Clock
+from weathervane_resources.connectors import KlaviyoConnector
+from weathervane_resources.credentials import Access
+from weathervane_resources.lake_io import Batch
+from weathervane_resources.platform import Platform
+
+
+def promos(context: dg.AssetExecutionContext, platform: Platform, clock: Clock, klaviyo: KlaviyoConnector) -> Batch:
+    """Every Klaviyo campaign, e-mail, SMS and mobile push, archived or not, on the tenant-local day it goes out.
+
+    The day is the send time's, else the scheduled time's, else (drafts) the creation time's. Every status is kept.
+    """
+    window = open_window(context.partition_keys, platform, clock)
+    access = klaviyo.access(window.tenant.id, platform)
+    announce(context, access)
+    if not access.is_configured:
+        return empty_batch(polars_schema(Promos))
+    campaigns, requests = asyncio.run(_fetch(klaviyo, access, platform, window))
+    frame = promo_rows(
+        campaigns,
+        window.days,
+        tenant_id=window.tenant.id,
+        timezone=window.tenant.timezone,
+        source=access.source,
+        as_of=window.now,
+    )
+    by_day = {day: {"checkpoint": at} for day, at in checkpoints(frame).items()}
+    return Batch(frame, access.source, {"requests": requests}, by_day)
+
+
+async def _fetch(
+    klaviyo: KlaviyoConnector, access: Access, platform: Platform, window: Window
+) -> tuple[list[Campaign], int]:
+    """Read every campaign created before the window ends: Klaviyo cannot filter by send time, and creation precedes it."""
+    _, end = window.tenant.window(window.first, window.last)
+    rows: list[Campaign] = []
+    bad: list[BadRow] = []
+    async with klaviyo.connect(access, platform) as client:
+        async for page in client.all_campaigns(created_to=end):
+            rows += page.rows
+            bad += page.bad
+        requests = client.session.requests
+    refuse_bad_rows(bad, f"klaviyo campaigns of {window}")
+    return rows, requests

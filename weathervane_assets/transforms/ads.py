@@ -1,0 +1,104 @@
+"""Meta and Google ad reports to rows of `Ads`: one schema, Decimal money, account-local days."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+import polars as pl
+
+from weathervane_assets.tables import Ads, conform
+from weathervane_resources.clients.google_ads import CampaignDay
+from weathervane_resources.clients.meta_ads import Action, Insight
+
+MICROS = Decimal(1_000_000)
+MONEY = pl.Decimal(18, 4)
+PURCHASE_ACTIONS = ("omni_purchase", "purchase", "offsite_conversion.fb_pixel_purchase")
+"""Meta reports one purchase under several action types; the first of these that is present is taken, never their sum."""
+INTEGERS = ("impressions", "clicks")
+
+
+def meta_rows(
+    insights: Sequence[Insight], *, tenant_id: str, currency: str, source: str, as_of: datetime
+) -> pl.DataFrame:
+    """Return one row per ad set and account-local day; `currency` is the account's.
+
+    Raises: ValueError: a day or amount cannot be read; counts them by column.
+    """
+    columns = {
+        "date": [row.date_start for row in insights],
+        "account_id": [row.account_id for row in insights],
+        "campaign_id": [row.campaign_id for row in insights],
+        "campaign_name": [row.campaign_name for row in insights],
+        "adset_id": [row.adset_id for row in insights],
+        "adset_name": [row.adset_name for row in insights],
+        "currency": [row.account_currency or currency for row in insights],
+        "spend": [row.spend for row in insights],
+        "impressions": [row.impressions for row in insights],
+        "clicks": [row.clicks for row in insights],
+        "conversions": [purchases(row.actions) for row in insights],
+        "conversion_value": [purchases(row.action_values) for row in insights],
+    }
+    return _finish(_text(columns), platform="meta", tenant_id=tenant_id, source=source, as_of=as_of)
+
+
+def purchases(actions: Sequence[Action] | None) -> str | None:
+    """Return the purchases among a row's actions, or None where the row reports none (missing is not zero)."""
+    by_type = {action.action_type: action.value for action in actions or ()}
+    return next((by_type[name] for name in PURCHASE_ACTIONS if by_type.get(name) is not None), None)
+
+
+def google_rows(days: Sequence[CampaignDay], *, tenant_id: str, source: str, as_of: datetime) -> pl.DataFrame:
+    """Return one row per campaign and account-local day.
+
+    Google leaves out what is zero or unset: a campaign-day that is reported without cost, impressions or clicks had none
+    of them (the three are always selected); absent conversions stay null.
+    Raises: ValueError: a day or amount cannot be read; counts them by column.
+    """
+    metrics = [row.metrics for row in days]
+    columns = {
+        "date": [row.segments.date for row in days],
+        "account_id": [row.customer.id for row in days],
+        "campaign_id": [row.campaign.id for row in days],
+        "campaign_name": [row.campaign.name for row in days],
+        "adset_id": [None for _ in days],
+        "adset_name": [None for _ in days],
+        "currency": [row.customer.currency_code for row in days],
+        "spend": [_from_micros(m.cost_micros) for m in metrics],
+        "impressions": [m.impressions or "0" for m in metrics],
+        "clicks": [m.clicks or "0" for m in metrics],
+        "conversions": [_text_of(m.conversions) for m in metrics],
+        "conversion_value": [_text_of(m.conversions_value) for m in metrics],
+    }
+    return _finish(_text(columns), platform="google", tenant_id=tenant_id, source=source, as_of=as_of)
+
+
+def _from_micros(micros: str | None) -> str:
+    return format(Decimal(micros or "0") / MICROS, "f")
+
+
+def _text_of(number: float | None) -> str | None:
+    return None if number is None else repr(number)
+
+
+def _text(columns: dict[str, list[str | None]]) -> pl.DataFrame:
+    return pl.DataFrame([pl.Series(name, values, dtype=pl.String) for name, values in columns.items()])
+
+
+def _finish(text: pl.DataFrame, *, platform: str, tenant_id: str, source: str, as_of: datetime) -> pl.DataFrame:
+    typed = text.with_columns(
+        pl.col("date").str.to_date("%Y-%m-%d", strict=False),
+        pl.col("spend").cast(MONEY, strict=False),
+        pl.col("conversion_value").cast(pl.Decimal(38, 12), strict=False).round(4).cast(MONEY, strict=False),
+        pl.col(*INTEGERS).cast(pl.Int64, strict=False),
+        pl.col("conversions").cast(pl.Float64, strict=False),
+        tenant_id=pl.lit(tenant_id),
+        platform=pl.lit(platform),
+        source=pl.lit(source),
+        as_of_utc=pl.lit(as_of).dt.cast_time_unit("us"),
+    )
+    missing = {n: count for n in ("date", "currency", "spend", *INTEGERS) if (count := typed[n].null_count())}
+    if missing:
+        raise ValueError(f"{platform} rows without a usable value: {missing}")
+    return conform(typed.sort("date", "account_id", "campaign_id", "adset_id"), Ads)

@@ -1,0 +1,104 @@
+"""Shopify orders to rows of `Orders`. Personal data never gets this far: the client does not decode it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from weathervane_assets.tables import Orders, conform
+from weathervane_resources.clients.shopify import AmountField, Order, ShippingAddress
+from weathervane_resources.geocoder import locate
+
+MONEY = pl.Decimal(18, 4)
+RFC3339 = "%+"
+AMOUNTS: dict[str, AmountField] = {
+    "total_price": "total_price",
+    "subtotal_price": "subtotal_price",
+    "total_tax": "total_tax",
+    "total_discounts": "total_discounts",
+    "net_revenue": "current_subtotal_price",
+}
+REQUIRED = (
+    "created_at", "updated_at", "currency", "total_price", "subtotal_price", "total_tax", "total_discounts",
+)  # fmt: skip
+_NOWHERE = ShippingAddress()
+
+
+def order_rows(
+    orders: Sequence[Order], places: pl.DataFrame, *, tenant_id: str, timezone: str, source: str, as_of: datetime
+) -> pl.DataFrame:
+    """Return one row per order on the tenant-local day it was created.
+
+    `places`: the postal tables of the countries shipped to (`PostalPlaces.read`).
+    Raises: ValueError: an order has no usable value where the contract wants one; counts them by column.
+    """
+    raw = _columns(orders).with_columns(
+        pl.col("created_at", "updated_at", "cancelled_at").str.to_datetime(RFC3339, time_zone="UTC", strict=False),
+        pl.col(list(AMOUNTS)).cast(MONEY, strict=False),
+    )
+    _refuse_unusable(raw)
+    located = locate(raw, places)
+    return conform(
+        located.with_columns(
+            pl.lit(tenant_id).alias("tenant_id"),
+            pl.col("created_at").dt.convert_time_zone(timezone).dt.date().alias("date"),
+            pl.col("postal_code").alias("shipping_postal_code"),
+            pl.col("country").alias("shipping_country"),
+            pl.col("latitude").alias("ship_latitude"),
+            pl.col("longitude").alias("ship_longitude"),
+            pl.lit(source).alias("source"),
+            pl.lit(as_of).dt.cast_time_unit("us").alias("as_of_utc"),
+        ).sort("created_at", "order_id"),
+        Orders,
+    )
+
+
+def _columns(orders: Sequence[Order]) -> pl.DataFrame:
+    address = [order.shipping_address or _NOWHERE for order in orders]
+    text: dict[str, list[str | None]] = {
+        "order_id": [str(order.id) for order in orders],
+        "name": [order.name for order in orders],
+        "created_at": [order.created_at for order in orders],
+        "updated_at": [order.updated_at for order in orders],
+        "cancelled_at": [order.cancelled_at for order in orders],
+        "financial_status": [order.financial_status for order in orders],
+        "currency": [order.shop_currency() for order in orders],
+        "postal_code": _each(address, lambda a: a.zip or None),
+        "country": _each(address, lambda a: a.country_code or None),
+        "city": _each(address, lambda a: a.city or None),
+        "admin1_code": _each(address, lambda a: a.province_code or None),
+    }
+    text |= {name: [order.amount(field) for order in orders] for name, field in AMOUNTS.items()}
+    series = [pl.Series(name, values, dtype=pl.String) for name, values in text.items()]
+    return pl.DataFrame(
+        [
+            *series,
+            pl.Series("latitude", _each(address, lambda a: a.latitude), dtype=pl.Float64),
+            pl.Series("longitude", _each(address, lambda a: a.longitude), dtype=pl.Float64),
+            pl.Series("is_test", [bool(order.test) for order in orders], dtype=pl.Boolean),
+            pl.Series("line_item_count", [len(order.line_items or ()) for order in orders], dtype=pl.Int32),
+        ]
+    )
+
+
+def _each(addresses: Sequence[ShippingAddress], read: Callable[[ShippingAddress], Any]) -> list[Any]:
+    return [read(address) for address in addresses]
+
+
+def _refuse_unusable(raw: pl.DataFrame) -> None:
+    missing = {name: count for name in REQUIRED if (count := raw[name].null_count())}
+    if missing:
+        raise ValueError(f"orders without a usable value: {missing}")
+
+
+def geocoded_by_day(orders: pl.DataFrame) -> pl.DataFrame:
+    """Return `date`, `orders`, `geocoded`, `geocoded_ratio` (null for a day without orders)."""
+    found = pl.col("ship_geohash").is_not_null()
+    return (
+        orders.group_by("date")
+        .agg(pl.len().alias("orders"), found.sum().alias("geocoded"), found.mean().alias("geocoded_ratio"))
+        .sort("date")
+    )

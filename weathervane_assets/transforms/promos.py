@@ -1,0 +1,51 @@
+"""Klaviyo campaigns to rows of `Promos`, each on the tenant-local day it goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+import polars as pl
+
+from weathervane_assets.tables import Promos, conform
+from weathervane_resources.clients.klaviyo import Campaign
+
+TIMES = ("created_at", "scheduled_at", "send_time", "updated_at")
+
+
+def promo_rows(
+    campaigns: Sequence[Campaign],
+    days: Sequence[date],
+    *,
+    tenant_id: str,
+    timezone: str,
+    source: str,
+    as_of: datetime,
+) -> pl.DataFrame:
+    """Return the campaigns that fall on `days`: by send time, else scheduled time, else (drafts) creation time.
+
+    Raises: ValueError: a campaign has no creation or update time; counts them.
+    """
+    text = {
+        "campaign_id": [c.id for c in campaigns],
+        "name": [c.name for c in campaigns],
+        "channel": [c.channel for c in campaigns],
+        "status": [c.status or "Unknown" for c in campaigns],
+        **{name: [getattr(c, name) for c in campaigns] for name in TIMES},
+    }
+    frame = pl.DataFrame([pl.Series(name, values, dtype=pl.String) for name, values in text.items()]).with_columns(
+        # some datetimes arrive with a space for the T (Estuary changelog 2026-07-30)
+        pl.col(*TIMES).str.replace(" ", "T", literal=True).str.to_datetime("%+", time_zone="UTC", strict=False),
+        is_archived=pl.Series([bool(c.archived) for c in campaigns], dtype=pl.Boolean),
+    )
+    missing = {name: count for name in ("created_at", "updated_at") if (count := frame[name].null_count())}
+    if missing:
+        raise ValueError(f"campaigns without a usable value: {missing}")
+    goes_out = pl.coalesce("send_time", "scheduled_at", "created_at")
+    dated = frame.with_columns(
+        goes_out.dt.convert_time_zone(timezone).dt.date().alias("date"),
+        tenant_id=pl.lit(tenant_id),
+        source=pl.lit(source),
+        as_of_utc=pl.lit(as_of).dt.cast_time_unit("us"),
+    )
+    return conform(dated.filter(pl.col("date").is_in(list(days))).sort("date", "campaign_id"), Promos)

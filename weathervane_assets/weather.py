@@ -1,0 +1,248 @@
+"""The assets `climatology`, `weather_daily` and `weather_forecast`: the weather of the places a tenant ships to."""
+
+import asyncio
+from datetime import date, datetime, timedelta
+
+import dagster as dg
+import polars as pl
+
+from weathervane_assets.pictures import weather_picture
+from weathervane_assets.tables import (
+    Climatology,
+    Orders,
+    WeatherDaily,
+    WeatherForecast,
+    conform,
+    key_columns,
+    polars_schema,
+)
+from weathervane_assets.transforms.calendar import active_cells, history_start
+from weathervane_assets.transforms.normals import base_period, normals
+from weathervane_assets.transforms.weather import LOOKBACK_DAYS, FlagLimits, describe_days
+from weathervane_assets.window import Window, announce, empty_batch, open_window
+from weathervane_resources.clock import Clock
+from weathervane_resources.connectors import OpenMeteoConnector
+from weathervane_resources.credentials import Access
+from weathervane_resources.lake import Shape
+from weathervane_resources.lake_io import Batch
+from weathervane_resources.platform import Platform
+from weathervane_resources.weather_cache import ARCHIVE_MODEL, FORECAST_MODEL, WeatherCache, archive_end, cell_table
+
+FORECAST_DAYS = 7
+"""Longest lead of `weather_forecast`, days after the day of issue."""
+ISSUE_HOUR = 6
+"""Tenant-local hour at which the sandbox is asked for forecasts of past days of issue."""
+ORDERS_SHAPE = Shape(polars_schema(Orders), tuple(key_columns(Orders)))
+
+
+def shipping_days(window: Window, since: date, until: date) -> pl.DataFrame:
+    """Return `date` and `geohash` of the tenant's orders in since..until: two columns of the orders table."""
+    rows = window.lake.scan(window.tenant.id, "orders", ORDERS_SHAPE)
+    return (
+        rows.filter(pl.col("date").is_between(since, until))
+        .select("date", pl.col("ship_geohash").alias("geohash"))
+        .drop_nulls()
+        .unique()
+        .collect()
+    )
+
+
+def active_in(window: Window) -> pl.DataFrame:
+    """Return `date`, `geohash`, `is_first_order_day` of the window's active cells."""
+    return active_cells(shipping_days(window, history_start(window.first), window.last), window.days)
+
+
+async def _fill(
+    connector: OpenMeteoConnector, access: Access, platform: Platform, cache: WeatherCache, span: tuple[list[str], date, date], now: datetime
+) -> int:
+    """Fetch what the cache misses of the points and days; return the number of requests."""
+    points, start, end = span
+    async with connector.connect(access, platform) as client:
+        await cache.fetch(client, cache.plan_archive(points, start, end, now), model=ARCHIVE_MODEL, known_at=now)
+        await cache.fetch(client, cache.plan_forecast(points, start, end, now), model=FORECAST_MODEL, known_at=now)
+        return client.session.requests
+
+
+def climatology(
+    context: dg.AssetExecutionContext, platform: Platform, clock: Clock, open_meteo: OpenMeteoConnector
+) -> Batch:
+    """What weather is normal where a tenant ships, for each day of the year, from whole years before it.
+
+    The normals of year Y use the years before Y only (10 by default), so no anomaly can see its own day.
+    """
+    window = open_window(context.partition_keys, platform, clock)
+    access = open_meteo.access(window.tenant.id, platform)
+    announce(context, access)
+    if not access.is_configured:
+        return empty_batch(polars_schema(Climatology))
+    frames, requests = [], 0
+    for january_first in window.days:
+        frame, sent = _normals_of_year(window, january_first, open_meteo, access, platform)
+        frames.append(frame)
+        requests += sent
+    return Batch(pl.concat(frames), access.source, {"requests": requests})
+
+
+def _normals_of_year(
+    window: Window, january_first: date, connector: OpenMeteoConnector, access: Access, platform: Platform
+) -> tuple[pl.DataFrame, int]:
+    year = january_first.year
+    shipped = shipping_days(window, history_start(january_first), date(year, 12, 31))
+    cells = cell_table(shipped["geohash"].to_list())
+    start, end = base_period(year, window.tenant.climatology_years)
+    points = cells["point"].unique().sort().to_list()
+    cache = WeatherCache(window.lake, access.source)
+    requests = asyncio.run(_fill(connector, access, platform, cache, (points, start, end), window.now))
+    history = cache.latest(points, start, end).filter(pl.col("model") == ARCHIVE_MODEL)
+    by_cell = cells.join(history.drop("lst_offset_hours"), on="point", how="inner", validate="m:m")
+    table = normals(by_cell.rename({"valid_date": "date"})).with_columns(
+        tenant_id=pl.lit(window.tenant.id),
+        date=pl.lit(january_first),
+        base_start=pl.lit(start),
+        base_end=pl.lit(end),
+        model=pl.lit(ARCHIVE_MODEL),
+        source=pl.lit(access.source),
+        as_of_utc=pl.lit(window.now).dt.cast_time_unit("us"),
+    )
+    return conform(table, Climatology), requests
+
+
+def weather_daily(
+    context: dg.AssetExecutionContext,
+    platform: Platform,
+    clock: Clock,
+    open_meteo: OpenMeteoConnector,
+    climatology: pl.LazyFrame,
+) -> Batch:
+    """The weather of each local day where a tenant ships: observed, or forecast until the archive has the day.
+
+    With its anomaly against the normals of the year, means and values of the days before, and event flags. What is
+    unknown is null. Cells are those with an order in the 365 days up to and including the day.
+    """
+    window = open_window(context.partition_keys, platform, clock)
+    access = open_meteo.access(window.tenant.id, platform)
+    announce(context, access)
+    if not access.is_configured:
+        return empty_batch(polars_schema(WeatherDaily))
+    active = active_in(window)
+    cells = cell_table(active["geohash"].to_list())
+    points = cells["point"].unique().sort().to_list()
+    cache = WeatherCache(window.lake, access.source)
+    start = window.first - timedelta(days=LOOKBACK_DAYS)
+    requests = asyncio.run(_fill(open_meteo, access, platform, cache, (points, start, window.last), window.now))
+    values = _cell_values(cells, cache.latest(points, start, window.last), access)
+    described = describe_days(
+        values, _with_year(climatology), active, cells.drop("point"), FlagLimits()
+    )
+    frame = conform(described.with_columns(tenant_id=pl.lit(window.tenant.id)), WeatherDaily)
+    return Batch(frame, access.source, {"requests": requests}, _coverage(frame, active, window))
+
+
+def _cell_values(cells: pl.DataFrame, latest: pl.DataFrame, access: Access) -> pl.DataFrame:
+    kind = pl.when(pl.col("model") == ARCHIVE_MODEL).then(pl.lit("observed")).otherwise(pl.lit("forecast"))
+    return (
+        cells.select("geohash", "point")
+        .join(latest, on="point", how="inner", validate="m:m")
+        .with_columns(
+            date=pl.col("valid_date"),
+            observation_type=pl.lit("stub") if access.is_stub else kind,
+            source_model=pl.col("model"),
+            as_of_utc=pl.col("known_at_utc"),
+        )
+        .drop("point", "lst_offset_hours")
+    )
+
+
+def _with_year(climatology: pl.LazyFrame) -> pl.DataFrame:
+    return climatology.with_columns(pl.col("date").dt.year().alias("year")).collect()
+
+
+def _coverage(frame: pl.DataFrame, active: pl.DataFrame, window: Window) -> dict[date, dict[str, object]]:
+    """Return the share of active cells with weather for each day, and the picture on the last one."""
+    wanted = active.group_by("date").len("wanted")
+    there = frame.group_by("date").len("there")
+    ratios = wanted.join(there, on="date", how="left", validate="1:1").select(
+        "date", (pl.col("there").fill_null(0) / pl.col("wanted")).alias("ratio")
+    )
+    by_day: dict[date, dict[str, object]] = {day: {"weather_coverage_ratio": r} for day, r in ratios.iter_rows()}
+    by_day.setdefault(window.last, {})["weather"] = dg.MetadataValue.md(weather_picture(frame))
+    return by_day
+
+
+def weather_forecast(
+    context: dg.AssetExecutionContext, platform: Platform, clock: Clock, open_meteo: OpenMeteoConnector
+) -> Batch:
+    """The forecast as it was issued on each day, for that day and the seven after it; never rewritten.
+
+    A day of issue that is past is served only from forecasts learnt on that day. Where none was, it stays empty.
+    """
+    window = open_window(context.partition_keys, platform, clock)
+    access = open_meteo.access(window.tenant.id, platform)
+    announce(context, access)
+    if not access.is_configured:
+        return empty_batch(polars_schema(WeatherForecast))
+    active = active_in(window)
+    cells = cell_table(active["geohash"].to_list())
+    cache = WeatherCache(window.lake, access.source)
+    requests = asyncio.run(_learn_forecasts(window, active, cells, cache, open_meteo, access, platform))
+    frames = [_issued_on(day, window, active, cells, cache) for day in window.days]
+    frame = conform(pl.concat(frames).with_columns(source=pl.lit(access.source)), WeatherForecast)
+    return Batch(frame, access.source, {"requests": requests})
+
+
+async def _learn_forecasts(
+    window: Window,
+    active: pl.DataFrame,
+    cells: pl.DataFrame,
+    cache: WeatherCache,
+    connector: OpenMeteoConnector,
+    access: Access,
+    platform: Platform,
+) -> int:
+    """Fetch the forecasts that can still be had: today's, and in stub mode those of past days from the sandbox's clock."""
+    requests = 0
+    today = window.tenant.today(window.now)
+    for day in window.days:
+        if day != today and not (access.is_stub and day < today):
+            continue
+        issued = window.now if day == today else window.tenant.day_start(day) + timedelta(hours=ISSUE_HOUR)
+        points = _points_of(day, active, cells)
+        since = window.tenant.day_start(day)
+        known = cache.issued(points, since, since + timedelta(days=1))
+        missing = sorted(set(points) - set(known["point"].to_list()))
+        if not missing:
+            continue
+        plan = cache.plan_forecast(missing, day, day + timedelta(days=FORECAST_DAYS), issued)
+        async with connector.connect(access, platform, issued if access.is_stub else None) as client:
+            await cache.fetch(client, plan, model=FORECAST_MODEL, known_at=issued)
+            requests += client.session.requests
+    return requests
+
+
+def _points_of(day: date, active: pl.DataFrame, cells: pl.DataFrame) -> list[str]:
+    mine = active.filter(pl.col("date") == day).select("geohash")
+    return cells.join(mine, on="geohash", how="semi")["point"].unique().sort().to_list()
+
+
+def _issued_on(
+    day: date, window: Window, active: pl.DataFrame, cells: pl.DataFrame, cache: WeatherCache
+) -> pl.DataFrame:
+    since, until = window.tenant.window(day, day)
+    issued = cache.issued(_points_of(day, active, cells), since, until).filter(
+        pl.col("valid_date").is_between(day, day + timedelta(days=FORECAST_DAYS))
+    )
+    mine = active.filter(pl.col("date") == day).select("geohash")
+    rows = cells.join(mine, on="geohash", how="semi").join(issued, on="point", how="inner", validate="m:m")
+    return rows.with_columns(
+        tenant_id=pl.lit(window.tenant.id),
+        date=pl.lit(day),
+        lead_days=(pl.col("valid_date") - pl.lit(day)).dt.total_days(),
+        issued_at_utc=pl.col("known_at_utc"),
+        source_model=pl.col("model"),
+        as_of_utc=pl.col("known_at_utc"),
+    ).sort("date", "geohash", "valid_date")
+
+
+def is_settled(day: date, now: datetime) -> bool:
+    """Return whether the archive has the day, so that fetching it again changes nothing."""
+    return day <= archive_end(now)

@@ -1,0 +1,111 @@
+"""The checks on one screen: which asset, which rule, blocking or not, and how they become Dagster checks.
+
+Belongs here: what is checked. Does not belong here: how it is judged (`rules/`).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from weathervane_assets.tables import CONTRACTS
+from weathervane_checks.evidence import Evidence, open_evidence
+from weathervane_checks.findings import Finding, Report
+from weathervane_checks.rules.conservation import judge_conservation
+from weathervane_checks.rules.contract import judge_contract
+from weathervane_checks.rules.geocoding import judge_geocoding
+from weathervane_checks.rules.leakage import Join, judge_leakage
+from weathervane_checks.rules.row_counts import judge_row_counts
+from weathervane_checks.rules.sources import judge_live_source
+from weathervane_resources.clock import Clock
+from weathervane_resources.platform import Platform
+
+RAW = ("orders", "meta_ads", "google_ads", "promos", "climatology", "weather_daily", "weather_forecast")
+COUNTED = ("orders", "meta_ads", "google_ads", "ads")
+
+
+def contract(evidence: Evidence) -> list[Finding]:
+    """The stored rows keep the table's contract: columns, nulls, unique keys, physical ranges."""
+    return judge_contract(evidence.frame, CONTRACTS[evidence.dataset], evidence.days)
+
+
+def live_source(evidence: Evidence) -> list[Finding]:
+    """The rows come from the vendor, not from the sandbox. Warns on stub rows; set the source's credentials."""
+    return judge_live_source(evidence.ledger, evidence.days)
+
+
+def row_count_drop(evidence: Evidence) -> list[Finding]:
+    """The day has about as many rows as the version it replaces and as the days before it, and not zero."""
+    return judge_row_counts(evidence.ledger, evidence.days, evidence.limits, evidence.today)
+
+
+def geocoding_coverage(evidence: Evidence) -> list[Finding]:
+    """Enough orders have a cell; the others are sales without weather."""
+    return judge_geocoding(evidence.frame, evidence.days, evidence.limits)
+
+
+def weather_join_leakage(evidence: Evidence) -> list[Finding]:
+    """The matrix knows nothing of the future: times of knowledge, normals, lags, keys and nulls are recomputed."""
+    januaries = sorted({day.replace(month=1, day=1) for day in evidence.days})
+    normals = evidence.table("climatology", januaries)
+    join = Join(evidence.frame, evidence.table("weather_daily"), normals, evidence.today)
+    return judge_leakage(join, evidence.days)
+
+
+def conservation(evidence: Evidence) -> list[Finding]:
+    """Orders and revenue are the same before and after the join; nothing is lost or doubled."""
+    return judge_conservation(evidence.table("orders"), evidence.frame, evidence.days)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of one asset."""
+
+    asset: str
+    rule: Callable[[Evidence], list[Finding]]
+    is_blocking: bool = False
+
+    @property
+    def name(self) -> str:
+        """The check's name."""
+        return self.rule.__name__
+
+
+CHECKS: tuple[Check, ...] = (
+    *(Check(asset, contract, is_blocking=True) for asset in CONTRACTS),
+    *(Check(asset, live_source) for asset in RAW),
+    *(Check(asset, row_count_drop) for asset in COUNTED),
+    Check("orders", geocoding_coverage),
+    Check("features", weather_join_leakage, is_blocking=True),
+    Check("features", conservation, is_blocking=True),
+)
+
+
+def build_checks(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetChecksDefinition]:
+    """Return one definition an asset, which runs those of its checks that are asked for."""
+    partitions = {asset.key.path[-1]: asset for asset in assets}
+    return [_checks_of(name) for name in partitions]
+
+
+def _checks_of(asset: str) -> dg.AssetChecksDefinition:
+    mine = {check.name: check for check in CHECKS if check.asset == asset}
+    specs = [
+        dg.AssetCheckSpec(name, asset=asset, description=check.rule.__doc__, blocking=check.is_blocking)
+        for name, check in mine.items()
+    ]
+
+    @dg.multi_asset_check(specs=specs, name=f"{asset}_checks", can_subset=True)
+    def run_checks(
+        context: dg.AssetCheckExecutionContext, platform: Platform, clock: Clock
+    ) -> Iterator[dg.AssetCheckEvaluation | dg.AssetCheckResult]:
+        evidence = open_evidence(asset, _partition_keys(context), platform, clock)
+        for key in sorted(context.selected_asset_check_keys, key=lambda k: k.name):
+            check = mine[key.name]
+            report = Report(key.asset_key, key.name, evidence.tenant.id, evidence.keys, check.is_blocking)
+            yield from report.evaluations(check.rule(evidence))
+
+    return run_checks
+
+
+def _partition_keys(context: dg.AssetCheckExecutionContext) -> Sequence[str]:
+    return context.op_execution_context.partition_keys

@@ -1,0 +1,67 @@
+"""What a check may look at: the run's window, its table, the tables it was made from, and the ledger.
+
+Belongs here: reading, each thing at most once. Does not belong here: judging.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+
+import polars as pl
+
+from weathervane_assets.tables import CONTRACTS, key_columns, polars_schema
+from weathervane_checks.thresholds import Thresholds
+from weathervane_resources.clock import Clock
+from weathervane_resources.lake import Lake, Shape
+from weathervane_resources.lake_io import split_key, tenant_days
+from weathervane_resources.platform import Platform
+from weathervane_resources.tenants import Tenant
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One dataset's window as it stands in the lake."""
+
+    dataset: str
+    tenant: Tenant
+    keys: dict[date, str]
+    lake: Lake
+    now: datetime
+    limits: Thresholds
+
+    @property
+    def days(self) -> Sequence[date]:
+        """The window's days, in order."""
+        return sorted(self.keys)
+
+    @property
+    def today(self) -> date:
+        """The tenant's day at the time of the check."""
+        return self.tenant.today(self.now)
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """The dataset's rows of the window."""
+        return self.table(self.dataset)
+
+    @cached_property
+    def ledger(self) -> pl.DataFrame:
+        """What was last written for each day of the dataset."""
+        return self.lake.ledger(self.tenant.id, self.dataset)
+
+    def table(self, dataset: str, days: Sequence[date] | None = None) -> pl.DataFrame:
+        """Return another dataset's rows of the window, or of `days`."""
+        contract = CONTRACTS[dataset]
+        shape = Shape(polars_schema(contract), tuple(key_columns(contract)))
+        return self.lake.scan(self.tenant.id, dataset, shape, self.days if days is None else days).collect()
+
+
+def open_evidence(dataset: str, keys: Sequence[str], platform: Platform, clock: Clock) -> Evidence:
+    """Return the evidence of a run's partition keys."""
+    tenant = platform.tenants()[tenant_days(keys).tenant]
+    by_day = {split_key(key)[1]: key for key in keys}
+    limits = Thresholds().for_tenant(tenant.thresholds)
+    return Evidence(dataset, tenant, by_day, platform.lake(), clock.now(), limits)

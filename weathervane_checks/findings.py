@@ -1,0 +1,161 @@
+"""Findings, and how they become Dagster check evaluations.
+
+A finding is what a rule says of one day. In a run of at most 31 partitions every partition gets an evaluation of its own;
+in a longer range only those that are not ok do; and one summary without partition always names the offending days. Left
+alone, Dagster records a check of a range as a single evaluation without partition (docs/decisions/0003).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Literal
+
+import dagster as dg
+
+Severity = Literal["ok", "warning", "critical"]
+RANK: Mapping[Severity, int] = {"ok": 0, "warning": 1, "critical": 2}
+EVERY_PARTITION_UP_TO = 31
+MOST_SAMPLE_KEYS = 5
+MOST_TABLE_ROWS = 100
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule says of one day.
+
+    `observed` and `threshold` are numbers or short texts; `alerts` are stable codes that routing relies on;
+    `sample_keys` identify rows (never personal data).
+    """
+
+    day: date
+    severity: Severity
+    observed: float | int | str | None
+    threshold: float | int | str | None = None
+    alerts: tuple[str, ...] = ()
+    note: str = ""
+    sample_keys: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether there is nothing to say."""
+        return self.severity == "ok"
+
+
+def worst(findings: Sequence[Finding]) -> Severity:
+    """Return the worst severity among findings; `ok` only says that no rule objected."""
+    return max((finding.severity for finding in findings), key=RANK.__getitem__, default="ok")
+
+
+@dataclass(frozen=True)
+class Report:
+    """A check's findings over the days of a run, ready to be yielded."""
+
+    asset_key: dg.AssetKey
+    check_name: str
+    tenant: str
+    keys: Mapping[date, str]
+    """The partition key of each day."""
+    is_blocking: bool = False
+
+    def evaluations(self, findings: Sequence[Finding]) -> Iterator[dg.AssetCheckEvaluation | dg.AssetCheckResult]:
+        """Yield one evaluation a partition within bounds, then the summary."""
+        say_all = len(self.keys) <= EVERY_PARTITION_UP_TO
+        for finding in sorted(findings, key=lambda f: f.day):
+            if (say_all or not finding.is_ok) and finding.day in self.keys:
+                yield self._of_partition(finding)
+        yield self._summary(findings)
+
+    def _of_partition(self, finding: Finding) -> dg.AssetCheckEvaluation:
+        return dg.AssetCheckEvaluation(
+            asset_key=self.asset_key,
+            check_name=self.check_name,
+            passed=finding.is_ok,
+            partition=self.keys[finding.day],
+            severity=_dagster_severity(finding.severity),
+            description=_describe(finding),
+            metadata={name: dg.MetadataValue.text(v) if isinstance(v, str) else v for name, v in self._facts(finding).items()},
+            blocking=self.is_blocking,
+        )
+
+    def _facts(self, finding: Finding) -> dict[str, Any]:
+        facts: dict[str, Any] = {
+            "tenant": self.tenant,
+            "window": finding.day.isoformat(),
+            "observed": _shown(finding.observed),
+            "threshold": _shown(finding.threshold),
+            "severity": finding.severity,
+            "alerts": ", ".join(finding.alerts),
+            **finding.extra,
+        }
+        if finding.sample_keys:
+            facts["sample_keys"] = ", ".join(finding.sample_keys[:MOST_SAMPLE_KEYS])
+        return facts
+
+    def _summary(self, findings: Sequence[Finding]) -> dg.AssetCheckResult:
+        wrong = sorted((f for f in findings if not f.is_ok), key=lambda f: (-RANK[f.severity], f.day))
+        severity = worst(findings)
+        days = sorted(self.keys)
+        leading = wrong[0] if wrong else max(findings, key=lambda f: f.day, default=None)
+        metadata: dict[str, Any] = {
+            "tenant": self.tenant,
+            "window": f"{days[0]}/{days[-1]}" if days else "",
+            "observed": _shown(leading.observed) if leading else "nothing",
+            "threshold": _shown(leading.threshold) if leading else "",
+            "severity": severity,
+            "alerts": ", ".join(sorted({code for f in wrong for code in f.alerts})),
+            "days_checked": len(findings),
+            "days_not_ok": len(wrong),
+        }
+        if wrong:
+            metadata["offending_days"] = _table(wrong)
+            metadata["sample_keys"] = ", ".join([key for f in wrong for key in f.sample_keys][:MOST_SAMPLE_KEYS])
+        return dg.AssetCheckResult(
+            asset_key=self.asset_key,
+            check_name=self.check_name,
+            passed=severity == "ok",
+            severity=_dagster_severity(severity),
+            description=_summarise(self.tenant, wrong, len(findings)),
+            metadata=metadata,
+        )
+
+
+def _dagster_severity(severity: Severity) -> dg.AssetCheckSeverity:
+    return dg.AssetCheckSeverity.ERROR if severity == "critical" else dg.AssetCheckSeverity.WARN
+
+
+def _shown(value: float | int | str | None) -> float | int | str:
+    if value is None:
+        return "not known"
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def _describe(finding: Finding) -> str:
+    limit = "" if finding.threshold is None else f" (threshold {_shown(finding.threshold)})"
+    return f"{finding.day}: {finding.note or _shown(finding.observed)}{limit}"
+
+
+def _summarise(tenant: str, wrong: Sequence[Finding], checked: int) -> str:
+    if not wrong:
+        return f"{tenant}: {checked} days ok"
+    return f"{tenant}: {len(wrong)} of {checked} days not ok; {_describe(wrong[0])}"
+
+
+def _table(findings: Sequence[Finding]) -> dg.TableMetadataValue:
+    columns = ("day", "severity", "observed", "threshold", "alerts", "note")
+    records = [
+        dg.TableRecord(
+            {
+                "day": f.day.isoformat(),
+                "severity": f.severity,
+                "observed": str(_shown(f.observed)),
+                "threshold": str(_shown(f.threshold)) if f.threshold is not None else "",
+                "alerts": ", ".join(f.alerts),
+                "note": f.note,
+            }
+        )
+        for f in findings[:MOST_TABLE_ROWS]
+    ]
+    return dg.TableMetadataValue(records, schema=dg.TableSchema([dg.TableColumn(name) for name in columns]))

@@ -1,0 +1,66 @@
+"""Nothing is lost or doubled between the orders and the matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+
+from weathervane_checks.findings import Finding
+
+ZERO = Decimal(0)
+
+
+def judge_conservation(orders: pl.DataFrame, features: pl.DataFrame, days: Sequence[date]) -> list[Finding]:
+    """Return one finding a day: located sales and their revenue, before the join and after it.
+
+    A join that matches a row twice makes 300 of a revenue of 100 and still looks like data; sums do not lie.
+    """
+    before = _sales_by_day(orders)
+    after = {
+        row["date"]: row
+        for row in features.group_by("date")
+        .agg(pl.col("orders").sum(), pl.col("net_revenue").sum(), pl.col("tenant_orders").max())
+        .iter_rows(named=True)
+    }
+    return [_judge(day, before.get(day, {}), after.get(day, {})) for day in sorted(days)]
+
+
+def _sales_by_day(orders: pl.DataFrame) -> dict[date, dict[str, Any]]:
+    sales = orders.filter(~pl.col("is_test") & pl.col("cancelled_at").is_null())
+    located = pl.col("ship_geohash").is_not_null()
+    table = sales.group_by("date").agg(
+        located.sum().alias("orders"),
+        pl.col("net_revenue").filter(located).sum().alias("net_revenue"),
+        (~located).sum().alias("unlocated_orders"),
+        pl.col("net_revenue").filter(~located).sum().alias("unlocated_revenue"),
+        pl.col("net_revenue").null_count().alias("without_revenue"),
+        pl.len().alias("tenant_orders"),
+    )
+    return {row["date"]: row for row in table.iter_rows(named=True)}
+
+
+def _judge(day: date, before: dict[str, Any], after: dict[str, Any]) -> Finding:
+    sold, joined = int(before.get("orders", 0)), int(after.get("orders") or 0)
+    revenue, joined_revenue = before.get("net_revenue") or ZERO, after.get("net_revenue") or ZERO
+    extra = {
+        "orders_before": sold,
+        "orders_after": joined,
+        "revenue_before": str(revenue),
+        "revenue_after": str(joined_revenue),
+        "unlocated_orders": int(before.get("unlocated_orders", 0)),
+        "unlocated_revenue": str(before.get("unlocated_revenue") or ZERO),
+    }
+    if sold != joined or revenue != joined_revenue:
+        note = f"{sold} orders and {revenue} before the join, {joined} and {joined_revenue} after it"
+        return Finding(day, "critical", str(joined_revenue), str(revenue), ("conservation_broken",), note, extra=extra)
+    if after and int(after["tenant_orders"]) != int(before.get("tenant_orders", 0)):
+        note = f"tenant_orders is {after['tenant_orders']}, the orders are {before.get('tenant_orders', 0)}"
+        return Finding(day, "critical", joined, sold, ("conservation_broken",), note, extra=extra)
+    if before.get("without_revenue"):
+        note = f"{before['without_revenue']} sales have no revenue from the vendor and are not in the sum"
+        return Finding(day, "warning", str(joined_revenue), str(revenue), ("revenue_unknown",), note, extra=extra)
+    return Finding(day, "ok", str(joined_revenue), str(revenue), note=f"{joined} orders, {joined_revenue}", extra=extra)

@@ -1,0 +1,27 @@
+"""Whether rows come from the vendor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import polars as pl
+
+from weathervane_checks.findings import Finding
+
+STUB, NOT_CONFIGURED = "stub", "not_configured"
+
+
+def judge_live_source(ledger: pl.DataFrame, days: Sequence[date]) -> list[Finding]:
+    """Return one finding a day: stub rows warn; a source that is not configured has nothing to warn about."""
+    sources = dict(ledger.select("date", "source").iter_rows())
+    return [_judge(day, sources.get(day)) for day in sorted(days)]
+
+
+def _judge(day: date, source: str | None) -> Finding:
+    if source is None:
+        return Finding(day, "warning", "never written", "live", ("dataset_missing",), "the day was never written")
+    if source == STUB:
+        return Finding(day, "warning", STUB, "live", ("stub_source",), "stub rows from the sandbox, not the vendor's")
+    note = "the source is not configured; the partition is empty" if source == NOT_CONFIGURED else f"from {source}"
+    return Finding(day, "ok", source, "live", note=note)

@@ -1,0 +1,52 @@
+"""Every number that a check judges by, with its unit and its reason. A tenant may override each in tenants.toml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+
+
+def limit(default: float, unit: str, reason: str) -> float:
+    """Describe one threshold."""
+    return field(default=default, metadata={"unit": unit, "reason": reason})
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The limits of all checks."""
+
+    row_count_ratio_warning: float = limit(
+        0.8, "ratio to the version replaced", "a day read again rarely loses rows; a fifth is more than late deletions"
+    )
+    row_count_ratio_critical: float = limit(
+        0.6, "ratio to the version replaced", "two fifths gone is a broken fetch, not a correction"
+    )
+    new_rows_ratio_warning: float = limit(
+        0.5, "ratio to the median day", "half of a usual day is outside a normal week's swing"
+    )
+    new_rows_ratio_critical: float = limit(
+        0.1, "ratio to the median day", "a tenth of a usual day is an outage at the source"
+    )
+    new_rows_median_min: float = limit(20, "rows a day", "below this a ratio says nothing: 3 of 6 is chance")
+    zero_rows_streak_warning: float = limit(2, "days in a row", "one empty day may be a holiday, two are noticed")
+    zero_rows_streak_critical: float = limit(4, "days in a row", "longer than a long weekend")
+    geocoded_ratio_warning: float = limit(
+        0.88, "ratio of orders", "shops with complete addresses reach 0.95; below this the matrix loses sales"
+    )
+    geocoded_ratio_critical: float = limit(0.75, "ratio of orders", "a quarter of the sales would be without weather")
+    geocoded_ratio_floor: float = limit(0.8, "ratio of orders", "what `coverage geocoding --fail-on-warning` accepts")
+    geocoded_orders_min: float = limit(
+        20, "orders", "on fewer orders a day one bad address moves the ratio by 5 points; they warn at most"
+    )
+    weather_coverage_warning: float = limit(
+        0.85, "ratio of cells", "below this the joined weather is no longer the tenant's weather"
+    )
+    baseline_days: float = limit(7, "days", "a week holds each weekday once")
+    history_runs: float = limit(90, "runs", "a quarter of nightly runs")
+
+    def for_tenant(self, overrides: Mapping[str, float]) -> Thresholds:
+        """Return the thresholds with a tenant's own values."""
+        return replace(self, **overrides)
+
+
+THRESHOLD_NAMES = frozenset(f.name for f in fields(Thresholds))

@@ -1,0 +1,137 @@
+"""Google Ads REST `googleAds:search`: one row a campaign and account-local day.
+
+Facts (developers.google.com, read 2026-11): a page has up to 10,000 rows, `pageSize` is an error, and all pages of a
+query are one operation of the quota; int64 arrive as strings, doubles as numbers, absent optionals are left out; an
+empty answer has no `results` but keeps `fieldMask`. `developer-token` and `login-customer-id` come with the session.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Any, Generic, TypeVar
+
+import msgspec
+
+from weathervane_resources.clients.rows import BadRow, PageDecoder
+from weathervane_resources.http.errors import Malformed
+from weathervane_resources.http.paging import PageToken, Trail
+from weathervane_resources.http.session import Reply, Request, VendorSession
+
+R = TypeVar("R")
+Int64 = Annotated[str, msgspec.Meta(pattern="^-?[0-9]{1,19}$")]
+
+
+class Customer(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """The account's id, day and money."""
+
+    id: str
+    currency_code: str | None = None
+    time_zone: str | None = None
+
+
+class Campaign(msgspec.Struct, frozen=True, gc=False):
+    """The id is the key; names change."""
+
+    id: str
+    name: str | None = None
+
+
+class Segments(msgspec.Struct, frozen=True, gc=False):
+    """The account-local day."""
+
+    date: str
+
+
+class Metrics(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """Integers as strings; `cost_micros` is in millionths of the account's currency."""
+
+    cost_micros: Int64 | None = None
+    impressions: Int64 | None = None
+    clicks: Int64 | None = None
+    conversions: float | None = None
+    conversions_value: float | None = None
+
+
+class CampaignDay(msgspec.Struct, frozen=True):
+    """One campaign's day, as sent."""
+
+    customer: Customer
+    campaign: Campaign
+    segments: Segments
+    metrics: Metrics
+
+
+class _Search(msgspec.Struct, Generic[R], rename="camel"):
+    results: list[R] = []
+    next_page_token: str | None = None
+    field_mask: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPage(Generic[R]):
+    """One page of typed rows."""
+
+    rows: list[R]
+    bad: list[BadRow]
+
+
+CAMPAIGN_DAYS = (
+    "SELECT customer.id, customer.currency_code, customer.time_zone, campaign.id, campaign.name, segments.date,"
+    " metrics.cost_micros, metrics.impressions, metrics.clicks, metrics.conversions, metrics.conversions_value"
+    " FROM campaign WHERE segments.date BETWEEN '{since}' AND '{until}'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GoogleAdsClient:
+    """One account. `base_url` is `https://googleads.googleapis.com` or its override; `customer_id` has digits only."""
+
+    session: VendorSession
+    base_url: str
+    api_version: str
+    customer_id: str
+
+    def campaign_days(self, since: date, until: date) -> AsyncIterator[SearchPage[CampaignDay]]:
+        """Yield the campaign days of since..until, both inclusive, in account-local days."""
+        query = CAMPAIGN_DAYS.format(since=since.isoformat(), until=until.isoformat())
+        return self.search(query, CampaignDay, ("campaign", "id"), f"{since}..{until}")
+
+    async def search(
+        self, query: str, row: type[R], key_path: tuple[str, ...] = (), window: str = ""
+    ) -> AsyncIterator[SearchPage[R]]:
+        """Yield the pages of a GAQL query, decoded as `row`; a page token is only good for the same query."""
+        decoder = _decoder(row, key_path)
+        tokens = PageToken(Trail(self.session.where(window)))
+        body = {"query": query}
+        while True:
+            page, next_token, size = await self._page(decoder, body, window)
+            token = tokens.next(next_token, size)
+            yield page
+            if token is None:
+                return
+            body = {"query": query, "pageToken": token}
+
+    async def _page(
+        self, decoder: PageDecoder[R, Any], body: dict[str, str], window: str
+    ) -> tuple[SearchPage[R], str | None, int]:
+        url = f"{self.base_url.rstrip('/')}/{self.api_version}/customers/{self.customer_id}/googleAds:search"
+        where = self.session.where(window)
+
+        def parse(reply: Reply) -> tuple[SearchPage[R], str | None, int]:
+            page, rows, bad = decoder.decode(reply.body, where)
+            if not rows and not bad and b'"results"' not in reply.body and page.field_mask is None:
+                raise Malformed("neither results nor fieldMask in the answer", **where)
+            return SearchPage(rows, bad), page.next_page_token, len(reply.body)
+
+        return await self.session.read(Request("POST", url, json=body, window=window, is_safe=True), parse)
+
+
+def _decoder(row: type[R], key_path: tuple[str, ...]) -> PageDecoder[R, Any]:
+    typed: Any = _Search[row]  # type: ignore[valid-type]
+    return PageDecoder(
+        msgspec.json.Decoder(typed),
+        msgspec.json.Decoder(_Search[msgspec.Raw]),
+        row,
+        lambda p: list(p.results),
+        key_path,
+    )

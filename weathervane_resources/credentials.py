@@ -1,0 +1,186 @@
+"""Which credentials a tenant has for a source, and therefore where its rows come from.
+
+Belongs here: the names of the variables, the rule that one tenant's token never serves another, and the stub policy.
+Does not belong here: tokens that are renewed (`tokens.py`) and what is done with them (`connectors.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from weathervane_resources.settings import ConfigurationError
+
+STUB = "stub"
+NOT_CONFIGURED = "not_configured"
+
+
+@dataclass(frozen=True)
+class SourceNames:
+    """The variables of one source.
+
+    `own` belong to one tenant; `app` may be shared by all; `complete` are the sets of names of which one must be set
+    in full; `overrides` are addresses and versions, which say nothing about whether a source is configured.
+    """
+
+    vendor: str
+    live: str
+    own: tuple[str, ...]
+    app: tuple[str, ...]
+    complete: tuple[tuple[str, ...], ...]
+    overrides: tuple[str, ...]
+
+
+SHOPIFY = SourceNames(
+    "shopify",
+    "shopify_api",
+    own=("SHOPIFY_SHOP_DOMAIN", "SHOPIFY_ACCESS_TOKEN", "SHOPIFY_REFRESH_TOKEN"),
+    app=("SHOPIFY_CLIENT_ID", "SHOPIFY_CLIENT_SECRET"),
+    complete=(
+        ("SHOPIFY_SHOP_DOMAIN", "SHOPIFY_ACCESS_TOKEN"),
+        ("SHOPIFY_SHOP_DOMAIN", "SHOPIFY_CLIENT_ID", "SHOPIFY_CLIENT_SECRET"),
+    ),
+    overrides=("SHOPIFY_API_VERSION", "SHOPIFY_BASE_URL"),
+)
+META = SourceNames(
+    "meta_ads",
+    "meta_api",
+    own=("META_ACCESS_TOKEN", "META_AD_ACCOUNT_ID"),
+    app=("META_APP_ID", "META_APP_SECRET"),
+    complete=(("META_ACCESS_TOKEN", "META_AD_ACCOUNT_ID"),),
+    overrides=("META_GRAPH_VERSION", "META_BASE_URL"),
+)
+GOOGLE_ADS = SourceNames(
+    "google_ads",
+    "google_ads_api",
+    own=(
+        "GOOGLE_ADS_CUSTOMER_ID",
+        "GOOGLE_ADS_REFRESH_TOKEN",
+        "GOOGLE_ADS_ACCESS_TOKEN",
+        "GOOGLE_ADS_LOGIN_CUSTOMER_ID",
+    ),
+    app=("GOOGLE_ADS_DEVELOPER_TOKEN", "GOOGLE_ADS_CLIENT_ID", "GOOGLE_ADS_CLIENT_SECRET"),
+    complete=(
+        ("GOOGLE_ADS_CUSTOMER_ID", "GOOGLE_ADS_DEVELOPER_TOKEN", "GOOGLE_ADS_ACCESS_TOKEN"),
+        (
+            "GOOGLE_ADS_CUSTOMER_ID",
+            "GOOGLE_ADS_DEVELOPER_TOKEN",
+            "GOOGLE_ADS_REFRESH_TOKEN",
+            "GOOGLE_ADS_CLIENT_ID",
+            "GOOGLE_ADS_CLIENT_SECRET",
+        ),
+    ),
+    overrides=("GOOGLE_ADS_API_VERSION", "GOOGLE_ADS_BASE_URL", "GOOGLE_OAUTH_URL"),
+)
+KLAVIYO = SourceNames(
+    "klaviyo",
+    "klaviyo_api",
+    own=("KLAVIYO_API_KEY",),
+    app=(),
+    complete=(("KLAVIYO_API_KEY",),),
+    overrides=("KLAVIYO_REVISION", "KLAVIYO_BASE_URL"),
+)
+OPEN_METEO = SourceNames(
+    "open_meteo",
+    "open_meteo",
+    own=(),
+    app=("OPEN_METEO_API_KEY", "OPEN_METEO_NON_COMMERCIAL"),
+    complete=(
+        ("OPEN_METEO_API_KEY",),
+        ("OPEN_METEO_NON_COMMERCIAL",),
+        ("OPEN_METEO_FORECAST_URL", "OPEN_METEO_ARCHIVE_URL"),
+    ),
+    overrides=("OPEN_METEO_FORECAST_URL", "OPEN_METEO_ARCHIVE_URL"),
+)
+SOURCES = (SHOPIFY, META, GOOGLE_ADS, KLAVIYO, OPEN_METEO)
+CREDENTIAL_NAMES = tuple(name for source in SOURCES for name in (*source.own, *source.app))
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a tenant reaches a source. `values` hold credentials: they are never shown."""
+
+    tenant_id: str
+    source: str
+    """The live name, `stub` or `not_configured`."""
+    values: Mapping[str, str] = field(repr=False)
+
+    @property
+    def is_stub(self) -> bool:
+        """Whether rows come from the sandbox."""
+        return self.source == STUB
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether there is anything to read from."""
+        return self.source != NOT_CONFIGURED
+
+
+def tenant_variable(tenant_id: str, name: str) -> str:
+    """Return the name of a tenant's own value: `ACME__SHOPIFY_ACCESS_TOKEN`."""
+    return f"{tenant_id.upper().replace('-', '_')}__{name}"
+
+
+def find_access(
+    names: SourceNames,
+    env: Mapping[str, str],
+    tenant_id: str,
+    tenant_ids: frozenset[str],
+    stubs: Literal["auto", "never"],
+) -> Access:
+    """Decide where a tenant's rows of a source come from.
+
+    A name without a tenant's prefix counts for a credential of its own only where there is exactly one tenant, so one
+    tenant's token can never reach another's shop; app-level names may be shared, but alone do not make a source of
+    several tenants half configured.
+    Raises: ConfigurationError: some of the variables are set and some are missing; it names those.
+    """
+    is_alone = len(tenant_ids) == 1
+    _refuse_twins(tenant_id, tenant_ids)
+    values = {
+        name: value
+        for name in (*names.own, *names.app, *names.overrides)
+        if (value := _look_up(env, tenant_id, name, shared=is_alone or name not in names.own))
+    }
+    missing = [[name for name in wanted if name not in values] for wanted in names.complete]
+    if not min(missing, key=len):
+        return Access(tenant_id, names.live, values)
+    begun = names.own if not is_alone and names.own else (*names.own, *names.app)
+    if names is OPEN_METEO:
+        begun = names.overrides
+    if any(_look_up(env, tenant_id, name, shared=is_alone or name not in names.own) for name in begun):
+        set_names = ", ".join(name for name in begun if name in values)
+        wanted = " or ".join(" and ".join(names_) for names_ in missing)
+        raise ConfigurationError(
+            f"{names.vendor} of tenant {tenant_id}: {set_names} is set, but missing: {wanted}"
+            f" (a tenant's own value is {tenant_variable(tenant_id, names.complete[0][0])})"
+        )
+    return Access(tenant_id, STUB if stubs == "auto" else NOT_CONFIGURED, values)
+
+
+def _look_up(env: Mapping[str, str], tenant_id: str, name: str, *, shared: bool) -> str | None:
+    own = env.get(tenant_variable(tenant_id, name), "").strip()
+    value = own or (env.get(name, "").strip() if shared else "")
+    if name == "OPEN_METEO_NON_COMMERCIAL" and value.lower() not in ("true", "1", "yes"):
+        return None
+    return value or None
+
+
+def _refuse_twins(tenant_id: str, tenant_ids: frozenset[str]) -> None:
+    """`a-b` and `a_b` would share their variables."""
+    prefix = tenant_variable(tenant_id, "")
+    twins = sorted(other for other in tenant_ids if other != tenant_id and tenant_variable(other, "") == prefix)
+    if twins:
+        raise ConfigurationError(f"tenants {tenant_id} and {twins[0]} share the variable prefix {prefix}; rename one")
+
+
+def digits(account_id: str) -> str:
+    """Return an account id without `act_` and dashes.
+
+    Raises: ConfigurationError: something other than digits is left.
+    """
+    plain = account_id.strip().removeprefix("act_").replace("-", "")
+    if not plain.isascii() or not plain.isdigit():
+        raise ConfigurationError("an ad account id must be digits (act_ and dashes are dropped)")
+    return plain

@@ -1,0 +1,189 @@
+"""Credentials on requests, renewed without anyone noticing.
+
+Rotating refresh tokens make two rules: one refresher at a time, and the new pair is saved before it is used. Whoever
+waited for the refresher takes its token (five concurrent 401s once made five refreshes with the same refresh token,
+traps.md 17). An auth object belongs to one event loop: make it inside the run.
+"""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from weathervane_resources.http.errors import VendorError
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token and what renews it. `expires_at` None: unknown (Meta may omit it) or never."""
+
+    access_token: str = field(repr=False)
+    expires_at: datetime | None = None
+    refresh_token: str | None = field(default=None, repr=False)
+
+
+class Auth(Protocol):
+    """What a session asks of a credential."""
+
+    @property
+    def can_refresh(self) -> bool:
+        """Whether a refused credential can be renewed."""
+
+    async def headers(self) -> Mapping[str, str]:
+        """Return the headers that carry the credential, renewed beforehand if it is about to expire."""
+
+    async def refresh(self, refused: Mapping[str, str]) -> None:
+        """Renew the credential whose headers were refused, unless someone has done so meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class StaticHeaders:
+    """A credential that does not expire: an API key, a custom app's token, or none at all."""
+
+    fixed: Mapping[str, str] = field(repr=False)
+
+    @property
+    def can_refresh(self) -> bool:
+        """Return False: a refused key stays refused."""
+        return False
+
+    async def headers(self) -> Mapping[str, str]:
+        """Return the fixed headers."""
+        return self.fixed
+
+    async def refresh(self, refused: Mapping[str, str]) -> None:
+        """Do nothing."""
+
+
+def bearer(token: str) -> dict[str, str]:
+    """Return the Authorization header of Google, Meta and Klaviyo OAuth."""
+    return {"Authorization": f"Bearer {token}"}
+
+
+def shopify_token(token: str) -> dict[str, str]:
+    """Return Shopify's header."""
+    return {"X-Shopify-Access-Token": token}
+
+
+def basic(client_id: str, client_secret: str) -> StaticHeaders:
+    """Return HTTP Basic client authentication (Klaviyo's token endpoint)."""
+    pair = base64.b64encode(f"{client_id}:{client_secret}".encode()).decode()
+    return StaticHeaders({"Authorization": f"Basic {pair}"})
+
+
+class TokenStore(Protocol):
+    """Where a token pair outlives the process; a database vault goes beneath this."""
+
+    def exclusive(self) -> AbstractAsyncContextManager[None]:
+        """Return a lock over all processes, held for load, refresh and save."""
+
+    async def load(self) -> Token | None:
+        """Return the newest pair."""
+
+    async def save(self, token: Token) -> None:
+        """Return when the pair is on disk."""
+
+
+class MemoryStore:
+    """A store for tests and for tokens whose refresh token does not rotate."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.token: Token | None = None
+
+    @asynccontextmanager
+    async def exclusive(self) -> AsyncIterator[None]:
+        """Lock nothing: there is one process."""
+        yield
+
+    async def load(self) -> Token | None:
+        """Return the last pair saved."""
+        return self.token
+
+    async def save(self, token: Token) -> None:
+        """Keep the pair."""
+        self.token = token
+
+
+class RefreshingToken:
+    """A token renewed before it expires, and once per request when it is refused.
+
+    `refresh` gets the refresh token, or the access token where there is none (Meta exchanges the token itself, and only
+    while it is valid: give it an `early` of days).
+    """
+
+    def __init__(
+        self,
+        token: Token,
+        refresh: Callable[[str], Awaitable[Token]],
+        build_headers: Callable[[str], Mapping[str, str]],
+        clock: Callable[[], datetime],
+        store: TokenStore | None = None,
+        early: timedelta = timedelta(minutes=5),
+    ) -> None:
+        """Nothing is fetched or loaded yet."""
+        self._token = token
+        self._refresh = refresh
+        self._build_headers = build_headers
+        self._clock = clock
+        self._store = store or MemoryStore()
+        self._early = early
+        self._lock = asyncio.Lock()
+        self._fruitless = ""
+
+    @property
+    def can_refresh(self) -> bool:
+        """Return True."""
+        return True
+
+    async def headers(self) -> Mapping[str, str]:
+        """Return the headers of a token that is not about to expire.
+
+        An early refresh that fails for a passing reason does no harm while the old token is valid.
+        """
+        token = self._token
+        if self._expires_within(token, self._early) and token.access_token != self._fruitless:
+            try:
+                await self._renew(token)
+            except VendorError as error:
+                if not error.is_transient or self._expires_within(token, timedelta()):
+                    raise
+        return self._build_headers(self._token.access_token)
+
+    async def refresh(self, refused: Mapping[str, str]) -> None:
+        """Renew the token unless the refused headers are not the current ones any more."""
+        token = self._token
+        if self._build_headers(token.access_token) == refused:
+            await self._renew(token)
+
+    def _expires_within(self, token: Token, span: timedelta) -> bool:
+        return token.expires_at is not None and token.expires_at <= self._clock() + span
+
+    async def _renew(self, stale: Token) -> None:
+        async with self._lock:
+            if self._token.access_token != stale.access_token:
+                return
+            async with self._store.exclusive():
+                self._token = await self._stored_by_another(stale) or await self._exchanged(stale)
+
+    async def _stored_by_another(self, stale: Token) -> Token | None:
+        stored = await self._store.load()
+        if stored is None or stored.access_token == stale.access_token or self._expires_within(stored, timedelta()):
+            return None
+        return stored
+
+    async def _exchanged(self, stale: Token) -> Token:
+        """Exchange and save. A "refresh" that returns the same token and expiry is not recorded as success."""
+        current = await self._store.load() or stale
+        fresh = await self._refresh(current.refresh_token or current.access_token)
+        if fresh.refresh_token is None:
+            fresh = replace(fresh, refresh_token=current.refresh_token)
+        if fresh.access_token == stale.access_token:
+            self._fruitless = stale.access_token
+            if fresh.expires_at is None or (stale.expires_at and fresh.expires_at <= stale.expires_at):
+                return stale
+        await self._store.save(fresh)
+        return fresh

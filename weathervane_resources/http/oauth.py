@@ -1,0 +1,120 @@
+"""The refresh exchanges of the vendors, as callables for `RefreshingToken`.
+
+Each posts through a `VendorSession` of its own, whose origin is the token endpoint's, so that the retry, redaction
+and size rules hold here too. A refresh is safe to repeat: Shopify keeps the old refresh token valid until the new
+access token is first used (changelog 2026-08-28), the others do not rotate or say nothing. `invalid_grant` is
+`AuthDead`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import msgspec
+
+from weathervane_resources.http import strict_json
+from weathervane_resources.http.auth import Token
+from weathervane_resources.http.errors import AuthDead, AuthExpired
+from weathervane_resources.http.session import Reply, Request, VendorSession
+
+Clock = Callable[[], datetime]
+_LONGEST_S = 10 * 365 * 86_400.0
+
+
+class _Grant(msgspec.Struct, frozen=True, gc=False):
+    access_token: str = msgspec.field()
+    expires_in: float | None = None
+    refresh_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEndpoint:
+    """A vendor's token URL with the app's identity."""
+
+    session: VendorSession
+    url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    clock: Clock
+
+    async def exchange(self, form: dict[str, str], *, method: str = "POST", with_client: bool = True) -> Token:
+        """Send one grant and return its token; `expires_in` may be missing."""
+        client = {"client_id": self.client_id, "client_secret": self.client_secret} if with_client else {}
+        sent = {**client, **form}
+        request = Request(
+            method,
+            self.url,
+            params=sent if method == "GET" else None,
+            form=sent if method == "POST" else None,
+            window="token refresh",
+            is_safe=True,
+        )
+        return await self.session.read(request, self._token)
+
+    def _token(self, reply: Reply) -> Token:
+        where = self.session.where("token refresh")
+        grant = strict_json.decode(reply.body, _Grant, where)
+        if not grant.access_token:
+            raise strict_json.malformed(ValueError("an empty access_token"), where)
+        expires_at = None
+        if grant.expires_in is not None:
+            expires_at = self.clock() + timedelta(seconds=min(max(grant.expires_in, 0.0), _LONGEST_S))
+        return Token(grant.access_token, expires_at, grant.refresh_token)
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshGrant:
+    """Google and Shopify: the client's secret in the form. Google never rotates; Shopify rotates on every use."""
+
+    endpoint: TokenEndpoint
+
+    async def __call__(self, refresh_token: str) -> Token:
+        """Return the renewed token."""
+        return await self.endpoint.exchange({"grant_type": "refresh_token", "refresh_token": refresh_token})
+
+
+@dataclass(frozen=True, slots=True)
+class KlaviyoRefresh:
+    """Klaviyo: HTTP Basic client authentication (give the session `auth.basic(...)`), the grant in the form."""
+
+    endpoint: TokenEndpoint
+
+    async def __call__(self, refresh_token: str) -> Token:
+        """Return the renewed token; whether it rotates is not documented, so whatever comes back is kept."""
+        form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        return await self.endpoint.exchange(form, with_client=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ShopifyClientCredentials:
+    """Own-organisation apps: about 24 hours, no refresh token; every renewal is a new grant."""
+
+    endpoint: TokenEndpoint
+
+    async def __call__(self, _ignored: str) -> Token:
+        """Return a new token."""
+        return await self.endpoint.exchange({"grant_type": "client_credentials"})
+
+
+@dataclass(frozen=True, slots=True)
+class MetaExchange:
+    """Meta: no refresh token; the access token itself is exchanged, and only while it is still valid."""
+
+    endpoint: TokenEndpoint
+
+    async def __call__(self, access_token: str) -> Token:
+        """Return the prolonged token, possibly the same one.
+
+        Raises:
+            AuthDead: the token has expired already; the account must be connected again.
+        """
+        form = {"grant_type": "fb_exchange_token", "fb_exchange_token": access_token}
+        try:
+            return await self.endpoint.exchange(form, method="GET")
+        except AuthExpired as error:
+            raise AuthDead(
+                "the token had expired before it was exchanged",
+                hint="connect the Meta account again; exchange long before the 60 days end",
+                status=error.status,
+                **self.endpoint.session.where("token refresh"),
+            ) from None

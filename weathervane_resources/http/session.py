@@ -1,0 +1,188 @@
+"""One session for one tenant's use of one vendor: pace, retry, refresh, classify, redact.
+
+    async with VendorSession("shopify", "acme", "https://acme.myshopify.com", auth, Pace(2, 40)) as session:
+        reply = await session.get("https://acme.myshopify.com/admin/oauth/access_scopes.json")
+
+The credential goes to the session's own origin only, never after a redirect or a link elsewhere. Request shapes,
+paging and row types belong to `clients/`.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from yarl import URL
+
+from weathervane_resources.http import errors
+from weathervane_resources.http.auth import Auth
+from weathervane_resources.http.classify import classify
+from weathervane_resources.http.failure import to_error
+from weathervane_resources.http.pacing import Pacer
+from weathervane_resources.http.retry import RetryBudget, RetryPolicy
+from weathervane_resources.http.transport import Reply, Request, Transport
+from weathervane_resources.http.verdict import Kind
+
+__all__ = ["Reply", "Request", "VendorSession", "utc_now"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+_MAX_REDIRECTS = 3
+
+
+def utc_now() -> datetime:
+    """Return the time; the default clock of a session."""
+    return datetime.now(UTC)
+
+
+class VendorSession:
+    """An aiohttp session with everything a vendor call needs.
+
+    Attributes:
+        requests: HTTP requests sent, retries included.
+        retries: Requests sent again.
+        throttled_s: Seconds waited because the vendor asked for it.
+    """
+
+    def __init__(
+        self,
+        vendor: str,
+        tenant: str,
+        origin: str,
+        auth: Auth,
+        pace: Pacer,
+        policy: RetryPolicy | None = None,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        rng: random.Random | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        also_origins: Collection[str] = (),
+        total_s: float = 180.0,
+        max_body_bytes: int = 128 * 2**20,
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            vendor: shopify, meta_ads, google_ads, klaviyo or open_meteo: chooses the classifier's table.
+            tenant: For messages.
+            origin: Scheme, host and port the credential may go to; a path is ignored.
+            auth: The credential.
+            pace: Limits requests a second.
+            policy: Attempts and patience.
+            clock: Aware UTC time.
+            sleep: Waits; tests pass their own.
+            rng: Jitter; tests pass a seeded one.
+            extra_headers: Sent with every request (a developer token, say).
+            also_origins: Further origins of the same vendor, from configuration, never from an answer.
+            total_s: Longest single request; a malformed chunk once hung past every socket timeout, and a cold archive
+                request takes over 20 s.
+            max_body_bytes: Size cap, before and after decompression.
+        """
+        self.vendor = vendor
+        self.tenant = tenant
+        self.origin = origin
+        self.requests = 0
+        self.retries = 0
+        self.throttled_s = 0.0
+        self._auth = auth
+        self._pace = pace
+        self._policy = policy or RetryPolicy()
+        self._clock = clock
+        self._sleep = sleep
+        self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
+        self._extra_headers = dict(extra_headers or {})
+        self._transport = Transport((origin, *also_origins), total_s, max_body_bytes)
+
+    async def __aenter__(self) -> Self:
+        await self._transport.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._transport.close()
+
+    def where(self, window: str = "") -> errors.Where:
+        """Return whose call it is, for error messages."""
+        return {"vendor": self.vendor, "tenant": self.tenant, "window": window}
+
+    async def get(self, url: str, params: Mapping[str, str] | None = None, window: str = "") -> Reply:
+        """Return a good answer or raise a `VendorError`."""
+        return await self.read(Request("GET", url, params=params, window=window), _whole)
+
+    async def post(
+        self,
+        url: str,
+        json: Any = None,
+        form: Mapping[str, str] | None = None,
+        window: str = "",
+        *,
+        is_safe: bool = False,
+    ) -> Reply:
+        """Return a good answer or raise; unless `is_safe`, sent again only where the vendor refused it unprocessed."""
+        return await self.read(Request("POST", url, json=json, form=form, window=window, is_safe=is_safe), _whole)
+
+    async def read(self, request: Request, parse: Callable[[Reply], T]) -> T:
+        """Return `parse` of a good answer.
+
+        `parse` runs inside the retry loop: a body cut off without Content-Length looks whole to HTTP, and only the JSON
+        shows it.
+
+        Raises:
+            VendorError: as drawn in `errors`.
+        """
+        budget = RetryBudget(self._policy, self._rng)
+        refreshed = False
+        while True:
+            credential = await self._auth.headers()
+            try:
+                return parse(await self._answer(request, credential))
+            except errors.AuthExpired:
+                if refreshed or not self._auth.can_refresh:
+                    raise
+                refreshed = True
+                await self._auth.refresh(credential)
+            except errors.VendorError as error:
+                await self._wait(request, error, budget)
+            self.retries += 1
+
+    async def _wait(self, request: Request, error: errors.VendorError, budget: RetryBudget) -> None:
+        was_processed = not isinstance(error, errors.Throttled)
+        if was_processed and not request.is_safe and request.method != "GET":
+            raise error
+        wait_s = budget.wait_after(error, self._clock())
+        if isinstance(error, errors.Throttled):
+            self.throttled_s += wait_s
+        _log.info("%s; waiting %.1f s", error, wait_s)
+        await self._sleep(wait_s)
+
+    async def _answer(self, request: Request, credential: Mapping[str, str]) -> Reply:
+        """Send, follow redirects within our origin, classify."""
+        where = self.where(request.window)
+        headers = {**self._extra_headers, **credential, **request.headers}
+        url = URL(request.url)
+        if request.params:
+            url = url.update_query(request.params)
+        for _ in range(_MAX_REDIRECTS + 1):
+            await self._pace.take()
+            self.requests += 1
+            reply, target = await self._transport.send(request, url, headers, where)
+            if target is None:
+                return self._classified(reply, headers, where)
+            url = target
+        raise errors.BadRequest("redirected in circles", hint="check the base URL", **where)
+
+    def _classified(self, reply: Reply, sent: Mapping[str, str], where: errors.Where) -> Reply:
+        verdict = classify(self.vendor, reply.status, reply.headers, reply.body, now=self._clock())
+        if verdict.kind is Kind.OK:
+            return reply
+        raise to_error(verdict, reply.status, reply.url_path, sent.values(), where)
+
+
+def _whole(reply: Reply) -> Reply:
+    return reply

@@ -1,0 +1,291 @@
+"""The lake: one Delta table for each tenant and dataset, and the ledger of what was written.
+
+Belongs here: reading and replacing windows of days in `<lake>/<tenant>/<dataset>`, atomically and versioned.
+Does not belong here: what a table means (`weathervane_assets.tables`) and Dagster (`lake_io.py`).
+
+A window is replaced in one commit by a predicate on `date`, so readers see all of it or none of it, and a writer that
+dies leaves the version before. Tables carry one column more than their contract: `month` (YYYY-MM), by which they are
+physically partitioned.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+import polars as pl
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+MONTH = "month"
+LEDGER = "_ledger"
+UNCLAIMED_SOURCES = frozenset({"stub", "not_configured"})
+COMMIT_ATTEMPTS = 8
+RETENTION = {
+    "delta.logRetentionDuration": "interval 30 days",
+    "delta.deletedFileRetentionDuration": "interval 30 days",
+}
+LEDGER_SCHEMA = pl.Schema(
+    {
+        "dataset": pl.String,
+        "date": pl.Date,
+        "row_count": pl.Int64,
+        "previous_row_count": pl.Int64,
+        "new_rows": pl.Int64,
+        "updated_rows": pl.Int64,
+        "removed_rows": pl.Int64,
+        "source": pl.String,
+        "table_version": pl.Int64,
+        "run_id": pl.String,
+        "written_at_utc": pl.Datetime("us", "UTC"),
+    }
+)
+
+
+class LakeError(Exception):
+    """The lake cannot be read or written. The message says which table and what to do, never a row."""
+
+
+class StubWouldReplaceLive(LakeError):
+    """Stub or missing data was about to replace rows that came from a vendor."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the lake needs to know of a table: its columns in order, and what identifies a row within its day."""
+
+    schema: pl.Schema
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Written:
+    """One commit: the table, its version, and one ledger row a day."""
+
+    uri: str
+    version: int
+    days: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Lake:
+    """A folder or object-store prefix of Delta tables."""
+
+    root: str
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the lake is a folder of this machine."""
+        return "://" not in self.root
+
+    def uri(self, tenant: str, dataset: str) -> str:
+        """Return the address of a table."""
+        return f"{self.root.rstrip('/')}/{tenant}/{dataset}"
+
+    def check_usable(self) -> None:
+        """Raise LakeError unless the root can be written (local lakes only; a bucket shows at the first commit)."""
+        if not self.is_local:
+            return
+        probe = Path(self.root) / ".writable"
+        try:
+            probe.parent.mkdir(parents=True, exist_ok=True)
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise LakeError(f"the lake {self.root} cannot be written ({error.strerror}); set WEATHERVANE_LAKE") from error
+
+    def version(self, tenant: str, dataset: str) -> int | None:
+        """Return the table's current version, or None where there is no table."""
+        table = self._table(self.uri(tenant, dataset))
+        return None if table is None else table.version()
+
+    def scan(self, tenant: str, dataset: str, shape: Shape, days: Sequence[date] | None = None) -> pl.LazyFrame:
+        """Return the table's rows, of `days` where given, with exactly the shape's columns; empty where there is none."""
+        table = self._table(self.uri(tenant, dataset))
+        if table is None:
+            return pl.LazyFrame(schema=shape.schema)
+        rows = pl.scan_delta(table)
+        if days is not None:
+            rows = rows.filter(pl.col(MONTH).is_in(_months(days)) & _within(days))
+        return rows.select(shape.schema.names())
+
+    def ledger(self, tenant: str, dataset: str | None = None) -> pl.DataFrame:
+        """Return what was last written for each dataset and day, zero rows included."""
+        table = self._table(self.uri(tenant, LEDGER))
+        if table is None:
+            return pl.DataFrame(schema=LEDGER_SCHEMA)
+        rows = pl.scan_delta(table)
+        if dataset is not None:
+            rows = rows.filter(pl.col("dataset") == dataset)
+        return rows.select(LEDGER_SCHEMA.names()).collect()
+
+    def replace(
+        self,
+        tenant: str,
+        dataset: str,
+        frame: pl.DataFrame,
+        *,
+        shape: Shape,
+        days: Sequence[date],
+        source: str,
+        run_id: str,
+        now: datetime,
+    ) -> Written:
+        """Make `frame` the rows of `days`, in one commit, and note it in the ledger.
+
+        A row that says the same as the version before keeps its `as_of_utc`: it was learnt then.
+        Raises: StubWouldReplaceLive: `source` is stub or not_configured and the days hold live rows.
+                LakeError: the frame has another shape, holds other days, or the commit fails.
+        """
+        _check_frame(frame, dataset, shape, days)
+        uri = self.uri(tenant, dataset)
+        before = self.scan(tenant, dataset, shape, days).collect()
+        _guard_live_rows(before, source, f"{tenant}/{dataset}")
+        merged = _keep_learning_time(frame, before, shape)
+        stored = merged.with_columns(pl.col("date").dt.strftime("%Y-%m").alias(MONTH))
+        version = self._commit(uri, stored, _predicate(days), [MONTH])
+        notes = _day_changes(merged, before, shape, days).select(
+            pl.lit(dataset).alias("dataset"),
+            "date",
+            pl.col("row_count", "previous_row_count", "new_rows", "updated_rows", "removed_rows").cast(pl.Int64),
+            pl.lit(source).alias("source"),
+            pl.lit(version, dtype=pl.Int64).alias("table_version"),
+            pl.lit(run_id).alias("run_id"),
+            pl.lit(now).dt.cast_time_unit("us").alias("written_at_utc"),
+        )
+        predicate = f"dataset = '{dataset}' AND {_predicate(days)}"
+        self._commit(self.uri(tenant, LEDGER), notes, predicate, ["dataset"])
+        return Written(uri, version, notes)
+
+    def append(self, folder: str, table: str, frame: pl.DataFrame, partition_by: list[str]) -> None:
+        """Add rows to an append-only table (`<lake>/<folder>/<table>`)."""
+        self._commit(self.uri(folder, table), frame, None, partition_by)
+
+    def replace_shared(
+        self, folder: str, table: str, frame: pl.DataFrame, predicate: str, partition_by: list[str]
+    ) -> None:
+        """Replace the rows of a shared table that `predicate` names; it must hold no text from outside."""
+        self._commit(self.uri(folder, table), frame, predicate, partition_by)
+
+    def scan_shared(self, folder: str, table: str, schema: pl.Schema) -> pl.LazyFrame:
+        """Return all rows of an append-only table; empty where there is none."""
+        found = self._table(self.uri(folder, table))
+        return pl.LazyFrame(schema=schema) if found is None else pl.scan_delta(found).select(schema.names())
+
+    def _table(self, uri: str) -> DeltaTable | None:
+        try:
+            return DeltaTable(uri)
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError) as error:
+            raise LakeError(f"the table {uri} cannot be read: {_first_line(error)}") from None
+
+    def _commit(self, uri: str, frame: pl.DataFrame, predicate: str | None, partition_by: list[str]) -> int:
+        """Write once; a concurrent commit to the same files is retried, since the write is idempotent."""
+        for attempt in range(1, COMMIT_ATTEMPTS + 1):
+            exists = self._table(uri) is not None
+            try:
+                self._write(uri, frame, predicate if exists else None, partition_by, append=predicate is None)
+            except CommitFailedError:
+                if attempt == COMMIT_ATTEMPTS:
+                    raise LakeError(f"{uri}: {attempt} commits in a row lost against other writers; run it again") from None
+                time.sleep(random.uniform(0.05, 0.2) * attempt)  # noqa: S311 - jitter, not a secret
+            except (DeltaError, OSError) as error:
+                raise LakeError(f"the table {uri} cannot be written: {_first_line(error)}") from None
+            else:
+                return DeltaTable(uri).version()
+        raise AssertionError(uri)
+
+    def _write(
+        self, uri: str, frame: pl.DataFrame, predicate: str | None, partition_by: list[str], *, append: bool
+    ) -> None:
+        if append or predicate is None:
+            mode = "append" if append else "error"
+            write_deltalake(uri, frame, mode=mode, partition_by=partition_by, configuration=RETENTION)  # type: ignore[call-overload]
+        else:
+            write_deltalake(uri, frame, mode="overwrite", predicate=predicate)
+
+
+def _first_line(error: Exception) -> str:
+    """Return an error's first line: the ones after it may quote rows, and rows hold customer data."""
+    return str(error).partition("\n")[0][:300]
+
+
+def _months(days: Sequence[date]) -> list[str]:
+    return sorted({day.strftime("%Y-%m") for day in days})
+
+
+def _is_contiguous(days: Sequence[date]) -> bool:
+    return (max(days) - min(days)).days + 1 == len(set(days))
+
+
+def _within(days: Sequence[date]) -> pl.Expr:
+    if _is_contiguous(days):
+        return pl.col("date").is_between(min(days), max(days))
+    return pl.col("date").is_in(sorted(set(days)))
+
+
+def _predicate(days: Sequence[date]) -> str:
+    """Say the same as `_within` in SQL. Dates are dates, so nothing from outside gets into the text."""
+    if _is_contiguous(days):
+        return f"date >= '{min(days).isoformat()}' AND date <= '{max(days).isoformat()}'"
+    return "date IN ({})".format(", ".join(f"'{day.isoformat()}'" for day in sorted(set(days))))
+
+
+def _check_frame(frame: pl.DataFrame, dataset: str, shape: Shape, days: Sequence[date]) -> None:
+    if frame.schema != shape.schema:
+        wrong = [n for n in {*frame.schema, *shape.schema} if frame.schema.get(n) != shape.schema.get(n)] or ["column order"]
+        raise LakeError(f"{dataset}: the frame does not have the contract's columns: {', '.join(sorted(wrong))}")
+    strays = frame.select(_within(days).not_().fill_null(value=True).sum()).item()
+    if strays:
+        raise LakeError(f"{dataset}: {strays} rows fall outside the window {min(days)} to {max(days)}")
+
+
+def _guard_live_rows(before: pl.DataFrame, source: str, where: str) -> None:
+    if source not in UNCLAIMED_SOURCES:
+        return
+    live = before.filter(~pl.col("source").is_in(list(UNCLAIMED_SOURCES))).height
+    if live:
+        raise StubWouldReplaceLive(
+            f"{where}: {live} rows from a vendor would be replaced by {source} data; nothing was written. "
+            "Set the source's credentials again, or write stub data to another WEATHERVANE_LAKE."
+        )
+
+
+def _content(shape: Shape) -> pl.Expr:
+    return pl.struct(name for name in shape.schema.names() if name != "as_of_utc").hash(seed=7)
+
+
+def _keep_learning_time(frame: pl.DataFrame, before: pl.DataFrame, shape: Shape) -> pl.DataFrame:
+    """Give rows that did not change the `as_of_utc` they had."""
+    if frame.is_empty() or before.is_empty():
+        return frame
+    known = before.select(_content(shape).alias("_content"), pl.col("as_of_utc").alias("_learnt")).unique("_content")
+    return (
+        frame.with_columns(_content(shape).alias("_content"))
+        .join(known, on="_content", how="left", validate="m:1", maintain_order="left")
+        .with_columns(pl.coalesce("_learnt", "as_of_utc").alias("as_of_utc"))
+        .select(shape.schema.names())
+    )
+
+
+def _day_changes(after: pl.DataFrame, before: pl.DataFrame, shape: Shape, days: Sequence[date]) -> pl.DataFrame:
+    """Return for each day: row_count, previous_row_count, new_rows, updated_rows, removed_rows."""
+    keys = ["date", *shape.keys]
+    old = before.select(*keys, _content(shape).alias("_old"))
+    new = after.select(*keys, _content(shape).alias("_new"))
+    both = new.join(old, on=keys, how="full", coalesce=True, nulls_equal=True)
+    is_old, is_new = pl.col("_old").is_not_null(), pl.col("_new").is_not_null()
+    counts = both.group_by("date").agg(
+        is_new.sum().alias("row_count"),
+        is_old.sum().alias("previous_row_count"),
+        (is_new & ~is_old).sum().alias("new_rows"),
+        (is_new & is_old & (pl.col("_old") != pl.col("_new"))).sum().alias("updated_rows"),
+        (is_old & ~is_new).sum().alias("removed_rows"),
+    )
+    spine = pl.DataFrame({"date": sorted(set(days))}, schema={"date": pl.Date})
+    return spine.join(counts, on="date", how="left", validate="1:1").with_columns(pl.exclude("date").fill_null(0))

@@ -1,0 +1,151 @@
+"""How assets reach the lake: the Dagster IO manager.
+
+Belongs here: which rows belong to which partition keys, and what of a write is worth showing in the UI.
+Does not belong here: how a table is written (`lake.py`).
+
+It stands on dagster-polars' base class and replaces its partition handling: the stock managers refuse more than one
+partition in a run, write in place, and put sample rows, which are customer data, into the event log.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import dagster as dg
+import polars as pl
+from dagster_polars import BasePolarsUPathIOManager
+
+from weathervane_resources.clock import system_now
+from weathervane_resources.lake import Lake, Shape
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What an asset hands to the lake: the rows of its window, where they came from, and what to show of them.
+
+    `source` is one of the source names, `stub`, `not_configured`, or several joined by `+`.
+    """
+
+    frame: pl.DataFrame
+    source: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata_by_day: Mapping[date, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TenantDays:
+    """One tenant and the days of a run, in order. A year partition counts as its January 1."""
+
+    tenant: str
+    days: tuple[date, ...]
+
+    @property
+    def first(self) -> date:
+        """The first day."""
+        return self.days[0]
+
+    @property
+    def last(self) -> date:
+        """The last day."""
+        return self.days[-1]
+
+    def __str__(self) -> str:
+        return f"{self.tenant} {self.first}..{self.last}"
+
+
+def split_key(key: str) -> tuple[str, date]:
+    """Split a partition key, `2025-03-01|acme` or `acme|2025`, into tenant and day."""
+    left, _, right = key.partition("|")
+    if ISO_DATE.fullmatch(left):
+        return right, date.fromisoformat(left)
+    return left, date(int(right), 1, 1)
+
+
+def tenant_days(keys: Iterable[str]) -> TenantDays:
+    """Return the tenant and days of a run's partition keys, which arrive in no order.
+
+    Raises: dagster.Failure: the keys belong to more than one tenant (one tenant's rows must never reach another's).
+    """
+    parts = sorted({split_key(key) for key in keys})
+    tenants = {tenant for tenant, _ in parts}
+    if len(tenants) != 1:
+        raise dg.Failure(f"a run is one tenant x a range of days, not: {', '.join(sorted(tenants)) or 'no partition'}")
+    return TenantDays(tenants.pop(), tuple(day for _, day in parts))
+
+
+class DeltaLakeIOManager(BasePolarsUPathIOManager):
+    """Keeps each asset as a Delta table a tenant: `<base_dir>/<tenant>/<asset>`.
+
+    A subclass names the tables (`shapes`, by asset name). Assets return a `Batch` and receive a `polars.LazyFrame`
+    of exactly the partitions that Dagster maps to theirs; days never written are simply not in it.
+    """
+
+    shapes: ClassVar[Mapping[str, Shape]] = {}
+
+    @property
+    def lake(self) -> Lake:
+        """The lake at `base_dir`."""
+        return Lake(str(self.base_dir))
+
+    def handle_output(self, context: dg.OutputContext, obj: Batch) -> None:
+        """Replace the run's window in one commit; one metadata record a partition."""
+        dataset = context.asset_key.path[-1]
+        keys = list(context.asset_partition_keys)
+        window = tenant_days(keys)
+        written = self.lake.replace(
+            window.tenant,
+            dataset,
+            obj.frame,
+            shape=self.shapes[dataset],
+            days=window.days,
+            source=obj.source,
+            run_id=context.run_id,
+            now=system_now(),
+        )
+        shared = {"path": dg.MetadataValue.path(written.uri), "table_version": written.version, "source": obj.source}
+        shared |= {"window": f"{window.first}/{window.last}", **obj.metadata}
+        by_day = {row["date"]: row for row in written.days.iter_rows(named=True)}
+        for key in sorted(keys):
+            _, day = split_key(key)
+            metadata = shared | _row_counts(by_day[day]) | dict(obj.metadata_by_day.get(day, {}))
+            context.step_context.add_asset_metadata(metadata, asset_key=context.asset_key, partition_key=key)
+
+    def load_input(self, context: dg.InputContext) -> pl.LazyFrame | None:
+        """Return the upstream rows of the partitions mapped to this run's."""
+        keys = list(context.asset_partition_keys)
+        dataset = context.asset_key.path[-1]
+        if not keys:
+            return pl.LazyFrame(schema=self.shapes[dataset].schema)
+        window = tenant_days(keys)
+        return self.lake.scan(window.tenant, dataset, self.shapes[dataset], window.days)
+
+    def scan_df_from_path(self, path: UPath, context: dg.InputContext) -> pl.LazyFrame:
+        """Scan a whole table."""
+        del context
+        return pl.scan_delta(str(path))
+
+    def write_df_to_path(self, context: dg.OutputContext, df: pl.DataFrame, path: UPath) -> None:
+        """Refuse: without partition keys a write would replace everything."""
+        raise NotImplementedError(f"{path}: the lake is written by window, see handle_output")
+
+    def sink_df_to_path(self, context: dg.OutputContext, df: pl.LazyFrame, path: UPath) -> None:
+        """Refuse: without partition keys a write would replace everything."""
+        raise NotImplementedError(f"{path}: the lake is written by window, see handle_output")
+
+
+def _row_counts(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "dagster/partition_row_count": row["row_count"],
+        "new_rows": row["new_rows"],
+        "updated_rows": row["updated_rows"],
+        "removed_rows": row["removed_rows"],
+    }

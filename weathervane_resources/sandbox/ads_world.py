@@ -1,0 +1,122 @@
+"""Ad delivery of a synthetic tenant, day by day. Numbers only: shapes are `meta.py` and `google_ads.py`.
+
+Delivery of a finished day is fixed at once; conversions keep arriving for weeks, so a day read later says more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from weathervane_resources.sandbox import seeding
+from weathervane_resources.sandbox.config import SandboxConfig
+
+PLATFORMS = ("meta", "google_ads")
+MATURE_AFTER_DAYS = 28
+_MATURING_DAYS = 4.0
+
+
+@dataclass(frozen=True)
+class AdSet:
+    """A thing that is delivered: an ad set on Meta, a campaign on Google (where both ids are the same)."""
+
+    campaign_id: int
+    campaign_name: str
+    adset_id: int
+    adset_name: str
+    share: float
+    tracks_conversions: bool
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What one ad set did on one account-local day, as known at the moment of asking."""
+
+    day: date
+    adset: AdSet
+    impressions: int
+    clicks: int
+    spend_micros: int
+    conversions: float
+    conversion_value_cents: int
+
+
+@lru_cache(maxsize=1024)
+def adsets(seed: int, tenant: str, platform: str) -> tuple[AdSet, ...]:
+    """Return what a tenant advertises on a platform."""
+    random = seeding.stream("adsets", seed, tenant, platform)
+    first_id = 23_850_000_000_000_000 if platform == "meta" else 11_000_000_000
+    base = first_id + seeding.number("ad ids", seed, tenant, platform) % 9_000_000 * 100
+    found: list[tuple[int, int]] = []
+    for campaign in range(int(random.integers(2, 5))):
+        sets = int(random.integers(1, 4)) if platform == "meta" else 1
+        found += [(campaign, adset) for adset in range(sets)]
+    shares = random.dirichlet(np.full(len(found), 3.0))
+    return tuple(
+        AdSet(
+            campaign_id=base + campaign * 10,
+            campaign_name=f"{('Prospecting', 'Retargeting', 'Brand', 'Seasonal')[campaign]} {platform}",
+            adset_id=base + campaign * 10 + (adset + 1 if platform == "meta" else 0),
+            adset_name=f"Audience {adset + 1}",
+            share=float(shares[index]),
+            tracks_conversions=platform == "meta" or campaign != 1,
+        )
+        for index, (campaign, adset) in enumerate(found)
+    )
+
+
+@lru_cache(maxsize=16_384)
+def _full_day(seed: int, tenant: str, platform: str, orders_per_day: int, ordinal: int) -> tuple[Delivery, ...]:
+    """Return the final numbers of a day; ad sets without delivery are absent."""
+    random = seeding.stream("delivery", seed, tenant, platform, ordinal)
+    day, rows = date.fromordinal(ordinal), []
+    busy = (1.0, 0.95, 0.95, 1.0, 1.1, 1.15, 1.05)[day.weekday()]
+    for adset in adsets(seed, tenant, platform):
+        draw = random.normal(size=3)
+        resting = random.random() < 0.03 or seeding.share("rest", seed, adset.adset_id, ordinal // 9) < 0.15
+        value = random.uniform(3_000, 8_000)
+        if resting:
+            continue
+        spend = orders_per_day * 6.5 * adset.share * busy * float(np.exp(0.2 * draw[0]))
+        impressions = int(spend / 9.0 * 1000 * np.exp(0.1 * draw[1])) + 1
+        clicks = int(impressions * 0.013 * np.exp(0.15 * draw[2]))
+        conversions = int(clicks * 0.035) if adset.tracks_conversions else 0
+        rows.append(
+            Delivery(
+                day, adset, impressions, clicks, round(spend * 100) * 10_000, conversions, int(conversions * value)
+            )
+        )
+    return tuple(rows)
+
+
+def _seen(row: Delivery, ripeness: float, elapsed: float) -> Delivery | None:
+    """Return a day's row as known so far; None when nothing was delivered yet."""
+    impressions = int(row.impressions * elapsed)
+    if impressions == 0:
+        return None
+    conversions = float(int(row.conversions * ripeness * elapsed))
+    value = int(row.conversion_value_cents * conversions / row.conversions) if row.conversions else 0
+    spend = int(row.spend_micros * elapsed) // 10_000 * 10_000
+    return Delivery(row.day, row.adset, impressions, int(row.clicks * elapsed), spend, conversions, value)
+
+
+def deliveries(
+    config: SandboxConfig, tenant: str, platform: str, first: date, last: date, at: datetime
+) -> list[Delivery]:
+    """Return the delivery of each account-local day up to the moment of asking, by day and ad set."""
+    profile = config.profile(tenant)
+    local = at.astimezone(ZoneInfo(profile.timezone))
+    rows: list[Delivery] = []
+    day = first
+    while day <= min(last, local.date()):
+        age = (local.date() - day).days
+        ripeness = 1.0 if age >= MATURE_AFTER_DAYS else 1 - 0.45 * float(np.exp(-age / _MATURING_DAYS))
+        elapsed = 1.0 if age else (local.hour * 60 + local.minute) / 1440
+        full = _full_day(config.seed, tenant, platform, profile.orders_per_day, day.toordinal())
+        rows += [seen for row in full if (seen := _seen(row, ripeness, elapsed)) is not None]
+        day += timedelta(days=1)
+    return rows

@@ -1,0 +1,247 @@
+"""The orders of a synthetic shop, day by day, as columns. No Shopify shapes: those are `order_shape.py`.
+
+A tenant-local day is a pure function of (seed, tenant, profile, day). What happens to an order later (refund, edit,
+cancellation) is part of its record with the instant it happens; readers hide what lies after their "now".
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weathervane_resources.sandbox import campaigns_world, seeding, weather_world
+from weathervane_resources.sandbox.config import SandboxConfig, TenantProfile
+from weathervane_resources.sandbox.gazetteer import PLACES
+
+Records = NDArray[np.void]
+
+NO_EVENT, CANCELLED, REFUNDED, PARTLY_REFUNDED, EDITED = range(5)
+HAS_COORDINATES, HAS_POSTAL_CODE, NONSENSE_ADDRESS, NO_ADDRESS = range(4)
+LONGEST_EVENT_DAYS = 31
+OPENED = campaigns_world.OPENED
+
+ORDER_RECORD = np.dtype(
+    [
+        ("order_id", "i8"),
+        ("created", "i8"),  # UTC epoch seconds
+        ("event", "i1"),
+        ("event_at", "i8"),  # UTC epoch seconds; meaningless without an event
+        ("after_cents", "i8"),  # current subtotal once the event has happened
+        ("subtotal_cents", "i8"),
+        ("discount_cents", "i8"),
+        ("tax_cents", "i8"),
+        ("shipping_cents", "i8"),
+        ("unit_cents", "i8"),
+        ("lines", "i1"),
+        ("first_quantity", "i1"),
+        ("place", "i2"),
+        ("latitude", "f8"),
+        ("longitude", "f8"),
+        ("address", "i1"),
+        ("is_test", "?"),
+        ("is_closed", "?"),
+        ("person", "i4"),
+    ]
+)
+_HOUR_WEIGHTS = np.array(
+    [2, 1, 1, 1, 1, 2, 3, 5, 7, 8, 9, 9, 10, 10, 9, 9, 9, 10, 11, 13, 14, 12, 8, 4], dtype=np.float64
+)
+_PROMO_UPLIFT = (0.35, 0.18, 0.08)  # on the day of the send and the two after it
+_CACHED_ORDERS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Shop:
+    """The lasting habits of one tenant."""
+
+    tenant: str
+    zone: ZoneInfo
+    places: NDArray[np.int64]
+    place_share: NDArray[np.float64]
+    weekday_factor: NDArray[np.float64]
+    appetite: str  # warm | cold | wet
+    median_cents: int
+    id_base: int
+
+
+@lru_cache(maxsize=1024)
+def shop_of(seed: int, tenant: str, profile: TenantProfile) -> Shop:
+    """Return the habits of a tenant."""
+    random = seeding.stream("shop", seed, tenant)
+    pull = np.array([1.0 if place.country == "US" else 0.25 for place in PLACES])
+    count = min(max(profile.places, 1), len(PLACES))
+    places = random.choice(len(PLACES), size=count, replace=False, p=pull / pull.sum())
+    share = 1.0 / (np.arange(count) + 1.5) ** 0.9
+    return Shop(
+        tenant=tenant,
+        zone=ZoneInfo(profile.timezone),
+        places=places,
+        place_share=share / share.sum(),
+        weekday_factor=1 + random.uniform(-0.18, 0.18, size=7),
+        appetite=str(random.choice(("warm", "cold", "wet"))),
+        median_cents=int(random.integers(2_500, 9_000)),
+        id_base=(seeding.number("order ids", seed, tenant) % 89_999 + 1) * 10**11,
+    )
+
+
+class DayCache:
+    """Days already computed, the least recently used dropped first; bounded by orders, shared by threads."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._days: OrderedDict[tuple[object, ...], Records] = OrderedDict()
+        self._held = 0
+        self._lock = Lock()
+
+    def get(self, key: tuple[object, ...], compute: Callable[[], Records]) -> Records:
+        """Return the day under this key, computing it on a miss."""
+        with self._lock:
+            found = self._days.get(key)
+            if found is not None:
+                self._days.move_to_end(key)
+                return found
+        computed = compute()
+        computed.setflags(write=False)
+        with self._lock:
+            if key not in self._days:
+                self._days[key] = computed
+                self._held += computed.size + 1
+            while self._held > self._capacity and len(self._days) > 1:
+                self._held -= self._days.popitem(last=False)[1].size + 1
+        return computed
+
+
+_cache = DayCache(_CACHED_ORDERS)
+
+
+def order_day(config: SandboxConfig, tenant: str, day: date) -> Records:
+    """Return every order created on a tenant-local day, in order of creation."""
+    profile = config.profile(tenant)
+    key = (config.seed, tenant, profile, day.toordinal())
+    return _cache.get(key, lambda: _compute_day(config, shop_of(config.seed, tenant, profile), day))
+
+
+def order_days(config: SandboxConfig, tenant: str, first: date, last: date) -> Records:
+    """Return the orders of a range of tenant-local days, both included."""
+    days = [order_day(config, tenant, date.fromordinal(o)) for o in range(first.toordinal(), last.toordinal() + 1)]
+    return np.concatenate(days) if days else np.zeros(0, dtype=ORDER_RECORD)
+
+
+def place_pull(config: SandboxConfig, shop: Shop, day: date) -> NDArray[np.float64]:
+    """Return how the weather of the day multiplies the demand of each of the shop's places."""
+    latitude = np.array([round(PLACES[i].latitude * 4) / 4 for i in shop.places])
+    longitude = np.array([round(PLACES[i].longitude * 4) / 4 for i in shop.places])
+    fields = weather_world.latents(config.seed, latitude, longitude, np.array([day.toordinal()], dtype=np.int64))
+    heat, moisture = np.clip(fields.heat[:, 0], -2.5, 2.5), np.clip(fields.moisture[:, 0], -2.5, 2.5)
+    wish = {"warm": heat - 0.4 * moisture, "cold": 0.3 * moisture - heat, "wet": moisture - 0.2 * heat}[shop.appetite]
+    return np.asarray(np.exp(0.16 * wish))
+
+
+def _demand(config: SandboxConfig, shop: Shop, day: date) -> tuple[float, NDArray[np.float64], float]:
+    """Return expected orders, their shares over the places, and the promo uplift."""
+    pull = shop.place_share * place_pull(config, shop, day)
+    uplift = sum(
+        weight * min(campaigns_world.sends_on(config, shop.tenant, day - timedelta(days=lag)), 2)
+        for lag, weight in enumerate(_PROMO_UPLIFT)
+    )
+    per_day = config.profile(shop.tenant).orders_per_day
+    expected = per_day * float(pull.sum()) * float(shop.weekday_factor[day.weekday()]) * (1 + uplift)
+    return expected, pull / pull.sum(), uplift
+
+
+def _compute_day(config: SandboxConfig, shop: Shop, day: date) -> Records:
+    random = seeding.stream("orders", config.seed, shop.tenant, day.toordinal())
+    expected, share, uplift = _demand(config, shop, day)
+    orders = np.zeros(int(random.poisson(expected)), dtype=ORDER_RECORD)
+    if orders.size:
+        _set_creation(orders, shop, day, random)
+        _set_amounts(orders, shop, uplift, random)
+        _set_places(orders, shop, share, random)
+        _set_events(orders, random)
+    return orders
+
+
+def _set_creation(orders: Records, shop: Shop, day: date, random: np.random.Generator) -> None:
+    start = datetime(day.year, day.month, day.day, tzinfo=shop.zone).timestamp()
+    tomorrow = day + timedelta(days=1)
+    length = datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=shop.zone).timestamp() - start
+    hours = random.choice(24, size=orders.size, p=_HOUR_WEIGHTS / _HOUR_WEIGHTS.sum())
+    of_day = (hours + random.random(orders.size)) / 24
+    orders["created"] = np.sort(int(start) + np.floor(of_day * length).astype(np.int64))
+    orders["order_id"] = shop.id_base + day.toordinal() * 100_000 + np.arange(orders.size)
+
+
+def _set_amounts(orders: Records, shop: Shop, uplift: float, random: np.random.Generator) -> None:
+    size = orders.size
+    unit = np.maximum(np.round(shop.median_cents * np.exp(random.normal(0, 0.45, size))), 199).astype(np.int64)
+    lines = random.choice((1, 2, 3), size=size, p=(0.62, 0.26, 0.12))
+    quantity = random.choice((1, 2, 3), size=size, p=(0.8, 0.15, 0.05))
+    gross = unit * (lines + quantity - 1)
+    discounted = random.random(size) < 0.08 + min(uplift, 0.5)
+    orders["unit_cents"], orders["lines"], orders["first_quantity"] = unit, lines, quantity
+    orders["discount_cents"] = np.where(discounted, gross // 10, 0)
+    orders["subtotal_cents"] = gross - orders["discount_cents"]
+    orders["tax_cents"] = orders["subtotal_cents"] * 7 // 100
+    orders["shipping_cents"] = np.where(gross > 7_500, 0, 595)
+    orders["person"] = random.integers(0, 100_000, size)
+    orders["is_test"] = random.random(size) < 0.01
+    orders["is_closed"] = random.random(size) < 0.5
+
+
+def _set_places(orders: Records, shop: Shop, share: NDArray[np.float64], random: np.random.Generator) -> None:
+    size = orders.size
+    orders["place"] = shop.places[random.choice(shop.places.size, size=size, p=share)]
+    centre = np.array([(PLACES[i].latitude, PLACES[i].longitude) for i in orders["place"]])
+    jitter_degrees = random.normal(0, 0.022, size=(size, 2))
+    # Stratified, not drawn one by one: about 8% lack coordinates on every single day, and never 12%.
+    place_in_line = random.permutation(size)
+    rank = np.where(place_in_line < int(0.115 * size), (place_in_line + random.random()) / size, 1.0)
+    address = np.select([rank < 0.015, rank < 0.03, rank < 0.08], [NO_ADDRESS, NONSENSE_ADDRESS, HAS_POSTAL_CODE], 0)
+    located = address == HAS_COORDINATES
+    orders["address"] = address
+    orders["latitude"] = np.where(located, np.round(centre[:, 0] + jitter_degrees[:, 0], 6), np.nan)
+    orders["longitude"] = np.where(located, np.round(centre[:, 1] + jitter_degrees[:, 1], 6), np.nan)
+
+
+def _set_events(orders: Records, random: np.random.Generator) -> None:
+    size = orders.size
+    event = random.choice(5, size=size, p=(0.9, 0.02, 0.03, 0.03, 0.02))
+    longest = np.array([1, 3, LONGEST_EVENT_DAYS - 4, LONGEST_EVENT_DAYS - 4, 5])[event]
+    delay_days = 1 + np.floor(random.random(size) * longest).astype(np.int64)
+    subtotal, unit = orders["subtotal_cents"], orders["unit_cents"]
+    partly = np.where(subtotal > unit, subtotal - unit, subtotal // 2)
+    nothing = np.zeros(size, dtype=np.int64)
+    orders["event"] = event
+    orders["event_at"] = (orders["created"] // 86_400 + delay_days) * 86_400 + 3 * 3_600
+    orders["after_cents"] = np.choose(event, [subtotal, nothing, nothing, partly, subtotal + unit])
+
+
+def shop_orders(config: SandboxConfig, tenant: str, first: date, last: date, at: datetime) -> Records:
+    """Return the orders of these tenant-local days that exist at a moment."""
+    last = min(last, at.astimezone(ZoneInfo(config.profile(tenant).timezone)).date())
+    records = order_days(config, tenant, first, last)
+    return records[records["created"] <= at.timestamp()]
+
+
+def event_has_happened(records: Records, at: datetime) -> NDArray[np.bool_]:
+    """Return where the order's later event lies at or before a moment."""
+    return np.asarray((records["event"] != NO_EVENT) & (records["event_at"] <= at.timestamp()))
+
+
+def updated(records: Records, at: datetime) -> NDArray[Any]:
+    """Return `updated_at` in UTC epoch seconds as seen at a moment."""
+    return np.where(event_has_happened(records, at), records["event_at"], records["created"])
+
+
+def current_cents(records: Records, at: datetime) -> NDArray[Any]:
+    """Return the current subtotal in cents as seen at a moment."""
+    return np.where(event_has_happened(records, at), records["after_cents"], records["subtotal_cents"])

@@ -1,0 +1,55 @@
+"""What a sandbox is asked to be: seed, tenants, clock, limits. No I/O and no vendor shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+def utc_now() -> datetime:
+    """Return the real time, aware and in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class TenantProfile:
+    """The size and home of one synthetic shop."""
+
+    timezone: str = "America/New_York"
+    currency: str = "USD"
+    orders_per_day: int = 40
+    places: int = 12
+
+
+DEFAULT_PROFILE = TenantProfile()
+
+
+@dataclass(frozen=True)
+class SandboxConfig:
+    """Everything that decides what the sandbox answers.
+
+    Args:
+        seed: The same seed gives the same data for every tenant and day.
+        latency_s: Wait before each answer.
+        tenants: Profiles by tenant id; a tenant that is not listed gets the default profile.
+        clock: Aware UTC now. The request header `X-Sandbox-Now` overrides it for one request.
+        replay_dir: Serve recorded payloads from this folder instead of the synthetic worlds.
+        enforce_limits: Answer 429 as the vendor does when its limit is exceeded.
+        faults: Fault mode, see `faults.py`; "" for none.
+        google_page_size: Rows on one page of `googleAds:search`; the vendor's is 10,000.
+    """
+
+    seed: int = 7
+    latency_s: float = 0.0
+    tenants: Mapping[str, TenantProfile] = field(default_factory=dict)
+    clock: Callable[[], datetime] = utc_now
+    replay_dir: Path | None = None
+    enforce_limits: bool = False
+    faults: str = ""
+    google_page_size: int = 10_000
+
+    def profile(self, tenant: str) -> TenantProfile:
+        """Return the profile of a tenant, the default one if it is not listed."""
+        return self.tenants.get(tenant, DEFAULT_PROFILE)

@@ -1,0 +1,161 @@
+"""One order record as Shopify's REST API shows it. Shape only: which orders exist is `commerce_world`.
+
+The people are invented. They are here so that a test can prove that no name, e-mail, phone or street reaches the disk.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+import numpy as np
+
+from weathervane_resources.sandbox import commerce_world as world
+from weathervane_resources.sandbox.gazetteer import COUNTRY_NAMES, PLACES, Place
+
+_FIRST_NAMES = ("Ada", "Bruno", "Chidi", "Dolores", "Esme", "Farouk", "Greta", "Hiro", "Ines", "Jonas")
+_LAST_NAMES = ("Quillfeather", "Okonkwo-Test", "Marzipan", "Thistlewood", "Vandersloot", "Zielinska-Demo")
+_STREETS = ("Imaginary Street", "Fictional Avenue", "Placeholder Lane", "Specimen Road")
+_INWARD = {"CA": " 2T6", "GB": " 1AA"}  # the part that postal tables leave out
+_PRODUCTS = ("Rain shell", "Wool beanie", "Trail bottle", "Sun hat", "Camp mug", "Fleece", "Dry bag", "Sandals")
+_STATUS_AFTER = {
+    world.CANCELLED: "voided",
+    world.REFUNDED: "refunded",
+    world.PARTLY_REFUNDED: "partially_refunded",
+    world.EDITED: "partially_paid",
+}
+
+
+def money(cents: int) -> str:
+    """Return an amount as the vendor writes it."""
+    return f"{cents // 100}.{cents % 100:02d}"
+
+
+def _money_set(amount: str, currency: str) -> dict[str, Any]:
+    shop_money = {"amount": amount, "currency_code": currency}
+    return {"shop_money": shop_money, "presentment_money": dict(shop_money)}
+
+
+def local_time(epoch: int, zone: tzinfo) -> str:
+    """Return an instant with the shop's UTC offset."""
+    return datetime.fromtimestamp(int(epoch), zone).isoformat(timespec="seconds")
+
+
+def _prices(record: np.void, current: int, currency: str) -> dict[str, Any]:
+    subtotal, tax, shipping = (int(record[name]) for name in ("subtotal_cents", "tax_cents", "shipping_cents"))
+    cents = {
+        "subtotal_price": subtotal,
+        "current_subtotal_price": current,
+        "total_price": subtotal + tax + shipping,
+        "current_total_price": current + current * 7 // 100 + (shipping if current else 0),
+        "total_tax": tax,
+        "total_discounts": int(record["discount_cents"]),
+        "total_shipping_price": shipping,
+    }
+    amounts = {name: money(value) for name, value in cents.items()}
+    sets = {f"{name}_set": _money_set(amount, currency) for name, amount in amounts.items()}
+    del amounts["total_shipping_price"]  # the vendor has only the set of this one
+    return {**amounts, **sets}
+
+
+def _line_items(record: np.void, currency: str) -> list[dict[str, Any]]:
+    order_id, person, price = int(record["order_id"]), int(record["person"]), money(int(record["unit_cents"]))
+    return [
+        {
+            "id": order_id * 10 % 2**53 + line,
+            "title": _PRODUCTS[(person + line) % len(_PRODUCTS)],
+            "sku": f"SKU-{(person + line) % len(_PRODUCTS):03d}",
+            "quantity": int(record["first_quantity"]) if line == 0 else 1,
+            "price": price,
+            "price_set": _money_set(price, currency),
+            "total_discount": "0.00",
+        }
+        for line in range(int(record["lines"]))
+    ]
+
+
+def _person(record: np.void) -> dict[str, Any]:
+    person = int(record["person"])
+    first, last = _FIRST_NAMES[person % len(_FIRST_NAMES)], _LAST_NAMES[person % len(_LAST_NAMES)]
+    return {
+        "first_name": first,
+        "last_name": last,
+        "name": f"{first} {last}",
+        "phone": f"+1555{person:07d}",
+        "email": f"{first}.{last}.{person}@example.com".lower(),
+    }
+
+
+def _postal_code(place: Place, person: int) -> str:
+    if place.country == "US" and person % 10 == 0:
+        return f"{place.postal_code}-{1000 + person % 9000}"
+    return place.postal_code + _INWARD.get(place.country, "")
+
+
+def _shipping_address(record: np.void) -> dict[str, Any] | None:
+    if record["address"] == world.NO_ADDRESS:
+        return None
+    place, person = PLACES[record["place"]], _person(record)
+    nonsense = bool(record["address"] == world.NONSENSE_ADDRESS)
+    located = bool(record["address"] == world.HAS_COORDINATES)
+    return {
+        "first_name": person["first_name"],
+        "last_name": person["last_name"],
+        "name": person["name"],
+        "phone": person["phone"],
+        "company": None,
+        "address1": f"{1 + int(record['person']) % 980} {_STREETS[int(record['person']) % len(_STREETS)]}",
+        "address2": None,
+        "city": "Pick-up" if nonsense else place.city,
+        "zip": "N/A" if nonsense else _postal_code(place, int(record["person"])),
+        "province": None if nonsense else place.region,
+        "province_code": None if nonsense else place.region_code,
+        "country": COUNTRY_NAMES[place.country],
+        "country_code": place.country,
+        "latitude": float(record["latitude"]) if located else None,
+        "longitude": float(record["longitude"]) if located else None,
+    }
+
+
+def order_json(record: np.void, at: datetime, zone: tzinfo, currency: str) -> dict[str, Any]:
+    """Return the order as the vendor shows it at a moment; later events are not yet visible."""
+    event = int(record["event"])
+    happened = event != world.NO_EVENT and int(record["event_at"]) <= at.timestamp()
+    created = local_time(record["created"], zone)
+    updated = local_time(record["event_at"], zone) if happened else created
+    order_id, person = int(record["order_id"]), _person(record)
+    current = int(record["after_cents"] if happened else record["subtotal_cents"])
+    cancelled = happened and event == world.CANCELLED
+    return {
+        "id": order_id,
+        "admin_graphql_api_id": f"gid://shopify/Order/{order_id}",
+        "name": f"#{order_id % 10**11}",
+        "order_number": order_id % 10**11,
+        "created_at": created,
+        "processed_at": created,
+        "updated_at": updated,
+        "cancelled_at": updated if cancelled else None,
+        "cancel_reason": "customer" if cancelled else None,
+        "closed_at": created if record["is_closed"] else None,
+        "test": bool(record["is_test"]),
+        "confirmed": True,
+        "currency": currency,
+        "presentment_currency": currency,
+        "financial_status": _STATUS_AFTER[event] if happened else "paid",
+        "fulfillment_status": "fulfilled" if record["is_closed"] else None,
+        **_prices(record, current, currency),
+        "line_items": _line_items(record, currency),
+        "email": person["email"],
+        "contact_email": person["email"],
+        "phone": person["phone"],
+        "browser_ip": "192.0.2.1",
+        "customer": {"id": 10_000_000 + int(record["person"]), **person},
+        "shipping_address": _shipping_address(record),
+        "source_name": "web",
+        "tags": "",
+    }
+
+
+def utc_text(at: datetime) -> str:
+    """Return an instant in UTC with a Z, as the JSON APIs write it."""
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

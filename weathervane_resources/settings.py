@@ -1,0 +1,63 @@
+"""What the environment says, read once and passed on as a value.
+
+Belongs here: the variables that concern the whole installation. Credentials of a vendor belong to
+`connectors.py`; anything per tenant belongs into tenants.toml (`tenants.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal, cast
+
+STUB_POLICIES = ("auto", "never")
+
+
+class ConfigurationError(Exception):
+    """Something the operator wrote is wrong. One line: what, where, and what to do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The installation's configuration. Paths are as given: relative ones belong to the working directory."""
+
+    tenants_file: Path
+    lake: str
+    state_url: str
+    token_key: str | None
+    stubs: Literal["auto", "never"]
+    start_date: date
+    alert_urls: tuple[str, ...]
+    dagster_home: Path
+    sandbox_url: str | None = None
+    """Where `make dev` and the demo run the sandbox. Unset: a run that needs stub rows starts its own."""
+
+
+def read_settings(env: Mapping[str, str]) -> Settings:
+    """Read the `WEATHERVANE_*` variables.
+
+    Raises: ConfigurationError: a value is not one of those allowed; the message names the variable.
+    """
+    stubs = env.get("WEATHERVANE_STUBS") or "auto"
+    if stubs not in STUB_POLICIES:
+        raise ConfigurationError(f"WEATHERVANE_STUBS is {stubs!r}; it must be one of: {', '.join(STUB_POLICIES)}")
+    return Settings(
+        tenants_file=Path(env.get("WEATHERVANE_TENANTS") or "tenants.toml"),
+        lake=env.get("WEATHERVANE_LAKE") or "storage/lake",
+        state_url=env.get("WEATHERVANE_STATE_URL") or "sqlite:///storage/state/weathervane.db",
+        token_key=env.get("WEATHERVANE_TOKEN_KEY") or None,
+        stubs=cast("Literal['auto', 'never']", stubs),
+        start_date=_start_date(env.get("WEATHERVANE_START_DATE") or "2024-01-01"),
+        alert_urls=tuple(env.get("WEATHERVANE_ALERT_URLS", "").split()),
+        dagster_home=Path(env.get("DAGSTER_HOME") or "storage/dagster"),
+        sandbox_url=env.get("WEATHERVANE_SANDBOX_URL") or None,
+    )
+
+
+def _start_date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigurationError(f"WEATHERVANE_START_DATE is {text!r}; write a date like 2024-01-01") from error

@@ -1,0 +1,34 @@
+"""Where stub rows come from: the sandbox that runs beside us, or one started inside this process.
+
+Belongs here: finding or starting the sandbox. Does not belong here: the decision to use it (`credentials.py`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+from weathervane_resources.sandbox import RunningSandbox, SandboxConfig, TenantProfile
+from weathervane_resources.settings import Settings
+from weathervane_resources.tenants import Tenant
+
+_lock = threading.Lock()
+_running: RunningSandbox | None = None
+
+
+def sandbox_config(tenants: Mapping[str, Tenant]) -> SandboxConfig:
+    """Return a sandbox whose shops are in the tenants' time zones and currencies."""
+    profiles = {t.id: TenantProfile(timezone=t.timezone, currency=t.currency) for t in tenants.values()}
+    return SandboxConfig(tenants=profiles)
+
+
+def sandbox_url(settings: Settings, tenants: Mapping[str, Tenant]) -> str:
+    """Return the address of the sandbox; started in a thread of this process, once, where none is configured."""
+    if settings.sandbox_url:
+        return settings.sandbox_url
+    global _running  # noqa: PLW0603 - one sandbox a process, for as long as it lives
+    with _lock:
+        if _running is None:
+            _running = RunningSandbox(sandbox_config(tenants))
+            _running.start()
+        return _running.url

@@ -1,0 +1,134 @@
+"""Tenants: who they are, as tenants.toml says.
+
+Belongs here: reading and validating tenants.toml, and what follows from a tenant's time zone.
+Does not belong here: credentials (environment, see `connectors.py`) and Dagster partitions (`cli.py`, `automation.py`).
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from weathervane_resources.settings import ConfigurationError
+
+TENANT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+CURRENCY = re.compile(r"[A-Z]{3}")
+SHOPIFY_PROTOCOLS = ("graphql", "rest")
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """One brand. `timezone` decides its days, `currency` is its shop's."""
+
+    id: str
+    name: str
+    timezone: str
+    currency: str
+    start_date: date
+    shopify_protocol: str = "graphql"
+    climatology_years: int = 10
+    alert_urls: tuple[str, ...] = ()
+    thresholds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The tenant's time zone."""
+        return ZoneInfo(self.timezone)
+
+    def today(self, now: datetime) -> date:
+        """Return the tenant-local day at `now` (aware)."""
+        return now.astimezone(self.zone).date()
+
+    def day_start(self, day: date) -> datetime:
+        """Return the instant (UTC) at which the tenant-local `day` begins."""
+        return datetime(day.year, day.month, day.day, tzinfo=self.zone).astimezone(UTC)
+
+    def window(self, first: date, last: date) -> tuple[datetime, datetime]:
+        """Return the half-open span of instants (UTC) that covers the local days `first` to `last`."""
+        return self.day_start(first), self.day_start(last + timedelta(days=1))
+
+
+class _Reader:
+    """Takes one tenant's keys out of its table, so that what is left over is unknown."""
+
+    def __init__(self, file: Path, tenant_id: str, table: Mapping[str, Any]) -> None:
+        self.where = f"{file}: [tenants.{tenant_id}]"
+        self.rest = dict(table)
+
+    def fail(self, key: str, why: str) -> ConfigurationError:
+        return ConfigurationError(f"{self.where} {key}: {why}")
+
+    def take(self, key: str, kind: type, default: Any, valid: Callable[[Any], bool], wanted: str) -> Any:
+        value = self.rest.pop(key, default)
+        if value is None:
+            raise self.fail(key, f"is missing; it must be {wanted}")
+        if not isinstance(value, kind) or isinstance(value, bool) or not valid(value):
+            raise self.fail(key, f"is {value!r}; it must be {wanted}")
+        return value
+
+
+def load_tenants(file: Path, threshold_names: frozenset[str], start_date: date) -> dict[str, Tenant]:
+    """Return the tenants of `file` by id, in the file's order.
+
+    `threshold_names` are the keys that a tenant may override (`weathervane_checks.thresholds`);
+    `start_date` stands in for a tenant that gives none.
+    Raises: ConfigurationError: the file is missing, is not TOML, or a key or value is wrong; names file and key.
+    """
+    tables = _tables(file)
+    return {tenant_id: _tenant(file, tenant_id, tables[tenant_id], threshold_names, start_date) for tenant_id in tables}
+
+
+def _tables(file: Path) -> dict[str, Any]:
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        hint = "copy tenants.example.toml, run `weathervane demo`, or set WEATHERVANE_TENANTS"
+        raise ConfigurationError(f"{file}: no such file; {hint}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{file}: cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{file}: is not valid TOML: {error}") from error
+    unknown = sorted(set(document) - {"tenants"})
+    if unknown:
+        raise ConfigurationError(f"{file}: unknown key {unknown[0]!r}; tenants stand under [tenants.<id>]")
+    tables = document.get("tenants")
+    if not isinstance(tables, dict) or not tables:
+        raise ConfigurationError(f"{file}: has no [tenants.<id>] table")
+    return tables
+
+
+def _tenant(file: Path, tenant_id: str, table: Any, threshold_names: frozenset[str], start_date: date) -> Tenant:
+    if not TENANT_ID.fullmatch(tenant_id) or re.fullmatch(r"\d{4}-\d{2}-\d{2}", tenant_id):
+        raise ConfigurationError(f"{file}: tenant id {tenant_id!r} is not safe; it must match {TENANT_ID.pattern} and be no date")
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"{file}: tenants.{tenant_id} must be a table")
+    read = _Reader(file, tenant_id, table)
+    urls = read.take("alert_urls", list, [], lambda v: all(isinstance(u, str) for u in v), "a list of Apprise URLs")
+    protocol = read.take("shopify_protocol", str, "graphql", SHOPIFY_PROTOCOLS.__contains__, "graphql or rest")
+    return Tenant(
+        id=tenant_id,
+        name=read.take("name", str, tenant_id, lambda v: bool(v.strip()), "a name"),
+        timezone=read.take("timezone", str, None, available_timezones().__contains__, "an IANA time zone"),
+        currency=read.take("currency", str, None, lambda v: bool(CURRENCY.fullmatch(v)), "an ISO 4217 code like USD"),
+        start_date=read.take("start_date", date, start_date, lambda v: not isinstance(v, datetime), "a date"),
+        shopify_protocol=protocol,
+        climatology_years=read.take("climatology_years", int, 10, lambda v: 1 <= v <= 80, "a number of years, 1-80"),
+        alert_urls=tuple(urls),
+        thresholds=_thresholds(read, threshold_names),
+    )
+
+
+def _thresholds(read: _Reader, names: frozenset[str]) -> Mapping[str, float]:
+    unknown = sorted(set(read.rest) - names)
+    if unknown:
+        raise read.fail(unknown[0], "is not a known key or threshold (docs/thresholds.md lists them)")
+    taken = {name: read.take(name, int | float, None, lambda v: v >= 0, "a number >= 0") for name in list(read.rest)}  # type: ignore[arg-type]
+    return MappingProxyType(taken)
