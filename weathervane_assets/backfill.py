@@ -85,6 +85,7 @@ def run_backfill(
             instance=instance,
             asset_selection=[dg.AssetKey(name) for name in step.assets],
             tags=range_tags(tenant_id, step.first_key, step.last_key),
+            run_config={"loggers": {"console": {}}},
             raise_on_error=False,
         )
         _read_result(outcome, result)

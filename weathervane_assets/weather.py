@@ -26,10 +26,12 @@ from weathervane_resources.credentials import Access
 from weathervane_resources.lake import Shape
 from weathervane_resources.lake_io import Batch
 from weathervane_resources.platform import Platform
-from weathervane_resources.weather_cache import ARCHIVE_MODEL, FORECAST_MODEL, WeatherCache, archive_end, cell_table
+from weathervane_resources.weather_cache import ARCHIVE_MODEL, FORECAST_MODEL, WeatherCache, cell_table
 
 FORECAST_DAYS = 7
 """Longest lead of `weather_forecast`, days after the day of issue."""
+ISSUES_AT_ONCE = 8
+"""Days of issue asked for at the same time (stub mode only: live there is one, today)."""
 ISSUE_HOUR = 6
 """Tenant-local hour at which the sandbox is asked for forecasts of past days of issue."""
 ORDERS_SHAPE = Shape(polars_schema(Orders), tuple(key_columns(Orders)))
@@ -183,66 +185,54 @@ def weather_forecast(
         return empty_batch(polars_schema(WeatherForecast))
     active = active_in(window)
     cells = cell_table(active["geohash"].to_list())
+    wanted = active.join(cells.select("geohash", "point"), on="geohash", how="inner", validate="m:1")
     cache = WeatherCache(window.lake, access.source)
-    requests = asyncio.run(_learn_forecasts(window, active, cells, cache, open_meteo, access, platform))
-    frames = [_issued_on(day, window, active, cells, cache) for day in window.days]
-    frame = conform(pl.concat(frames).with_columns(source=pl.lit(access.source)), WeatherForecast)
-    return Batch(frame, access.source, {"requests": requests})
+    requests = asyncio.run(_learn_forecasts(window, wanted, cache, open_meteo, access, platform))
+    frame = _issued_forecasts(window, wanted, cache).with_columns(source=pl.lit(access.source))
+    return Batch(conform(frame, WeatherForecast), access.source, {"requests": requests})
 
 
 async def _learn_forecasts(
     window: Window,
-    active: pl.DataFrame,
-    cells: pl.DataFrame,
+    wanted: pl.DataFrame,
     cache: WeatherCache,
     connector: OpenMeteoConnector,
     access: Access,
     platform: Platform,
 ) -> int:
-    """Fetch the forecasts that can still be had: today's, and in stub mode those of past days from the sandbox's clock."""
-    requests = 0
+    """Fetch the forecasts that can still be had: today's; in stub mode also past ones, by the sandbox's clock."""
     today = window.tenant.today(window.now)
-    for day in window.days:
-        if day != today and not (access.is_stub and day < today):
-            continue
+    known = cache.issued(wanted["point"].to_list(), window.first, window.last, window.tenant.timezone)
+    missing = wanted.join(known, left_on=["date", "point"], right_on=["issue_date", "point"], how="anti")
+    gate = asyncio.Semaphore(ISSUES_AT_ONCE)
+
+    async def learn(day: date, points: list[str]) -> tuple[list[pl.DataFrame], int]:
         issued = window.now if day == today else window.tenant.day_start(day) + timedelta(hours=ISSUE_HOUR)
-        points = _points_of(day, active, cells)
-        since = window.tenant.day_start(day)
-        known = cache.issued(points, since, since + timedelta(days=1))
-        missing = sorted(set(points) - set(known["point"].to_list()))
-        if not missing:
-            continue
-        plan = cache.plan_forecast(missing, day, day + timedelta(days=FORECAST_DAYS), issued)
-        async with connector.connect(access, platform, issued if access.is_stub else None) as client:
-            await cache.fetch(client, plan, model=FORECAST_MODEL, known_at=issued)
-            requests += client.session.requests
-    return requests
+        plan = cache.whole_forecast(points, day, day + timedelta(days=FORECAST_DAYS))
+        async with gate, connector.connect(access, platform, issued if access.is_stub else None) as client:
+            return await cache.ask(client, plan, model=FORECAST_MODEL, known_at=issued), client.session.requests
+
+    by_day = missing.group_by("date").agg(pl.col("point").unique().sort()).sort("date").iter_rows()
+    learnable = [(day, points) for day, points in by_day if day == today or (access.is_stub and day < today)]
+    learnt = await asyncio.gather(*(learn(day, points) for day, points in learnable))
+    cache.keep([frame for frames, _ in learnt for frame in frames])
+    return sum(requests for _, requests in learnt)
 
 
-def _points_of(day: date, active: pl.DataFrame, cells: pl.DataFrame) -> list[str]:
-    mine = active.filter(pl.col("date") == day).select("geohash")
-    return cells.join(mine, on="geohash", how="semi")["point"].unique().sort().to_list()
-
-
-def _issued_on(
-    day: date, window: Window, active: pl.DataFrame, cells: pl.DataFrame, cache: WeatherCache
-) -> pl.DataFrame:
-    since, until = window.tenant.window(day, day)
-    issued = cache.issued(_points_of(day, active, cells), since, until).filter(
-        pl.col("valid_date").is_between(day, day + timedelta(days=FORECAST_DAYS))
+def _issued_forecasts(window: Window, wanted: pl.DataFrame, cache: WeatherCache) -> pl.DataFrame:
+    issued = cache.issued(wanted["point"].to_list(), window.first, window.last, window.tenant.timezone)
+    lead = (pl.col("valid_date") - pl.col("date")).dt.total_days()
+    return (
+        wanted.join(
+            issued, left_on=["date", "point"], right_on=["issue_date", "point"], how="inner", validate="m:m"
+        )
+        .with_columns(
+            tenant_id=pl.lit(window.tenant.id),
+            lead_days=lead,
+            issued_at_utc=pl.col("known_at_utc"),
+            source_model=pl.col("model"),
+            as_of_utc=pl.col("known_at_utc"),
+        )
+        .filter(pl.col("lead_days").is_between(0, FORECAST_DAYS))
+        .sort("date", "geohash", "valid_date")
     )
-    mine = active.filter(pl.col("date") == day).select("geohash")
-    rows = cells.join(mine, on="geohash", how="semi").join(issued, on="point", how="inner", validate="m:m")
-    return rows.with_columns(
-        tenant_id=pl.lit(window.tenant.id),
-        date=pl.lit(day),
-        lead_days=(pl.col("valid_date") - pl.lit(day)).dt.total_days(),
-        issued_at_utc=pl.col("known_at_utc"),
-        source_model=pl.col("model"),
-        as_of_utc=pl.col("known_at_utc"),
-    ).sort("date", "geohash", "valid_date")
-
-
-def is_settled(day: date, now: datetime) -> bool:
-    """Return whether the archive has the day, so that fetching it again changes nothing."""
-    return day <= archive_end(now)

@@ -91,7 +91,7 @@ class Connector(ConfigurableResource[None]):  # type: ignore[type-var]
         if not access.is_stub:
             return Route(live_url, is_sandbox=False, headers={})
         headers = {"X-Sandbox-Now": as_of.isoformat()} if as_of else {}
-        return Route(f"{sandbox_url(platform.settings(), platform.tenants())}/t/{access.tenant_id}", True, headers)
+        return Route(f"{sandbox_url(platform)}/t/{access.tenant_id}", True, headers)
 
     @asynccontextmanager
     async def _session(
@@ -321,7 +321,7 @@ class GeoNamesConnector(ConfigurableResource[None]):  # type: ignore[type-var]
         """
         base = os.environ.get("GEONAMES_BASE_URL") or "https://download.geonames.org"
         if is_stub:
-            base = sandbox_url(platform.settings(), platform.tenants())
+            base = sandbox_url(platform)
         session = VendorSession("geonames", tenant_id, _origin(base), StaticHeaders({}), Pace(1.0, 4))
 
         async def fetch(country: str) -> bytes:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 
+from weathervane_resources.platform import Platform
 from weathervane_resources.sandbox import RunningSandbox, SandboxConfig, TenantProfile
-from weathervane_resources.settings import Settings
 from weathervane_resources.tenants import Tenant
 
 _lock = threading.Lock()
@@ -22,13 +22,14 @@ def sandbox_config(tenants: Mapping[str, Tenant]) -> SandboxConfig:
     return SandboxConfig(tenants=profiles)
 
 
-def sandbox_url(settings: Settings, tenants: Mapping[str, Tenant]) -> str:
+def sandbox_url(platform: Platform) -> str:
     """Return the address of the sandbox; started in a thread of this process, once, where none is configured."""
-    if settings.sandbox_url:
-        return settings.sandbox_url
+    configured = platform.settings().sandbox_url
+    if configured:
+        return configured
     global _running  # noqa: PLW0603 - one sandbox a process, for as long as it lives
     with _lock:
         if _running is None:
-            _running = RunningSandbox(sandbox_config(tenants))
+            _running = RunningSandbox(sandbox_config(platform.tenants()))
             _running.start()
         return _running.url

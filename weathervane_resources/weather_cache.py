@@ -16,7 +16,7 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
-from weathervane_resources.clients.open_meteo import OpenMeteoClient, call_weight
+from weathervane_resources.clients.open_meteo import Host, OpenMeteoClient, call_weight
 from weathervane_resources.clients.open_meteo_answer import PlaceDays, Point
 from weathervane_resources.geocoder import centre, standard_offset_hours, time_zone
 from weathervane_resources.lake import Lake
@@ -149,19 +149,35 @@ class WeatherCache:
             for chunk in _chunks(same_span, (last - first).days + 1, variables)
         ]
 
+    def whole_forecast(self, points: Sequence[str], start: date, end: date) -> list[Request]:
+        """Return requests for start..end of every point, whatever is known already."""
+        chunks = _chunks(points, (end - start).days + 1, FORECAST_VARIABLES)
+        return [Request(tuple(chunk), start, end) for chunk in chunks]
+
     async def fetch(self, client: OpenMeteoClient, requests: Sequence[Request], *, model: str, known_at: datetime) -> None:
-        """Fetch `requests` from the model's host and append what came, in one commit; a day without values is not kept."""
-        host, variables = ("archive", ARCHIVE_VARIABLES) if model == ARCHIVE_MODEL else ("forecast", FORECAST_VARIABLES)
+        """Fetch `requests` from the model's host and keep what came."""
+        self.keep(await self.ask(client, requests, model=model, known_at=known_at))
+
+    async def ask(
+        self, client: OpenMeteoClient, requests: Sequence[Request], *, model: str, known_at: datetime
+    ) -> list[pl.DataFrame]:
+        """Return the versions that `requests` bring from the model's host; a day without values is not among them."""
+        host: Host = "archive" if model == ARCHIVE_MODEL else "forecast"
+        variables = ARCHIVE_VARIABLES if model == ARCHIVE_MODEL else FORECAST_VARIABLES
         frames = []
         for request in requests:
             points = [_asked(point) for point in request.points]
             asked_model = ARCHIVE_MODEL if model == ARCHIVE_MODEL else None
-            batches = client.daily(host, points, request.start, request.end, variables, asked_model)  # type: ignore[arg-type]
             names = iter(request.points)
-            async for batch in batches:
-                frames += [self._versions(next(names), place, model, known_at) for place in batch]
-        if frames:
-            self._append(pl.concat(frames))
+            async for batch in client.daily(host, points, request.start, request.end, variables, asked_model):
+                frames.append(self._versions([next(names) for _ in batch], batch, model, known_at))
+        return frames
+
+    def keep(self, versions: Sequence[pl.DataFrame]) -> None:
+        """Append versions in one commit."""
+        if versions:
+            rows = pl.concat(versions).sort("valid_date", "point")
+            self.lake.append("_weather", "versions", rows, ["source", "valid_year"])
 
     def latest(self, points: Sequence[str], start: date, end: date, known_by: datetime | None = None) -> pl.DataFrame:
         """Return one row per point and day: the archive's newest version, else the forecast host's; as known by then."""
@@ -177,15 +193,19 @@ class WeatherCache:
             .collect()
         )
 
-    def issued(self, points: Sequence[str], since: datetime, until: datetime) -> pl.DataFrame:
-        """Return the forecasts first learnt in [since, until): the earliest version of each point and valid day."""
-        first_day, last_day = since.date() - timedelta(days=1), until.date() + timedelta(days=LONGEST_LEAD_DAYS + 1)
-        window = pl.col("known_at_utc").is_between(since, until, closed="left") & (pl.col("model") == FORECAST_MODEL)
+    def issued(self, points: Sequence[str], first: date, last: date, zone: str) -> pl.DataFrame:
+        """Return the forecasts learnt on the days first..last of `zone`, with that day as `issue_date`.
+
+        One row per day of issue, point and valid day: the earliest version, so that a later run cannot change it.
+        """
+        issue_date = pl.col("known_at_utc").dt.convert_time_zone(zone).dt.date()
         return (
-            self._scan(points, first_day, last_day)
-            .filter(window)
-            .sort("point", "valid_date", "known_at_utc")
-            .unique(["point", "valid_date"], keep="first", maintain_order=True)
+            self._scan(points, first - timedelta(days=1), last + timedelta(days=LONGEST_LEAD_DAYS + 1))
+            .filter(pl.col("model") == FORECAST_MODEL)
+            .with_columns(issue_date.alias("issue_date"))
+            .filter(pl.col("issue_date").is_between(first, last))
+            .sort("issue_date", "point", "valid_date", "known_at_utc")
+            .unique(["issue_date", "point", "valid_date"], keep="first", maintain_order=True)
             .collect()
         )
 
@@ -198,31 +218,41 @@ class WeatherCache:
             & pl.col("valid_date").is_between(start, end)
         )
 
-    def _versions(self, point: str, place: PlaceDays, model: str, known_at: datetime) -> pl.DataFrame:
-        values = {
-            name: pl.Series(name, place.columns.get(variable, [None] * len(place.times)), dtype=pl.Float64)
-            for variable, name in VALUES_BY_VARIABLE.items()
-        }
+    def _versions(
+        self, points: Sequence[str], places: Sequence[PlaceDays], model: str, known_at: datetime
+    ) -> pl.DataFrame:
+        """Return one row per point and day that has a temperature, of points with the same days."""
+        days = len(places[0].times)
+
+        def per_place(values: Sequence[object], dtype: pl.DataType) -> pl.Series:
+            return pl.Series(values, dtype=dtype).gather([n for n in range(len(places)) for _ in range(days)])
+
+        def per_day(variable: str) -> pl.Series:
+            missing: list[float | None] = [None] * days
+            return pl.Series([v for p in places for v in p.columns.get(variable, missing)], dtype=pl.Float64)
+
         return (
-            pl.DataFrame({"valid_date": pl.Series(place.times, dtype=pl.String).str.to_date(), **values})
+            pl.DataFrame(
+                {
+                    "point": per_place(points, pl.String()),
+                    "valid_date": pl.Series([t for p in places for t in p.times], dtype=pl.String).str.to_date(),
+                    "lst_offset_hours": per_place([offset_of(point) for point in points], pl.Int8()),
+                    "grid_latitude": per_place([p.grid_latitude for p in places], pl.Float64()),
+                    "grid_longitude": per_place([p.grid_longitude for p in places], pl.Float64()),
+                    "elevation_m": per_place([p.elevation for p in places], pl.Float64()),
+                    **{name: per_day(variable) for variable, name in VALUES_BY_VARIABLE.items()},
+                }
+            )
             .filter(pl.col("temp_c").is_not_null())
             .with_columns(
                 pl.col("precip_probability") / 100,
-                point=pl.lit(point),
-                lst_offset_hours=pl.lit(offset_of(point), dtype=pl.Int8),
                 source=pl.lit(self.source),
                 model=pl.lit(model),
                 known_at_utc=pl.lit(known_at).dt.cast_time_unit("us"),
-                grid_latitude=pl.lit(place.grid_latitude),
-                grid_longitude=pl.lit(place.grid_longitude),
-                elevation_m=pl.lit(place.elevation, dtype=pl.Float64),
                 valid_year=pl.col("valid_date").dt.year(),
             )
             .select(pl.col(name).cast(dtype) for name, dtype in VERSIONS_SCHEMA.items())
         )
-
-    def _append(self, rows: pl.DataFrame) -> None:
-        self.lake.append("_weather", "versions", rows.sort("valid_date", "point"), ["source", "valid_year"])
 
 
 def _chunks(points: Sequence[str], days: int, variables: Sequence[str]) -> list[Sequence[str]]:

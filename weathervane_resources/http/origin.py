@@ -7,7 +7,9 @@ def same_origin(url: str, origin: str) -> bool:
     """Return whether `url` has the scheme, host and port of `origin`; user info in `url` makes it foreign."""
     try:
         candidate, own = URL(url), URL(origin)
-        return candidate.raw_user is None and None not in (candidate.host, own.host) and _parts(candidate) == _parts(own)
+        return (
+            candidate.raw_user is None and None not in (candidate.host, own.host) and _parts(candidate) == _parts(own)
+        )
     except ValueError:
         return False
 

@@ -95,8 +95,7 @@ class _NoSelect(selectors.SelectSelector):
     loop: "JumpingLoop"
 
     def select(self, timeout: float | None = None) -> Any:
-        if timeout is not None and timeout > 0:
-            self.loop.now += timeout
+        self.loop.now += 1e-6 + max(timeout or 0.0, 0.0)
         return super().select(0)
 
 

@@ -184,7 +184,10 @@ def test_shopify_and_google_refresh_with_the_secret_in_the_form() -> None:
     assert token == Token("a2", NOW + timedelta(hours=1), "r2")
     sent = {name: value[0] for name, value in parse_qs(script.bodies[0]).items()}
     assert sent == {
-        "client_id": "the-id", "client_secret": "the-secret", "grant_type": "refresh_token", "refresh_token": "r1",
+        "client_id": "the-id",
+        "client_secret": "the-secret",
+        "grant_type": "refresh_token",
+        "refresh_token": "r1",
     }
 
 
@@ -215,7 +218,9 @@ def test_meta_exchanges_the_token_itself_and_expires_in_may_be_missing() -> None
 
 def test_meta_cannot_exchange_an_expired_token() -> None:
     """There is no refresh token: after 190 only a person can help, and the error must say so without the token."""
-    script = Script([json_answer({"error": {"code": 190, "error_subcode": 463, "message": "expired a1-very-secret"}}, 400)])
+    script = Script(
+        [json_answer({"error": {"code": 190, "error_subcode": 463, "message": "expired a1-very-secret"}}, 400)]
+    )
     with pytest.raises(AuthDead) as raised:
         asyncio.run(_exchange(oauth.MetaExchange, script, "meta_ads", "a1-very-secret"))
     assert "connect the Meta account again" in str(raised.value)
@@ -248,4 +253,3 @@ def test_a_lost_refresh_response_is_asked_for_again_with_the_same_refresh_token(
     script = Script([lost, GRANT])
     assert asyncio.run(_exchange(oauth.RefreshGrant, script, "shopify", "r1")).access_token == "a2"
     assert script.bodies[0] == script.bodies[1]
-

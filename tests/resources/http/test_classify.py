@@ -98,7 +98,12 @@ ROWS: list[tuple[str, int, Any, Kind]] = [
     ("open_meteo", 429, {"error": True, "reason": "Too many concurrent requests"}, Kind.THROTTLED),
     ("open_meteo", 503, {"error": True, "reason": "The service is overloaded"}, Kind.TRANSIENT),
     ("open_meteo", 200, b'{"daily":{"time":["2026Unexpected error while streaming data: x', Kind.MALFORMED),
-    ("open_meteo", 200, {"error": True, "reason": "Daily API request limit exceeded. Please try again"}, Kind.THROTTLED),
+    (
+        "open_meteo",
+        200,
+        {"error": True, "reason": "Daily API request limit exceeded. Please try again"},
+        Kind.THROTTLED,
+    ),
     ("anything", 429, b"", Kind.THROTTLED),
 ]
 

@@ -70,8 +70,16 @@ def test_any_link_header_is_read_without_crashing(header: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "https://evil.example/x", "http://shop.example/x", "https://shop.example:444/x", "https://shop.example@evil.example/",
-        "https://shop.example.evil.example/", "//evil.example/x", "https://u:p@shop.example/", "", "javascript:x", "https://[",
+        "https://evil.example/x",
+        "http://shop.example/x",
+        "https://shop.example:444/x",
+        "https://shop.example@evil.example/",
+        "https://shop.example.evil.example/",
+        "//evil.example/x",
+        "https://u:p@shop.example/",
+        "",
+        "javascript:x",
+        "https://[",
     ],
 )
 def test_a_next_url_elsewhere_is_refused(url: str) -> None:

@@ -42,8 +42,18 @@ def test_an_http_date_is_a_wait_from_now(span: timedelta) -> None:
 @pytest.mark.parametrize(
     ("value", "wait_s"),
     [
-        (None, None), ("", None), ("soon", None), ("nan", None), ("inf", None), ("1_000", None),
-        ("0", 1.0), ("-5", 1.0), ("2.0", 2.0), (" 7 ", 7.0), ("9" * 400, ABSURD_S), ("1e9", None),
+        (None, None),
+        ("", None),
+        ("soon", None),
+        ("nan", None),
+        ("inf", None),
+        ("1_000", None),
+        ("0", 1.0),
+        ("-5", 1.0),
+        ("2.0", 2.0),
+        (" 7 ", 7.0),
+        ("9" * 400, ABSURD_S),
+        ("1e9", None),
     ],
 )
 def test_odd_retry_after_values_are_handled(value: str | None, wait_s: float | None) -> None:
@@ -116,7 +126,7 @@ def test_the_slower_of_two_limits_decides() -> None:
 def test_one_pace_can_serve_two_event_loops_in_turn() -> None:
     """A limiter belongs to its loop; reuse in another only warned and then misbehaved."""
     pace = Pace(1)
-    assert [run_jumping(_seconds(pace, 1)) for _ in range(2)] == [0, 0]
+    assert [run_jumping(_seconds(pace, 1)) < 0.01 for _ in range(2)] == [True, True]
 
 
 @pytest.mark.parametrize(("rate", "burst"), [(0, 1), (-1, 1), (float("nan"), 1), (float("inf"), 1), (1, 0.5)])

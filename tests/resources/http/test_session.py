@@ -32,7 +32,7 @@ class Page(msgspec.Struct):
 
 
 def parse(reply: Reply) -> Page:
-    return decode(reply.body, Page)
+    return decode(reply.body, Page, {"vendor": "shopify", "tenant": "acme", "window": "2026-11"})
 
 
 def get(script: Script, path: str = "/orders.json", naps: Naps | None = None, **options: Any) -> Page:
@@ -57,7 +57,9 @@ def test_a_body_cut_off_without_content_length_is_read_again() -> None:
 
     async def half(request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
-        request.transport.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n" + b'{"orders": [{"id"')
+        request.transport.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n" + b'{"orders": [{"id"'
+        )
         request.transport.close()
         return web.Response()
 
@@ -66,7 +68,9 @@ def test_a_body_cut_off_without_content_length_is_read_again() -> None:
     assert len(script.seen) == 2
 
 
-@pytest.mark.parametrize("body", [b'{"orders": null}', b'{"orders": [{"id": NaN}]}', b"{}", b"", b'{"orders":' + b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body", [b'{"orders": null}', b'{"orders": [{"id": NaN}]}', b"{}", b"", b'{"orders":' + b"[" * 100_000]
+)
 def test_an_answer_of_the_wrong_shape_is_retried_and_then_raised(body: bytes) -> None:
     """A missing collection, NaN or 100,000 nested arrays: never an empty page, never a crash."""
     script = Script([body])
