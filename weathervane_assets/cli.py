@@ -1,0 +1,211 @@
+"""The command line `weathervane`.
+
+Belongs here: arguments, exit codes and one clear line for what is wrong. Does not belong here: work (`backfill.py`,
+`demo.py`, `dev.py`) and printing (`console.py`). Everything heavy is imported inside the command that needs it.
+
+Exit codes: 0 ok, 1 a finding or a failed run, 2 usage or configuration.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from weathervane_resources.settings import Settings
+    from weathervane_resources.tenants import Tenant
+
+F = TypeVar("F", bound=Callable[..., Any])
+DAY = click.DateTime(formats=["%Y-%m-%d"])
+
+
+class Complaint(click.ClickException):
+    """Wrong usage or configuration: one line on standard error, exit code 2."""
+
+    exit_code = 2
+
+
+def complains(command: F) -> F:
+    """Turn what an operator can mend into one line and exit code 2."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        from weathervane_resources.lake import LakeError
+        from weathervane_resources.settings import ConfigurationError
+
+        try:
+            return command(*args, **kwargs)
+        except (ConfigurationError, LakeError) as error:
+            raise Complaint(" ".join(str(error).split())) from error
+
+    return wrapped  # type: ignore[return-value]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="weathervane")
+def main() -> None:
+    """Weather-aware commerce data: orders, ads, promos and weather in one leak-free modelling matrix."""
+
+
+@main.command()
+@click.option("--days", type=click.IntRange(1, 730), default=90, show_default=True, help="Days up to yesterday.")
+@click.option("--tenants", "count", type=click.IntRange(1, 8), default=2, show_default=True, help="How many shops.")
+@complains
+def demo(days: int, count: int) -> None:
+    """Bring in DAYS of made-up shops through the sandbox; needs no credentials."""
+    from weathervane_assets.demo import run_demo
+
+    sys.exit(0 if run_demo(_settings(), days, count) else 1)
+
+
+@main.command()
+@click.option("--tenant", "tenant_id", required=True, help="A tenant of tenants.toml.")
+@click.option("--from", "first", type=DAY, required=True, help="First day, tenant-local, like 2026-01-31.")
+@click.option("--to", "last", type=DAY, required=True, help="Last day, included.")
+@click.option("--asset", "assets", multiple=True, help="Only this asset; may be repeated.  [default: all]")
+@complains
+def backfill(tenant_id: str, first: datetime, last: datetime, assets: tuple[str, ...]) -> None:
+    """Bring in a tenant's days in this process, as one Dagster run for each stage."""
+    settings = _settings()
+    tenant = _tenant(settings, tenant_id)
+    _check_days(tenant, first.date(), last.date(), settings)
+    _lake_is_usable(settings)
+    from weathervane_assets.backfill import plan_steps, run_backfill
+    from weathervane_assets.console import print_outcomes, progress
+    from weathervane_assets.instance import open_instance, sync_tenants
+
+    steps = plan_steps(tenant.id, first.date(), last.date(), _check_assets(assets))
+    instance = open_instance(settings)
+    sync_tenants(instance, [tenant.id])
+    with progress(sum(step.size for step in steps), tenant.id) as on_partition:
+        outcome = run_backfill(instance, tenant.id, steps, on_partition)
+    print_outcomes([outcome])
+    sys.exit(0 if outcome.is_good else 1)
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8610, show_default=True, help="0 takes a free one.")
+@click.option("--faults", default="", metavar="MODE", help="Misbehave on purpose; see docs/sandbox.md.")
+@click.option("--latency", type=click.FloatRange(0, 60), default=0.0, metavar="S", help="Seconds before each answer.")
+@click.option("--replay", type=click.Path(path_type=Path), metavar="DIR", help="Serve recorded payload files.")
+@complains
+def sandbox(port: int, faults: str, latency: float, replay: Path | None) -> None:
+    """Run the local stand-in for Shopify, Meta, Google Ads, Klaviyo, Open-Meteo and GeoNames on 127.0.0.1."""
+    from weathervane_assets.dev import serve_sandbox
+
+    serve_sandbox(_settings(), port=port, faults=faults, latency_s=latency, replay=replay)
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port of the UI.")
+@complains
+def dev(port: int) -> None:
+    """Open the Dagster UI on 127.0.0.1, with the sandbox running beside it."""
+    from weathervane_assets.dev import run_dev
+
+    sys.exit(run_dev(_settings(), port))
+
+
+@main.group()
+def tenants() -> None:
+    """Look at the tenants, and make their partitions."""
+
+
+@tenants.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@complains
+def tenants_list(as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
+    """List the tenants of tenants.toml."""
+    known = _tenants(_settings())
+    if as_json:
+        click.echo(json.dumps([_plain(tenant) for tenant in known.values()], indent=2))
+        return
+    from weathervane_assets.console import print_tenants
+
+    print_tenants(list(known.values()))
+
+
+@tenants.command("sync")
+@complains
+def tenants_sync() -> None:
+    """Make the Dagster partition of every tenant of tenants.toml."""
+    settings = _settings()
+    known = _tenants(settings)
+    from weathervane_assets.instance import open_instance, sync_tenants
+
+    added = sync_tenants(open_instance(settings), list(known))
+    click.echo(f"added: {', '.join(added)}" if added else "every tenant has its partition")
+
+
+def _plain(tenant: Tenant) -> dict[str, object]:
+    return {
+        "id": tenant.id,
+        "name": tenant.name,
+        "timezone": tenant.timezone,
+        "currency": tenant.currency,
+        "start_date": tenant.start_date.isoformat(),
+        "shopify_protocol": tenant.shopify_protocol,
+    }
+
+
+def _settings() -> Settings:
+    from weathervane_resources.settings import read_settings
+
+    return read_settings(os.environ)
+
+
+def _tenants(settings: Settings) -> dict[str, Tenant]:
+    from weathervane_checks.thresholds import THRESHOLD_NAMES
+    from weathervane_resources.tenants import load_tenants
+
+    return load_tenants(settings.tenants_file, THRESHOLD_NAMES, settings.start_date)
+
+
+def _tenant(settings: Settings, tenant_id: str) -> Tenant:
+    known = _tenants(settings)
+    if tenant_id not in known:
+        raise Complaint(f"unknown tenant {tenant_id!r}; {settings.tenants_file} has: {', '.join(known)}")
+    return known[tenant_id]
+
+
+def _check_days(tenant: Tenant, first: date, last: date, settings: Settings) -> None:
+    from weathervane_resources.clock import system_now
+
+    if first > last:
+        raise Complaint(f"--from {first} is after --to {last}; swap them")
+    earliest = max(tenant.start_date, settings.start_date)
+    if first < earliest:
+        raise Complaint(
+            f"--from {first} is before {earliest}, the first partition of {tenant.id}; "
+            "set start_date in tenants.toml and WEATHERVANE_START_DATE to bring in older days"
+        )
+    today = tenant.today(system_now())
+    if last > today:
+        raise Complaint(f"--to {last} is in the future: today is {today} in {tenant.timezone}")
+
+
+def _check_assets(assets: tuple[str, ...]) -> list[str]:
+    from weathervane_assets.graph import NODES
+
+    unknown = [name for name in assets if name not in NODES]
+    if unknown:
+        raise Complaint(f"unknown asset {unknown[0]!r}; there are: {', '.join(NODES)}")
+    return list(assets or NODES)
+
+
+def _lake_is_usable(settings: Settings) -> None:
+    from weathervane_resources.lake import Lake
+
+    Lake(settings.lake).check_usable()
+
+
+if __name__ == "__main__":
+    main()

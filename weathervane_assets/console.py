@@ -1,0 +1,83 @@
+"""What the command line shows: progress while it runs, a table when it is done.
+
+Belongs here: printing. Does not belong here: deciding anything.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from weathervane_assets.backfill import OnPartition, Outcome
+    from weathervane_resources.tenants import Tenant
+
+SEVERITIES = ("ok", "warning", "critical")
+STYLES = {"ok": "green", "warning": "yellow", "critical": "bold red"}
+out, err = Console(), Console(stderr=True)
+
+
+@contextmanager
+def progress(total: int, label: str) -> Iterator[OnPartition]:
+    """Show a bar on standard error that the callback moves on, one step a materialised partition."""
+    columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err) as bar:
+        task = bar.add_task(label, total=total)
+
+        def moved(asset: str) -> None:
+            bar.update(task, advance=1, description=f"{label} {asset}")
+
+        yield moved
+        bar.update(task, description=f"{label} done")
+
+
+def print_outcomes(outcomes: Sequence[Outcome]) -> None:
+    """Print rows and partitions by asset, checks by severity, and what failed."""
+    rows = Table("tenant", "asset", title="Materialised", title_justify="left")
+    for name in ("partitions", "rows"):
+        rows.add_column(name, justify="right")
+    for outcome in outcomes:
+        for asset, partitions in outcome.partitions.items():
+            rows.add_row(outcome.tenant, asset, f"{partitions:,}", f"{outcome.rows[asset]:,}")
+    out.print(rows)
+    _print_checks(outcomes)
+    for outcome in outcomes:
+        out.print(f"{outcome.tenant}: {outcome.seconds:.1f} s, {len(outcome.run_ids)} runs", highlight=False)
+        for failure in outcome.failures:
+            err.print(f"[bold red]failed[/] {outcome.tenant} {failure}", highlight=False, markup=True)
+
+
+def _print_checks(outcomes: Sequence[Outcome]) -> None:
+    """Print each check with the worst that each tenant's run says of it."""
+    totals: dict[str, Counter[str]] = {}
+    for outcome in outcomes:
+        for name, counts in outcome.checks.items():
+            totals.setdefault(name, Counter()).update(counts)
+    table = Table("check", title="Checks, by the worst day of each tenant", title_justify="left")
+    for severity in SEVERITIES:
+        table.add_column(severity, justify="right")
+    for name, counts in sorted(totals.items()):
+        cells = [f"[{STYLES[s]}]{counts[s]}[/]" if counts[s] else "-" for s in SEVERITIES]
+        table.add_row(name, *cells)
+    out.print(table)
+
+
+def print_tenants(tenants: Sequence[Tenant]) -> None:
+    """Print the tenants as a table."""
+    table = Table("id", "name", "time zone", "currency", "from", "shopify")
+    for tenant in tenants:
+        table.add_row(
+            tenant.id,
+            tenant.name,
+            tenant.timezone,
+            tenant.currency,
+            tenant.start_date.isoformat(),
+            tenant.shopify_protocol,
+        )
+    out.print(table)

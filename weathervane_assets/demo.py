@@ -1,0 +1,119 @@
+"""The demo: made-up shops through the sandbox, on the real instance and into the real lake.
+
+Belongs here: choosing the demo's tenants and days, and saying what to do next. It reads no credential: whatever the
+environment holds is left out, and a tenants.toml that is not the demo's is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import date, timedelta
+from pathlib import Path
+
+from weathervane_assets.backfill import Outcome, plan_steps, run_backfill
+from weathervane_assets.console import out, print_outcomes, progress
+from weathervane_assets.graph import NODES
+from weathervane_assets.instance import open_instance, sync_tenants
+from weathervane_checks.thresholds import THRESHOLD_NAMES
+from weathervane_resources.clock import system_now
+from weathervane_resources.credentials import SOURCES
+from weathervane_resources.lake import Lake
+from weathervane_resources.settings import ConfigurationError, Settings
+from weathervane_resources.tenants import Tenant, load_tenants
+
+HEADER = "# Written by `weathervane demo`. Delete it, or write your own tenants into it.\n"
+SHOPS = (
+    ("acme", "Acme Outdoor", "America/New_York", "USD"),
+    ("bergwelt", "Bergwelt", "Europe/Berlin", "EUR"),
+    ("kiwi", "Kiwi & Co", "Pacific/Auckland", "NZD"),
+    ("demo-4", "Demo Four", "America/Los_Angeles", "USD"),
+    ("demo-5", "Demo Five", "Asia/Tokyo", "JPY"),
+    ("demo-6", "Demo Six", "Europe/London", "GBP"),
+    ("demo-7", "Demo Seven", "Australia/Sydney", "AUD"),
+    ("demo-8", "Demo Eight", "America/Chicago", "USD"),
+)
+
+
+def run_demo(settings: Settings, days: int, count: int) -> bool:
+    """Bring in `days` up to yesterday for `count` made-up shops; return whether all went well.
+
+    Raises: ConfigurationError: tenants.toml holds other tenants; LakeError: the lake cannot be written.
+    """
+    _forget_credentials()
+    tenants = _demo_tenants(settings, count)
+    Lake(settings.lake).check_usable()
+    instance = open_instance(settings)
+    sync_tenants(instance, [tenant.id for tenant in tenants])
+    outcomes: list[Outcome] = []
+    for tenant in tenants:
+        first, last = _span(tenant, days, settings)
+        steps = plan_steps(tenant.id, first, last, list(NODES))
+        with progress(sum(step.size for step in steps), tenant.id) as on_partition:
+            outcomes.append(run_backfill(instance, tenant.id, steps, on_partition))
+    print_outcomes(outcomes)
+    _say_what_next(settings, outcomes)
+    return all(outcome.is_good for outcome in outcomes)
+
+
+def _span(tenant: Tenant, days: int, settings: Settings) -> tuple[date, date]:
+    last = tenant.today(system_now()) - timedelta(days=1)
+    return max(last - timedelta(days=days - 1), settings.start_date), last
+
+
+def _forget_credentials() -> None:
+    """Take every vendor variable, a tenant's own included, out of this process's environment."""
+    names = {name for source in SOURCES for name in (*source.own, *source.app, *source.overrides)}
+    for variable in list(os.environ):
+        if variable.rpartition("__")[2] in names or variable == "GEONAMES_BASE_URL":
+            del os.environ[variable]
+    os.environ["WEATHERVANE_STUBS"] = "auto"
+
+
+def _demo_tenants(settings: Settings, count: int) -> list[Tenant]:
+    file, shops = settings.tenants_file, SHOPS[:count]
+    if not file.exists() or file.read_text(encoding="utf-8").startswith(HEADER):
+        _write_whole(file, HEADER + "".join(_table(shop, settings) for shop in _at_least(file, shops)))
+    known = load_tenants(file, THRESHOLD_NAMES, settings.start_date)
+    missing = [tenant_id for tenant_id, *_ in shops if tenant_id not in known]
+    if missing:
+        raise ConfigurationError(
+            f"{file} holds your own tenants, and the demo does not touch them; run it beside them with "
+            "WEATHERVANE_TENANTS=demo.toml WEATHERVANE_LAKE=storage/demo-lake weathervane demo"
+        )
+    return [known[tenant_id] for tenant_id, *_ in shops]
+
+
+def _at_least(file: Path, shops: Sequence[tuple[str, str, str, str]]) -> Sequence[tuple[str, str, str, str]]:
+    """Return the shops asked for and those an earlier, larger demo has written."""
+    written = file.read_text(encoding="utf-8").count("[tenants.") if file.exists() else 0
+    return SHOPS[: max(len(shops), written)]
+
+
+def _table(shop: tuple[str, str, str, str], settings: Settings) -> str:
+    tenant_id, name, timezone, currency = shop
+    return (
+        f'\n[tenants.{tenant_id}]\nname = "{name}"\ntimezone = "{timezone}"\ncurrency = "{currency}"\n'
+        f'start_date = {settings.start_date.isoformat()}\nshopify_protocol = "rest"\n'
+    )
+
+
+def _write_whole(file: Path, text: str) -> None:
+    """Write so that a reader sees the old file or the new one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_name(f".{file.name}.part")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(file)
+
+
+def _say_what_next(settings: Settings, outcomes: Sequence[Outcome]) -> None:
+    counts = {severity: 0 for severity in ("ok", "warning", "critical")}
+    for outcome in outcomes:
+        for by_severity in outcome.checks.values():
+            for severity, count in by_severity.items():
+                counts[severity] += count
+    summary = ", ".join(f"{count} {severity}" for severity, count in counts.items())
+    seconds = sum(outcome.seconds for outcome in outcomes)
+    out.print(f"checks: {summary}; {seconds:.1f} s", highlight=False)
+    out.print(f"lake:   {settings.lake} (Delta tables, <lake>/<tenant>/<asset>)", highlight=False)
+    out.print("next:   `make dev` opens the Dagster UI at http://127.0.0.1:3000", highlight=False)

@@ -1,0 +1,95 @@
+"""The UI and the sandbox on this machine.
+
+Belongs here: starting and ending processes. The Dagster webserver has no login and takes changes from anyone who can
+reach it, so both listen on loopback only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from weathervane_assets.instance import open_instance, sync_tenants
+from weathervane_checks.thresholds import THRESHOLD_NAMES
+from weathervane_resources.sandbox import RunningSandbox, SandboxConfig, SandboxPortBusy, serve_forever
+from weathervane_resources.sandbox.faults import UnknownFaultMode
+from weathervane_resources.settings import ConfigurationError, Settings
+from weathervane_resources.stubs import sandbox_config
+from weathervane_resources.tenants import Tenant, load_tenants
+
+HOST = "127.0.0.1"
+GRACE_S = 20
+
+
+def run_dev(settings: Settings, port: int) -> int:
+    """Run `dagster dev` until it is ended, with the sandbox beside it; return its exit code.
+
+    The instance is made once, before the processes that would otherwise make it three times at once.
+    Raises: ConfigurationError: the port is taken, or the configuration is wrong.
+    """
+    _refuse_busy(port)
+    tenants = load_tenants(settings.tenants_file, THRESHOLD_NAMES, settings.start_date)
+    with open_instance(settings) as instance:
+        sync_tenants(instance, list(tenants))
+    with RunningSandbox(sandbox_config(tenants)) as sandbox:
+        click.echo(f"sandbox on {sandbox.url}, UI on http://{HOST}:{port} (ctrl-c ends both)")
+        env = {**os.environ, "WEATHERVANE_SANDBOX_URL": sandbox.url}
+        command = [sys.executable, "-m", "dagster", "dev", *_location(), "--host", HOST, "--port", str(port)]
+        return _wait(subprocess.Popen(command, env=env))  # noqa: S603 - our own interpreter and arguments
+
+
+def _location() -> list[str]:
+    """Return the code location: the workspace file of a checkout, else the installed module."""
+    return ["-w", "workspace.yaml"] if Path("workspace.yaml").exists() else ["-m", "weathervane_assets.definitions"]
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        # ctrl-c reached the child as well; it ends its own children first
+        try:
+            process.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        return 0
+
+
+def _refuse_busy(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise ConfigurationError(f"port {port} on {HOST} is taken ({error.strerror}); choose another with --port") from error
+
+
+def serve_sandbox(settings: Settings, *, port: int, faults: str, latency_s: float, replay: Path | None) -> None:
+    """Serve the sandbox until it is ended, its shops in the time zones of tenants.toml where there is one.
+
+    Raises: ConfigurationError: the port is taken, the fault mode is unknown, or there is no such folder.
+    """
+    if replay is not None and not replay.is_dir():
+        raise ConfigurationError(f"--replay {replay}: no such folder")
+    has_tenants = settings.tenants_file.exists()
+    tenants: dict[str, Tenant] = (
+        load_tenants(settings.tenants_file, THRESHOLD_NAMES, settings.start_date) if has_tenants else {}
+    )
+    config: SandboxConfig = dataclasses.replace(
+        sandbox_config(tenants), faults=faults, latency_s=latency_s, replay_dir=replay
+    )
+    try:
+        asyncio.run(serve_forever(config, port))
+    except SandboxPortBusy as error:
+        raise ConfigurationError(f"{error}; choose another with --port") from error
+    except UnknownFaultMode as error:
+        raise ConfigurationError(str(error)) from error
+    except KeyboardInterrupt:
+        return
