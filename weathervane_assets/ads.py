@@ -19,9 +19,7 @@ from weathervane_resources.lake_io import Batch
 from weathervane_resources.platform import Platform
 
 
-def meta_ads(
-    context: dg.AssetExecutionContext, platform: Platform, clock: Clock, meta: MetaAdsConnector
-) -> Batch:
+def meta_ads(context: dg.AssetExecutionContext, platform: Platform, clock: Clock, meta: MetaAdsConnector) -> Batch:
     """What each Meta ad set spent and brought in, by day of the ad account's time zone.
 
     Days without delivery have no row. Numbers are restated by Meta for up to 28 days.
@@ -91,7 +89,9 @@ def ads(
 ) -> Batch:
     """Meta and Google ads in one table, told apart by `platform`."""
     window = open_window(context.partition_keys, platform, clock)
-    frame = conform(pl.concat([meta_ads, google_ads]).collect().sort("date", "platform", "campaign_id", "adset_id"), Ads)
+    frame = conform(
+        pl.concat([meta_ads, google_ads]).collect().sort("date", "platform", "campaign_id", "adset_id"), Ads
+    )
     return Batch(frame, sources_of(window, ["meta_ads", "google_ads"]))
 
 

@@ -146,10 +146,10 @@ class _ProgressHandler(logging.Handler):
 
 
 def _progress_logger(on_partition: OnPartition) -> dg.LoggerDefinition:
-    @dg.logger(description="Feeds the progress bar.")
     def progress(_context: dg.InitLoggerContext) -> logging.Logger:
-        logger = logging.Logger("weathervane.progress", level=logging.DEBUG)
+        # not by getLogger: handlers of an earlier backfill in this process must not be on it
+        logger = logging.Logger("weathervane.progress", level=logging.DEBUG)  # noqa: LOG001
         logger.addHandler(_ProgressHandler(on_partition))
         return logger
 
-    return progress
+    return dg.LoggerDefinition(progress, description="Feeds the progress bar.")

@@ -107,7 +107,7 @@ def _write_whole(file: Path, text: str) -> None:
 
 
 def _say_what_next(settings: Settings, outcomes: Sequence[Outcome]) -> None:
-    counts = {severity: 0 for severity in ("ok", "warning", "critical")}
+    counts = dict.fromkeys(("ok", "warning", "critical"), 0)
     for outcome in outcomes:
         for by_severity in outcome.checks.values():
             for severity, count in by_severity.items():

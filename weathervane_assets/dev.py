@@ -68,7 +68,9 @@ def _refuse_busy(port: int) -> None:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise ConfigurationError(f"port {port} on {HOST} is taken ({error.strerror}); choose another with --port") from error
+            raise ConfigurationError(
+                f"port {port} on {HOST} is taken ({error.strerror}); choose another with --port"
+            ) from error
 
 
 def serve_sandbox(settings: Settings, *, port: int, faults: str, latency_s: float, replay: Path | None) -> None:

@@ -88,7 +88,10 @@ def _asset(node: Node, start: date) -> dg.AssetsDefinition:
         backfill_policy=partitions.BACKFILL_POLICY,
         ins={name: dg.AssetIn(partition_mapping=_mapping(name, node.name)) for name in node.reads},
         deps=[dg.AssetDep(name, partition_mapping=_mapping(name, node.name)) for name in node.follows],
-        metadata={"dagster/column_schema": column_schema(node.contract), "key": ", ".join(node.contract.to_schema().unique or [])},
+        metadata={
+            "dagster/column_schema": column_schema(node.contract),
+            "key": ", ".join(node.contract.to_schema().unique or []),
+        },
     )
     return decorate(node.compute)
 

@@ -5,8 +5,8 @@ import asyncio
 import dagster as dg
 import polars as pl
 
-from weathervane_assets.tables import Orders, polars_schema
 from weathervane_assets.pictures import orders_picture
+from weathervane_assets.tables import Orders, polars_schema
 from weathervane_assets.transforms.orders import geocoded_by_day, order_rows
 from weathervane_assets.window import Window, announce, checkpoints, empty_batch, in_window, open_window
 from weathervane_resources.clients.rows import BadRow

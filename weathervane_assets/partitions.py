@@ -27,9 +27,7 @@ def tenant_day(start: date) -> dg.MultiPartitionsDefinition:
 
 def tenant_year(start: date) -> dg.MultiPartitionsDefinition:
     """Return the partitions of the normals, from the year of `start` on."""
-    yearly = dg.TimeWindowPartitionsDefinition(
-        start=str(start.year), cron_schedule="0 0 1 1 *", fmt="%Y", end_offset=1
-    )
+    yearly = dg.TimeWindowPartitionsDefinition(start=str(start.year), cron_schedule="0 0 1 1 *", fmt="%Y", end_offset=1)
     return dg.MultiPartitionsDefinition({"tenant": tenants, "year": yearly})
 
 

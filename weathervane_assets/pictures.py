@@ -47,9 +47,15 @@ def weather_picture(weather: pl.DataFrame) -> str:
     figure, axes = _canvas("Temperature against its normal, mean of the cells (°C)")
     axes.plot(table["date"], table["normal"], color=INK, linewidth=1.2, label="normal")
     axes.plot(table["date"], table["temp_c"], color=BLUE, linewidth=1.6, label="temperature")
-    temperature, normal = (table[name].cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in ("temp_c", "normal"))
-    axes.fill_between(table["date"], temperature, normal, where=temperature > normal, color=ORANGE, alpha=0.35, linewidth=0)
-    axes.fill_between(table["date"], temperature, normal, where=temperature < normal, color=BAND, alpha=0.45, linewidth=0)
+    temperature, normal = (
+        table[name].cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in ("temp_c", "normal")
+    )
+    axes.fill_between(
+        table["date"], temperature, normal, where=temperature > normal, color=ORANGE, alpha=0.35, linewidth=0
+    )
+    axes.fill_between(
+        table["date"], temperature, normal, where=temperature < normal, color=BAND, alpha=0.45, linewidth=0
+    )
     snow = table.filter(pl.col("snow_event_flag") == 1)
     axes.plot(snow["date"], snow["temp_c"], linestyle="none", marker="*", color=INK, label="snow somewhere")
     return _markdown(figure, axes, "Temperature against its normal by day")
@@ -72,9 +78,9 @@ def _canvas(title: str) -> tuple[Any, Any]:
 def _markdown(figure: Any, axes: Any, title: str) -> str:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415 - as above
 
-    locator = AutoDateLocator(minticks=3, maxticks=9)
+    locator = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.xaxis.get_offset_text().set_color(INK)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, fontsize=8, labelcolor=INK, ncols=3, loc="best")

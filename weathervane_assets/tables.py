@@ -195,7 +195,9 @@ class WeatherDaily(Table):
     snowfall_cm: pl.Float64 = column("Snowfall.", unit="cm", null=True, ge=0, le=300)
     temp_anomaly: pl.Float64 = column("Mean temperature minus its normal.", unit="degC", null=True)
     precip_anomaly: pl.Float64 = column("Precipitation minus its normal.", unit="mm", null=True)
-    temp_roll7: pl.Float64 = column("Mean temperature of the 7 days before, at least 5 of them.", unit="degC", null=True)
+    temp_roll7: pl.Float64 = column(
+        "Mean temperature of the 7 days before, at least 5 of them.", unit="degC", null=True
+    )
     precip_roll7: pl.Float64 = column("Mean precipitation of the 7 days before.", unit="mm", null=True)
     temp_c_lag1: pl.Float64 = column("Mean temperature of the day before.", unit="degC", null=True)
     precip_mm_lag1: pl.Float64 = column("Precipitation of the day before.", unit="mm", null=True)
@@ -262,7 +264,9 @@ class Features(Table):
     orders: pl.Int32 = column("Sales orders shipped to the cell (no test, no cancelled).", ge=0)
     net_revenue: Money = column("Their net revenue.", unit="currency")
     tenant_orders: pl.Int32 = column("Sales orders of the tenant-day, with or without a place.", ge=0)
-    tenant_ad_spend: Money = column("Ad spend in the shop's currency; null where not fetched.", unit="currency", null=True)
+    tenant_ad_spend: Money = column(
+        "Ad spend in the shop's currency; null where not fetched.", unit="currency", null=True
+    )
     tenant_meta_spend: Money = column("Spend on Meta; null where not fetched.", unit="currency", null=True)
     tenant_google_spend: Money = column("Spend on Google Ads; null where not fetched.", unit="currency", null=True)
     tenant_ad_impressions: pl.Int64 = column("Impressions on both; null where not fetched.", null=True, ge=0)
@@ -340,7 +344,7 @@ WEATHER_VALUES = (
 
 def polars_schema(contract: type[Table]) -> pl.Schema:
     """Return the table's columns and polars types, in order."""
-    return pl.Schema({name: col.dtype.type for name, col in contract.to_schema().columns.items()})  # type: ignore[union-attr]
+    return pl.Schema({name: col.dtype.type for name, col in contract.to_schema().columns.items()})
 
 
 def conform(frame: pl.DataFrame, contract: type[Table]) -> pl.DataFrame:

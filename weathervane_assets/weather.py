@@ -55,7 +55,12 @@ def active_in(window: Window) -> pl.DataFrame:
 
 
 async def _fill(
-    connector: OpenMeteoConnector, access: Access, platform: Platform, cache: WeatherCache, span: tuple[list[str], date, date], now: datetime
+    connector: OpenMeteoConnector,
+    access: Access,
+    platform: Platform,
+    cache: WeatherCache,
+    span: tuple[list[str], date, date],
+    now: datetime,
 ) -> int:
     """Fetch what the cache misses of the points and days; return the number of requests."""
     points, start, end = span
@@ -133,9 +138,7 @@ def weather_daily(
     start = window.first - timedelta(days=LOOKBACK_DAYS)
     requests = asyncio.run(_fill(open_meteo, access, platform, cache, (points, start, window.last), window.now))
     values = _cell_values(cells, cache.latest(points, start, window.last), access)
-    described = describe_days(
-        values, _with_year(climatology), active, cells.drop("point"), FlagLimits()
-    )
+    described = describe_days(values, _with_year(climatology), active, cells.drop("point"), FlagLimits())
     frame = conform(described.with_columns(tenant_id=pl.lit(window.tenant.id)), WeatherDaily)
     return Batch(frame, access.source, {"requests": requests}, _coverage(frame, active, window))
 
@@ -223,9 +226,7 @@ def _issued_forecasts(window: Window, wanted: pl.DataFrame, cache: WeatherCache)
     issued = cache.issued(wanted["point"].to_list(), window.first, window.last, window.tenant.timezone)
     lead = (pl.col("valid_date") - pl.col("date")).dt.total_days()
     return (
-        wanted.join(
-            issued, left_on=["date", "point"], right_on=["issue_date", "point"], how="inner", validate="m:m"
-        )
+        wanted.join(issued, left_on=["date", "point"], right_on=["issue_date", "point"], how="inner", validate="m:m")
         .with_columns(
             tenant_id=pl.lit(window.tenant.id),
             lead_days=lead,

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
-
 from weathervane_assets.tables import CONTRACTS
+from weathervane_resources.clock import Clock
+from weathervane_resources.platform import Platform
+
 from weathervane_checks.evidence import Evidence, open_evidence
 from weathervane_checks.findings import Finding, Report
 from weathervane_checks.rules.conservation import judge_conservation
@@ -17,8 +19,6 @@ from weathervane_checks.rules.geocoding import judge_geocoding
 from weathervane_checks.rules.leakage import Join, judge_leakage
 from weathervane_checks.rules.row_counts import judge_row_counts
 from weathervane_checks.rules.sources import judge_live_source
-from weathervane_resources.clock import Clock
-from weathervane_resources.platform import Platform
 
 RAW = ("orders", "meta_ads", "google_ads", "promos", "climatology", "weather_daily", "weather_forecast")
 COUNTED = ("orders", "meta_ads", "google_ads", "ads")

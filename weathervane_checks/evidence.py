@@ -11,14 +11,14 @@ from datetime import date, datetime
 from functools import cached_property
 
 import polars as pl
-
 from weathervane_assets.tables import CONTRACTS, key_columns, polars_schema
-from weathervane_checks.thresholds import Thresholds
 from weathervane_resources.clock import Clock
 from weathervane_resources.lake import Lake, Shape
 from weathervane_resources.lake_io import split_key, tenant_days
 from weathervane_resources.platform import Platform
 from weathervane_resources.tenants import Tenant
+
+from weathervane_checks.thresholds import Thresholds
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,9 @@ class Report:
             partition=self.keys[finding.day],
             severity=_dagster_severity(finding.severity),
             description=_describe(finding),
-            metadata={name: dg.MetadataValue.text(v) if isinstance(v, str) else v for name, v in self._facts(finding).items()},
+            metadata={
+                name: dg.MetadataValue.text(v) if isinstance(v, str) else v for name, v in self._facts(finding).items()
+            },
             blocking=self.is_blocking,
         )
 
@@ -126,7 +128,7 @@ def _dagster_severity(severity: Severity) -> dg.AssetCheckSeverity:
     return dg.AssetCheckSeverity.ERROR if severity == "critical" else dg.AssetCheckSeverity.WARN
 
 
-def _shown(value: float | int | str | None) -> float | int | str:
+def _shown(value: float | str | None) -> float | int | str:
     if value is None:
         return "not known"
     return round(value, 4) if isinstance(value, float) else value

@@ -15,7 +15,7 @@ def system_now() -> datetime:
     return datetime.now(tz=UTC)
 
 
-class Clock(ConfigurableResource[None]):  # type: ignore[type-var]
+class Clock(ConfigurableResource[None]):
     """The current instant, or a fixed one (ISO 8601 with offset) for tests and replays."""
 
     fixed: str | None = None

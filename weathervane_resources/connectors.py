@@ -66,7 +66,7 @@ class Route:
     headers: Mapping[str, str]
 
 
-class Connector(ConfigurableResource[None]):  # type: ignore[type-var]
+class Connector(ConfigurableResource[None]):
     """What the five have in common: a source, a rate limit, and errors that Dagster understands."""
 
     names: ClassVar[SourceNames]
@@ -91,7 +91,7 @@ class Connector(ConfigurableResource[None]):  # type: ignore[type-var]
         if not access.is_stub:
             return Route(live_url, is_sandbox=False, headers={})
         headers = {"X-Sandbox-Now": as_of.isoformat()} if as_of else {}
-        return Route(f"{sandbox_url(platform)}/t/{access.tenant_id}", True, headers)
+        return Route(f"{sandbox_url(platform)}/t/{access.tenant_id}", is_sandbox=True, headers=headers)
 
     @asynccontextmanager
     async def _session(
@@ -237,7 +237,7 @@ class GoogleAdsConnector(Connector):
             yield StaticHeaders(bearer(token or f"stub-{access.tenant_id}"))
             return
         url = values.get("GOOGLE_OAUTH_URL") or "https://oauth2.googleapis.com/token"
-        async with self._session(access, Route(url, False, {}), StaticHeaders({})) as session:
+        async with self._session(access, Route(url, is_sandbox=False, headers={}), StaticHeaders({})) as session:
             refresh = RefreshGrant(TokenEndpoint(session, url, client_id, secret, utc_now))
             first = Token(token, None, refresh_token) if token else await refresh(refresh_token)
             yield RefreshingToken(_with_refresh(first, refresh_token), refresh, bearer, utc_now)
@@ -257,7 +257,9 @@ class KlaviyoConnector(Connector):
 
     def _pace(self, access: Access) -> Pacer:
         pace = super()._pace(access)
-        return pace if access.is_stub else Paces([pace, Pace(self.rate_limit_per_minute / 60, self.rate_limit_capacity)])
+        return (
+            pace if access.is_stub else Paces([pace, Pace(self.rate_limit_per_minute / 60, self.rate_limit_capacity)])
+        )
 
     @asynccontextmanager
     async def connect(self, access: Access, platform: Platform) -> AsyncIterator[KlaviyoClient]:
@@ -308,7 +310,7 @@ class OpenMeteoConnector(Connector):
                 yield OpenMeteoClient(session, forecast, archive, key)
 
 
-class GeoNamesConnector(ConfigurableResource[None]):  # type: ignore[type-var]
+class GeoNamesConnector(ConfigurableResource[None]):
     """GeoNames' postal tables, one zip a country (CC BY 4.0)."""
 
     @asynccontextmanager

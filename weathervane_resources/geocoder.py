@@ -83,9 +83,7 @@ def encode_cells(places: pl.DataFrame) -> pl.DataFrame:
         & ~((latitude == 0) & (longitude == 0))
     )
     distinct = places.lazy().select("latitude", "longitude").unique().filter(is_place).collect()
-    cells = [
-        geohash.encode(lat, -180.0 if lon == 180 else lon, PRECISION) for lat, lon in distinct.iter_rows()  # noqa: PLR2004
-    ]
+    cells = [geohash.encode(lat, -180.0 if lon == 180 else lon, PRECISION) for lat, lon in distinct.iter_rows()]
     table = distinct.with_columns(pl.Series("ship_geohash", cells, dtype=pl.String))
     return places.join(table, on=["latitude", "longitude"], how="left", validate="m:1", maintain_order="left")
 
@@ -126,13 +124,21 @@ def _rungs(places: pl.DataFrame) -> list[tuple[str, dict[str, pl.Expr], pl.DataF
     country = pl.col("country").str.to_uppercase()
     key = postal_key(pl.col("postal_code"), country)
     length = country.replace_strict(PREFIX_LENGTH, default=None, return_dtype=pl.Int64)
-    prefix = pl.when(country == "GB").then(key.str.head(key.str.len_chars().cast(pl.Int64) - 3)).otherwise(key.str.head(length))
+    prefix = (
+        pl.when(country == "GB")
+        .then(key.str.head(key.str.len_chars().cast(pl.Int64) - 3))
+        .otherwise(key.str.head(length))
+    )
     city = pl.col("city").str.to_lowercase().str.strip_chars()
     by_code = _points(places, ["country", "postal_key"])
     by_city = _points(places.with_columns(pl.col("place").str.to_lowercase()), ["country", "admin1_code", "place"])
     return [
         ("postal", {"_country": country, "_key": key}, by_code.rename({"country": "_country", "postal_key": "_key"})),
-        ("postal_prefix", {"_country": country, "_key": prefix}, by_code.rename({"country": "_country", "postal_key": "_key"})),
+        (
+            "postal_prefix",
+            {"_country": country, "_key": prefix},
+            by_code.rename({"country": "_country", "postal_key": "_key"}),
+        ),
         (
             "city",
             {"_country": country, "_admin": pl.col("admin1_code"), "_city": city},
@@ -160,7 +166,12 @@ def parse_postal_zip(content: bytes, country: str) -> pl.DataFrame:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             text = archive.read(f"{country}.txt")
         raw = pl.read_csv(
-            text, separator="\t", has_header=False, new_columns=list(POSTAL_COLUMNS), infer_schema=False, quote_char=None
+            text,
+            separator="\t",
+            has_header=False,
+            new_columns=list(POSTAL_COLUMNS),
+            infer_schema=False,
+            quote_char=None,
         )
         table = raw.select(
             "country",

@@ -31,16 +31,16 @@ RETENTION = {
 }
 LEDGER_SCHEMA = pl.Schema(
     {
-        "dataset": pl.String,
-        "date": pl.Date,
-        "row_count": pl.Int64,
-        "previous_row_count": pl.Int64,
-        "new_rows": pl.Int64,
-        "updated_rows": pl.Int64,
-        "removed_rows": pl.Int64,
-        "source": pl.String,
-        "table_version": pl.Int64,
-        "run_id": pl.String,
+        "dataset": pl.String(),
+        "date": pl.Date(),
+        "row_count": pl.Int64(),
+        "previous_row_count": pl.Int64(),
+        "new_rows": pl.Int64(),
+        "updated_rows": pl.Int64(),
+        "removed_rows": pl.Int64(),
+        "source": pl.String(),
+        "table_version": pl.Int64(),
+        "run_id": pl.String(),
         "written_at_utc": pl.Datetime("us", "UTC"),
     }
 )
@@ -96,7 +96,9 @@ class Lake:
             probe.touch()
             probe.unlink()
         except OSError as error:
-            raise LakeError(f"the lake {self.root} cannot be written ({error.strerror}); set WEATHERVANE_LAKE") from error
+            raise LakeError(
+                f"the lake {self.root} cannot be written ({error.strerror}); set WEATHERVANE_LAKE"
+            ) from error
 
     def version(self, tenant: str, dataset: str) -> int | None:
         """Return the table's current version, or None where there is no table."""
@@ -185,20 +187,21 @@ class Lake:
             raise LakeError(f"the table {uri} cannot be read: {_first_line(error)}") from None
 
     def _commit(self, uri: str, frame: pl.DataFrame, predicate: str | None, partition_by: list[str]) -> int:
-        """Write once; a concurrent commit to the same files is retried, since the write is idempotent."""
+        """Write once; a commit that lost against another writer's is retried, since the write is idempotent."""
         for attempt in range(1, COMMIT_ATTEMPTS + 1):
             exists = self._table(uri) is not None
             try:
                 self._write(uri, frame, predicate if exists else None, partition_by, append=predicate is None)
             except CommitFailedError:
-                if attempt == COMMIT_ATTEMPTS:
-                    raise LakeError(f"{uri}: {attempt} commits in a row lost against other writers; run it again") from None
-                time.sleep(random.uniform(0.05, 0.2) * attempt)  # noqa: S311 - jitter, not a secret
+                pass
             except (DeltaError, OSError) as error:
-                raise LakeError(f"the table {uri} cannot be written: {_first_line(error)}") from None
+                # two writers that both find no table both create it; the second is told so by a plain DeltaError
+                if exists or self._table(uri) is None:
+                    raise LakeError(f"the table {uri} cannot be written: {_first_line(error)}") from None
             else:
                 return DeltaTable(uri).version()
-        raise AssertionError(uri)
+            time.sleep(random.uniform(0.05, 0.2) * attempt)  # noqa: S311 - jitter, not a secret
+        raise LakeError(f"{uri}: {COMMIT_ATTEMPTS} commits in a row lost against other writers; run it again")
 
     def _write(
         self, uri: str, frame: pl.DataFrame, predicate: str | None, partition_by: list[str], *, append: bool
@@ -238,7 +241,9 @@ def _predicate(days: Sequence[date]) -> str:
 
 def _check_frame(frame: pl.DataFrame, dataset: str, shape: Shape, days: Sequence[date]) -> None:
     if frame.schema != shape.schema:
-        wrong = [n for n in {*frame.schema, *shape.schema} if frame.schema.get(n) != shape.schema.get(n)] or ["column order"]
+        wrong = [n for n in {*frame.schema, *shape.schema} if frame.schema.get(n) != shape.schema.get(n)] or [
+            "column order"
+        ]
         raise LakeError(f"{dataset}: the frame does not have the contract's columns: {', '.join(sorted(wrong))}")
     strays = frame.select(_within(days).not_().fill_null(value=True).sum()).item()
     if strays:

@@ -14,7 +14,7 @@ from weathervane_resources.settings import Settings, read_settings
 from weathervane_resources.tenants import Tenant, load_tenants
 
 
-class Platform(ConfigurableResource[None]):  # type: ignore[type-var]
+class Platform(ConfigurableResource[None]):
     """The installation. `threshold_names` are the keys that tenants.toml may override."""
 
     threshold_names: list[str]

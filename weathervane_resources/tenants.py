@@ -107,7 +107,9 @@ def _tables(file: Path) -> dict[str, Any]:
 
 def _tenant(file: Path, tenant_id: str, table: Any, threshold_names: frozenset[str], start_date: date) -> Tenant:
     if not TENANT_ID.fullmatch(tenant_id) or re.fullmatch(r"\d{4}-\d{2}-\d{2}", tenant_id):
-        raise ConfigurationError(f"{file}: tenant id {tenant_id!r} is not safe; it must match {TENANT_ID.pattern} and be no date")
+        raise ConfigurationError(
+            f"{file}: tenant id {tenant_id!r} is not safe; it must match {TENANT_ID.pattern} and be no date"
+        )
     if not isinstance(table, dict):
         raise ConfigurationError(f"{file}: tenants.{tenant_id} must be a table")
     read = _Reader(file, tenant_id, table)

@@ -50,17 +50,17 @@ ARCHIVE_VARIABLES = tuple(v for v in FORECAST_VARIABLES if v not in ("precipitat
 
 VERSIONS_SCHEMA = pl.Schema(
     {
-        "point": pl.String,
-        "valid_date": pl.Date,
-        "lst_offset_hours": pl.Int8,
-        "source": pl.String,
-        "model": pl.String,
+        "point": pl.String(),
+        "valid_date": pl.Date(),
+        "lst_offset_hours": pl.Int8(),
+        "source": pl.String(),
+        "model": pl.String(),
         "known_at_utc": pl.Datetime("us", "UTC"),
-        "grid_latitude": pl.Float64,
-        "grid_longitude": pl.Float64,
-        "elevation_m": pl.Float64,
+        "grid_latitude": pl.Float64(),
+        "grid_longitude": pl.Float64(),
+        "elevation_m": pl.Float64(),
         **dict.fromkeys(VALUES_BY_VARIABLE.values(), pl.Float64()),
-        "valid_year": pl.Int32,
+        "valid_year": pl.Int32(),
     }
 )
 
@@ -86,7 +86,7 @@ def cell_table(cells: Sequence[str]) -> pl.DataFrame:
     for cell in sorted(set(cells)):
         point = point_of(cell)
         rows.append((cell, point, time_zone(*centre(cell)), offset_of(point)))
-    schema = {"geohash": pl.String, "point": pl.String, "timezone": pl.String, "lst_offset_hours": pl.Int8}
+    schema = {"geohash": pl.String(), "point": pl.String(), "timezone": pl.String(), "lst_offset_hours": pl.Int8}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
@@ -154,7 +154,9 @@ class WeatherCache:
         chunks = _chunks(points, (end - start).days + 1, FORECAST_VARIABLES)
         return [Request(tuple(chunk), start, end) for chunk in chunks]
 
-    async def fetch(self, client: OpenMeteoClient, requests: Sequence[Request], *, model: str, known_at: datetime) -> None:
+    async def fetch(
+        self, client: OpenMeteoClient, requests: Sequence[Request], *, model: str, known_at: datetime
+    ) -> None:
         """Fetch `requests` from the model's host and keep what came."""
         self.keep(await self.ask(client, requests, model=model, known_at=known_at))
 
@@ -170,7 +172,7 @@ class WeatherCache:
             asked_model = ARCHIVE_MODEL if model == ARCHIVE_MODEL else None
             names = iter(request.points)
             async for batch in client.daily(host, points, request.start, request.end, variables, asked_model):
-                frames.append(self._versions([next(names) for _ in batch], batch, model, known_at))
+                frames += [self._versions([next(names) for _ in batch], batch, model, known_at)]
         return frames
 
     def keep(self, versions: Sequence[pl.DataFrame]) -> None:

@@ -7,10 +7,10 @@ from datetime import datetime
 from decimal import Decimal
 
 import polars as pl
-
-from weathervane_assets.tables import Ads, conform
 from weathervane_resources.clients.google_ads import CampaignDay
 from weathervane_resources.clients.meta_ads import Action, Insight
+
+from weathervane_assets.tables import Ads, conform
 
 MICROS = Decimal(1_000_000)
 MONEY = pl.Decimal(18, 4)
@@ -26,7 +26,7 @@ def meta_rows(
 
     Raises: ValueError: a day or amount cannot be read; counts them by column.
     """
-    columns = {
+    columns: dict[str, list[str | None]] = {
         "date": [row.date_start for row in insights],
         "account_id": [row.account_id for row in insights],
         "campaign_id": [row.campaign_id for row in insights],
@@ -57,7 +57,7 @@ def google_rows(days: Sequence[CampaignDay], *, tenant_id: str, source: str, as_
     Raises: ValueError: a day or amount cannot be read; counts them by column.
     """
     metrics = [row.metrics for row in days]
-    columns = {
+    columns: dict[str, list[str | None]] = {
         "date": [row.segments.date for row in days],
         "account_id": [row.customer.id for row in days],
         "campaign_id": [row.campaign.id for row in days],

@@ -52,7 +52,10 @@ def normals(history: pl.DataFrame) -> pl.DataFrame:
     `history`: `geohash`, `date` (one row each), `temp_c`, `temp_max_c`, `temp_min_c`, `precip_mm`, observed only.
     """
     slotted = history.with_columns(day_slot(pl.col("date")).alias("_slot"), pl.col("date").dt.year().alias("_year"))
-    frames = [_cell_normals(str(cell), rows) for (cell,), rows in slotted.sort("geohash", "date").group_by("geohash", maintain_order=True)]
+    frames = [
+        _cell_normals(str(cell), rows)
+        for (cell,), rows in slotted.sort("geohash", "date").group_by("geohash", maintain_order=True)
+    ]
     return pl.concat(frames) if frames else pl.DataFrame(schema=NORMALS_SCHEMA)
 
 
@@ -61,7 +64,9 @@ def _cell_normals(cell: str, rows: pl.DataFrame) -> pl.DataFrame:
     mean, highest, lowest, precip = _by_slot_and_year(rows, columns)
     years = int((np.isfinite(mean).sum(axis=0) >= MIN_DAYS_OF_YEAR).sum())
     nothing = np.full(SLOTS, np.nan)
-    out = dict.fromkeys(("temp_mean_c", "temp_sd_c", "temp_p10_c", "temp_p90_c", "precip_mean_mm", "precip_sd_mm"), nothing)
+    out = dict.fromkeys(
+        ("temp_mean_c", "temp_sd_c", "temp_p10_c", "temp_p90_c", "precip_mean_mm", "precip_sd_mm"), nothing
+    )
     if years >= MIN_YEARS:
         harmonics = 3 if years >= FULL_HARMONIC_YEARS else 2
         out["temp_mean_c"], out["temp_sd_c"] = _harmonic_fit(mean, harmonics)

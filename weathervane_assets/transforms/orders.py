@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 
 import polars as pl
-
-from weathervane_assets.tables import Orders, conform
 from weathervane_resources.clients.shopify import AmountField, Order, ShippingAddress
 from weathervane_resources.geocoder import locate
+
+from weathervane_assets.tables import Orders, conform
 
 MONEY = pl.Decimal(18, 4)
 RFC3339 = "%+"

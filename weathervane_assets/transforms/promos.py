@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 import polars as pl
+from weathervane_resources.clients.klaviyo import Campaign
 
 from weathervane_assets.tables import Promos, conform
-from weathervane_resources.clients.klaviyo import Campaign
 
 TIMES = ("created_at", "scheduled_at", "send_time", "updated_at")
 
@@ -26,7 +26,7 @@ def promo_rows(
 
     Raises: ValueError: a campaign has no creation or update time; counts them.
     """
-    text = {
+    text: dict[str, list[str | None]] = {
         "campaign_id": [c.id for c in campaigns],
         "name": [c.name for c in campaigns],
         "channel": [c.channel for c in campaigns],

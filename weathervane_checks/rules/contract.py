@@ -28,7 +28,8 @@ def _violations(frame: pl.DataFrame, contract: type[pa.DataFrameModel]) -> pl.Da
             pl.col("index").cast(pl.UInt32).alias("row"),
         )
         dated = frame.select("date").with_row_index("row")
-        return cases.join(dated, on="row", how="left", validate="m:1")
+        found: pl.DataFrame = cases.join(dated, on="row", how="left", validate="m:1")
+        return found
     return pl.DataFrame(schema={"rule": pl.String, "row": pl.UInt32, "date": pl.Date})
 
 

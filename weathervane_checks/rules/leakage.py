@@ -98,7 +98,7 @@ def joined_to_another_day(join: Join) -> pl.DataFrame:
 def mixed_day_basis(join: Join) -> pl.DataFrame:
     """W10: days are cut in more than one way, or a row's day does not start where its zone says."""
     is_mixed = pl.col("day_basis").n_unique() > 1
-    off = (pl.col("utc_datetime") - pl.col("local_datetime").dt.replace_time_zone("UTC")).dt.total_hours().abs() > 14  # noqa: PLR2004 - no zone is farther from UTC
+    off = (pl.col("utc_datetime") - pl.col("local_datetime").dt.replace_time_zone("UTC")).dt.total_hours().abs() > 14
     return join.weather.filter(is_mixed | off | (pl.col("local_date") != pl.col("date")))
 
 
@@ -149,7 +149,9 @@ def _judge(day: date, violations: Sequence[tuple[str, pl.DataFrame]], features: 
     count = sum(found.height for _, found in hits)
     note = "; ".join(f"{rule}: {_first_sentence(rule)} ({found.height} rows)" for rule, found in hits)
     sample = tuple(f"{day}/{cell}" for _, found in hits for cell in found["geohash"].head(5))
-    return Finding(day, "critical", count, 0, tuple(f"leakage_{rule}" for rule, _ in hits), note, sample, {"rows": rows})
+    return Finding(
+        day, "critical", count, 0, tuple(f"leakage_{rule}" for rule, _ in hits), note, sample, {"rows": rows}
+    )
 
 
 def _first_sentence(rule: str) -> str:

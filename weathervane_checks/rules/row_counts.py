@@ -39,7 +39,9 @@ def judge_row_counts(ledger: pl.DataFrame, days: Sequence[date], limits: Thresho
     return [_judge_day(day, rows.get(day), counts, limits, today) for day in sorted(days)]
 
 
-def _judge_day(day: date, row: dict[str, object] | None, counts: dict[date, int], limits: Thresholds, today: date) -> Finding:
+def _judge_day(
+    day: date, row: dict[str, object] | None, counts: dict[date, int], limits: Thresholds, today: date
+) -> Finding:
     if row is None:
         return Finding(day, "critical", "never written", alerts=("dataset_missing",), note="the day was never written")
     if row["source"] == NOT_CONFIGURED:
@@ -47,13 +49,17 @@ def _judge_day(day: date, row: dict[str, object] | None, counts: dict[date, int]
     if day >= today:
         return Finding(day, "ok", counts[day], note="the day is not over; not judged yet")
     before = [counts[d] for n in range(1, int(limits.baseline_days) + 1) if (d := day - timedelta(days=n)) in counts]
-    judgements = list(_judgements(counts[day], int(str(row["previous_row_count"])), before, _streak(day, counts), limits))
+    judgements = list(
+        _judgements(counts[day], int(str(row["previous_row_count"])), before, _streak(day, counts), limits)
+    )
     return _combine(day, counts[day], judgements, before, limits)
 
 
 def _not_configured(day: date, counts: dict[date, int]) -> Finding:
     if any(earlier < day for earlier in counts):
-        return Finding(day, "warning", NOT_CONFIGURED, alerts=("dataset_missing",), note="the source was configured before")
+        return Finding(
+            day, "warning", NOT_CONFIGURED, alerts=("dataset_missing",), note="the source was configured before"
+        )
     return Finding(day, "ok", NOT_CONFIGURED, note="the source is not configured; there is nothing to count")
 
 
@@ -75,7 +81,9 @@ def _judgements(
         yield Judgement(severity, "row_count_zero", f"no rows (before: {previous}; usual: {median:g})", 0, 1)
     if streak >= limits.zero_rows_streak_warning:
         level, limit = _level(-streak, -limits.zero_rows_streak_warning + 1, -limits.zero_rows_streak_critical + 1)
-        yield Judgement(level, f"new_rows_zero_streak_{level}", f"{streak} days in a row without a row", streak, -limit + 1)
+        yield Judgement(
+            level, f"new_rows_zero_streak_{level}", f"{streak} days in a row without a row", streak, -limit + 1
+        )
     if previous > 0:
         ratio = count / previous
         level, limit = _level(ratio, limits.row_count_ratio_warning, limits.row_count_ratio_critical)
@@ -109,7 +117,9 @@ def _combine(
     extra = {"row_count": count, "baseline_median": _median(before), "baseline_days": len(before)}
     if not judgements:
         enough = len(before) >= limits.baseline_days
-        note = f"{count} rows" if enough else f"{count} rows; warming up, {len(before)} of {limits.baseline_days:g} days"
+        note = (
+            f"{count} rows" if enough else f"{count} rows; warming up, {len(before)} of {limits.baseline_days:g} days"
+        )
         return Finding(day, "ok", count, note=note, extra=extra)
     lead = max(judgements, key=lambda j: RANK[j.severity])
     codes = tuple(j.code for j in judgements)
