@@ -18,6 +18,7 @@ from weathervane_resources.sandbox.config import SandboxConfig
 PLATFORMS = ("meta", "google_ads")
 MATURE_AFTER_DAYS = 28
 _MATURING_DAYS = 4.0
+_REST_DAYS, _REST_SHARE = 9, 0.2
 
 
 @dataclass(frozen=True)
@@ -69,17 +70,25 @@ def adsets(seed: int, tenant: str, platform: str) -> tuple[AdSet, ...]:
     )
 
 
+def _resting(seed: int, known: tuple[AdSet, ...], ordinal: int) -> frozenset[int]:
+    """Return which ad sets pause for these nine days: a quarter at most, so that the number of rows stays steady."""
+    may_rest = [adset.adset_id for adset in known if adset.tracks_conversions]
+    mood = {adset_id: seeding.share("rest", seed, adset_id, ordinal // _REST_DAYS) for adset_id in may_rest}
+    tired = sorted((adset_id for adset_id, share in mood.items() if share < _REST_SHARE), key=mood.__getitem__)
+    return frozenset(tired[: len(known) // 4])
+
+
 @lru_cache(maxsize=16_384)
 def _full_day(seed: int, tenant: str, platform: str, orders_per_day: int, ordinal: int) -> tuple[Delivery, ...]:
     """Return the final numbers of a day; ad sets without delivery are absent."""
     random = seeding.stream("delivery", seed, tenant, platform, ordinal)
     day, rows = date.fromordinal(ordinal), []
     busy = (1.0, 0.95, 0.95, 1.0, 1.1, 1.15, 1.05)[day.weekday()]
-    for adset in adsets(seed, tenant, platform):
-        draw = random.normal(size=3)
-        resting = random.random() < 0.03 or seeding.share("rest", seed, adset.adset_id, ordinal // 9) < 0.15
-        value = random.uniform(3_000, 8_000)
-        if resting:
+    known = adsets(seed, tenant, platform)
+    resting = _resting(seed, known, ordinal)
+    for adset in known:
+        draw, value = random.normal(size=3), random.uniform(3_000, 8_000)
+        if adset.adset_id in resting:
             continue
         spend = orders_per_day * 6.5 * adset.share * busy * float(np.exp(0.2 * draw[0]))
         impressions = int(spend / 9.0 * 1000 * np.exp(0.1 * draw[1])) + 1

@@ -55,7 +55,16 @@ ORDER_RECORD = np.dtype(
 _HOUR_WEIGHTS = np.array(
     [2, 1, 1, 1, 1, 2, 3, 5, 7, 8, 9, 9, 10, 10, 9, 9, 9, 10, 11, 13, 14, 12, 8, 4], dtype=np.float64
 )
-_PROMO_UPLIFT = (0.35, 0.18, 0.08)  # on the day of the send and the two after it
+# A shop is calm on purpose: every lift is bounded, so that no day falls under 0.6 of the median of the week before it
+# and the check `row_count_drop` has nothing to say, while weather and promos still show in the counts.
+_PROMO_UPLIFT = (0.20, 0.10, 0.04)  # on the day of the send and the two after it
+_HIGHEST_UPLIFT = 0.24
+_WEATHER_PULL = 0.16
+_WEATHER_BOUNDS = (0.88, 1.14)
+_WEEKDAY_SWING = 0.05
+_COUNT_NOISE = 0.04
+_STREETS_WITHIN_KM = 1.0
+_KM_PER_DEGREE = 111.2
 _CACHED_ORDERS = 1_000_000
 
 
@@ -86,7 +95,7 @@ def shop_of(seed: int, tenant: str, profile: TenantProfile) -> Shop:
         zone=ZoneInfo(profile.timezone),
         places=places,
         place_share=share / share.sum(),
-        weekday_factor=1 + random.uniform(-0.18, 0.18, size=7),
+        weekday_factor=1 + random.uniform(-_WEEKDAY_SWING, _WEEKDAY_SWING, size=7),
         appetite=str(random.choice(("warm", "cold", "wet"))),
         median_cents=int(random.integers(2_500, 9_000)),
         id_base=(seeding.number("order ids", seed, tenant) % 89_999 + 1) * 10**11,
@@ -142,8 +151,10 @@ def place_pull(config: SandboxConfig, shop: Shop, day: date) -> NDArray[np.float
     longitude = np.array([round(PLACES[i].longitude * 4) / 4 for i in shop.places])
     fields = weather_world.latents(config.seed, latitude, longitude, np.array([day.toordinal()], dtype=np.int64))
     heat, moisture = np.clip(fields.heat[:, 0], -2.5, 2.5), np.clip(fields.moisture[:, 0], -2.5, 2.5)
-    wish = {"warm": heat - 0.4 * moisture, "cold": 0.3 * moisture - heat, "wet": moisture - 0.2 * heat}[shop.appetite]
-    return np.asarray(np.exp(0.16 * wish))
+    wish = {"warm": heat - 0.4 * moisture, "cold": 0.3 * moisture - heat, "wet": 0.8 * moisture - 0.8 * heat}[
+        shop.appetite
+    ]
+    return np.asarray(np.exp(_WEATHER_PULL * wish))
 
 
 def _demand(config: SandboxConfig, shop: Shop, day: date) -> tuple[float, NDArray[np.float64], float]:
@@ -153,15 +164,17 @@ def _demand(config: SandboxConfig, shop: Shop, day: date) -> tuple[float, NDArra
         weight * min(campaigns_world.sends_on(config, shop.tenant, day - timedelta(days=lag)), 2)
         for lag, weight in enumerate(_PROMO_UPLIFT)
     )
-    per_day = config.profile(shop.tenant).orders_per_day
-    expected = per_day * float(pull.sum()) * float(shop.weekday_factor[day.weekday()]) * (1 + uplift)
+    uplift = min(uplift, _HIGHEST_UPLIFT)
+    per_day, weather = config.profile(shop.tenant).orders_per_day, float(np.clip(pull.sum(), *_WEATHER_BOUNDS))
+    expected = per_day * weather * float(shop.weekday_factor[day.weekday()]) * (1 + uplift)
     return expected, pull / pull.sum(), uplift
 
 
 def _compute_day(config: SandboxConfig, shop: Shop, day: date) -> Records:
     random = seeding.stream("orders", config.seed, shop.tenant, day.toordinal())
     expected, share, uplift = _demand(config, shop, day)
-    orders = np.zeros(int(random.poisson(expected)), dtype=ORDER_RECORD)
+    noise = 1 + _COUNT_NOISE * float(np.clip(random.normal(), -2, 2))
+    orders = np.zeros(int(expected * noise + random.random()), dtype=ORDER_RECORD)
     if orders.size:
         _set_creation(orders, shop, day, random)
         _set_amounts(orders, shop, uplift, random)
@@ -201,15 +214,22 @@ def _set_places(orders: Records, shop: Shop, share: NDArray[np.float64], random:
     size = orders.size
     orders["place"] = shop.places[random.choice(shop.places.size, size=size, p=share)]
     centre = np.array([(PLACES[i].latitude, PLACES[i].longitude) for i in orders["place"]])
-    jitter_degrees = random.normal(0, 0.022, size=(size, 2))
+    jitter = _jitter_degrees(centre[:, 0], random)
     # Stratified, not drawn one by one: about 8% lack coordinates on every single day, and never 12%.
     place_in_line = random.permutation(size)
     rank = np.where(place_in_line < int(0.115 * size), (place_in_line + random.random()) / size, 1.0)
     address = np.select([rank < 0.015, rank < 0.03, rank < 0.08], [NO_ADDRESS, NONSENSE_ADDRESS, HAS_POSTAL_CODE], 0)
     located = address == HAS_COORDINATES
     orders["address"] = address
-    orders["latitude"] = np.where(located, np.round(centre[:, 0] + jitter_degrees[:, 0], 6), np.nan)
-    orders["longitude"] = np.where(located, np.round(centre[:, 1] + jitter_degrees[:, 1], 6), np.nan)
+    orders["latitude"] = np.where(located, np.round(centre[:, 0] + jitter[:, 0], 6), np.nan)
+    orders["longitude"] = np.where(located, np.round(centre[:, 1] + jitter[:, 1], 6), np.nan)
+
+
+def _jitter_degrees(latitude: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
+    """Return offsets to addresses spread evenly over a small disc around the centre of their place."""
+    away = _STREETS_WITHIN_KM / _KM_PER_DEGREE * np.sqrt(random.random(latitude.size))
+    bearing = random.uniform(0, 2 * np.pi, latitude.size)
+    return np.stack([away * np.cos(bearing), away * np.sin(bearing) / np.cos(np.radians(latitude))], axis=1)
 
 
 def _set_events(orders: Records, random: np.random.Generator) -> None:

@@ -172,7 +172,7 @@ def _columns(
     columns: dict[str, list[list[float | None]]] = {}
     for name in query.variables:
         is_absent = query.is_archive and name in ABSENT_FROM_ARCHIVE
-        columns[name] = _rounded(values[name], VARIABLES[name][1], np.full_like(hidden, True) if is_absent else hidden)
+        columns[name] = _rounded(values[name], VARIABLES[name][1], np.ones_like(hidden) if is_absent else hidden)
     return columns
 
 
