@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Literal
 
 from weathervane_resources.settings import ConfigurationError
@@ -133,7 +134,7 @@ def find_access(
 
     A name without a tenant's prefix counts for a credential of its own only where there is exactly one tenant, so one
     tenant's token can never reach another's shop; app-level names may be shared, but alone do not make a source of
-    several tenants half configured.
+    several tenants half configured, unless they are a tenant's own.
     Raises: ConfigurationError: some of the variables are set and some are missing; it names those.
     """
     is_alone = len(tenant_ids) == 1
@@ -146,22 +147,24 @@ def find_access(
     missing = [[name for name in wanted if name not in values] for wanted in names.complete]
     if not min(missing, key=len):
         return Access(tenant_id, names.live, values)
-    begun = names.own if not is_alone and names.own else (*names.own, *names.app)
-    if names is OPEN_METEO:
-        begun = names.overrides
-    if any(_look_up(env, tenant_id, name, shared=is_alone or name not in names.own) for name in begun):
-        set_names = ", ".join(name for name in begun if name in values)
+    counted = {*names.own, *names.app, *chain.from_iterable(names.complete)}
+    is_shared = is_alone or not names.own
+    begun = [name for name in values if name in counted and (is_shared or _own(env, tenant_id, name))]
+    if begun:
         wanted = " or ".join(" and ".join(names_) for names_ in missing)
         raise ConfigurationError(
-            f"{names.vendor} of tenant {tenant_id}: {set_names} is set, but missing: {wanted}"
+            f"{names.vendor} of tenant {tenant_id}: {', '.join(begun)} is set, but missing: {wanted}"
             f" (a tenant's own value is {tenant_variable(tenant_id, names.complete[0][0])})"
         )
     return Access(tenant_id, STUB if stubs == "auto" else NOT_CONFIGURED, values)
 
 
+def _own(env: Mapping[str, str], tenant_id: str, name: str) -> str:
+    return env.get(tenant_variable(tenant_id, name), "").strip()
+
+
 def _look_up(env: Mapping[str, str], tenant_id: str, name: str, *, shared: bool) -> str | None:
-    own = env.get(tenant_variable(tenant_id, name), "").strip()
-    value = own or (env.get(name, "").strip() if shared else "")
+    value = _own(env, tenant_id, name) or (env.get(name, "").strip() if shared else "")
     if name == "OPEN_METEO_NON_COMMERCIAL" and value.lower() not in ("true", "1", "yes"):
         return None
     return value or None

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -132,5 +133,9 @@ def _thresholds(read: _Reader, names: frozenset[str]) -> Mapping[str, float]:
     unknown = sorted(set(read.rest) - names)
     if unknown:
         raise read.fail(unknown[0], "is not a known key or threshold (docs/thresholds.md lists them)")
-    taken = {name: read.take(name, int | float, None, lambda v: v >= 0, "a number >= 0") for name in list(read.rest)}  # type: ignore[arg-type]
+    wanted = "a number >= 0"
+    taken = {
+        name: read.take(name, int | float, None, lambda v: 0 <= v < inf, wanted)  # type: ignore[arg-type]
+        for name in list(read.rest)
+    }
     return MappingProxyType(taken)
