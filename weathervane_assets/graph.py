@@ -3,6 +3,7 @@
 Belongs here: what there is and what hangs on what. Does not belong here: how anything is computed.
 """
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -63,6 +64,7 @@ GRAPH = (
         "matrix",
         frozenset({"polars", "deltalake"}),
         reads=("orders", "ads", "promos", "weather_daily"),
+        follows=("weather_forecast",),
     ),
 )
 NODES = {node.name: node for node in GRAPH}
@@ -83,7 +85,7 @@ def _asset(node: Node, start: date) -> dg.AssetsDefinition:
         owners=[OWNER],
         kinds=set(node.kinds),
         tags={"layer": node.layer, "pii": "coarse_place" if node.has_personal_places else "none"},
-        description=node.compute.__doc__,
+        description=inspect.getdoc(node.compute),
         partitions_def=partitions.tenant_year(start) if by_year else partitions.tenant_day(start),
         backfill_policy=partitions.BACKFILL_POLICY,
         ins={name: dg.AssetIn(partition_mapping=_mapping(name, node.name)) for name in node.reads},

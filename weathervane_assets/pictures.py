@@ -27,7 +27,7 @@ def orders_picture(orders: pl.DataFrame, days: Sequence[date]) -> str:
     figure, axes = _canvas("Orders by day")
     axes.bar(table["date"], table["located"], color=BLUE, width=0.9, label="with a cell")
     axes.bar(table["date"], table["unlocated"], bottom=table["located"], color=ORANGE, width=0.9, label="without")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.25 * max(1, (table["located"] + table["unlocated"]).max()))  # room for the legend
     return _markdown(figure, axes, f"Orders by day, {min(days)} to {max(days)}")
 
 
@@ -81,7 +81,7 @@ def _markdown(figure: Any, axes: Any, title: str) -> str:
     locator = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    axes.xaxis.get_offset_text().set_color(INK)
+    axes.xaxis.get_offset_text().set(color=INK, fontsize=8)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, fontsize=8, labelcolor=INK, ncols=3, loc="best")
     buffer = io.BytesIO()

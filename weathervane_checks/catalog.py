@@ -3,6 +3,7 @@
 Belongs here: what is checked. Does not belong here: how it is judged (`rules/`).
 """
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -90,7 +91,7 @@ def build_checks(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetChecksDe
 def _checks_of(asset: str) -> dg.AssetChecksDefinition:
     mine = {check.name: check for check in CHECKS if check.asset == asset}
     specs = [
-        dg.AssetCheckSpec(name, asset=asset, description=check.rule.__doc__, blocking=check.is_blocking)
+        dg.AssetCheckSpec(name, asset=asset, description=inspect.getdoc(check.rule), blocking=check.is_blocking)
         for name, check in mine.items()
     ]
 

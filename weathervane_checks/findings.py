@@ -135,7 +135,7 @@ def _shown(value: float | str | None) -> float | int | str:
 
 
 def _describe(finding: Finding) -> str:
-    limit = "" if finding.threshold is None else f" (threshold {_shown(finding.threshold)})"
+    limit = "" if finding.threshold is None or finding.is_ok else f" (threshold {_shown(finding.threshold)})"
     return f"{finding.day}: {finding.note or _shown(finding.observed)}{limit}"
 
 

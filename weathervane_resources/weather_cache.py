@@ -86,7 +86,9 @@ def cell_table(cells: Sequence[str]) -> pl.DataFrame:
     for cell in sorted(set(cells)):
         point = point_of(cell)
         rows.append((cell, point, time_zone(*centre(cell)), offset_of(point)))
-    schema = {"geohash": pl.String(), "point": pl.String(), "timezone": pl.String(), "lst_offset_hours": pl.Int8}
+    schema = pl.Schema(
+        {"geohash": pl.String(), "point": pl.String(), "timezone": pl.String(), "lst_offset_hours": pl.Int8()}
+    )
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
