@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler, Middleware
 from weathervane_resources.sandbox import geonames, google_ads, klaviyo, meta, open_meteo, replay, request_log, shopify
 from weathervane_resources.sandbox.call import CONFIG, answer, tenant_of
 from weathervane_resources.sandbox.config import SandboxConfig
+from weathervane_resources.sandbox.fault_pages import LAST_ROWS
 from weathervane_resources.sandbox.faults import fault_middleware
 from weathervane_resources.sandbox.limits import LIMITS, Limits
 from weathervane_resources.sandbox.oauth import TOKENS, TokenRegistry
@@ -35,6 +36,7 @@ def create_app(config: SandboxConfig) -> web.Application:
     app[CONFIG] = config
     app[LOG] = RequestLog()
     app[TOKENS] = TokenRegistry()
+    app[LAST_ROWS] = {}
     app[LIMITS] = Limits(time.monotonic)
     app[REPLAY] = replay.load(config.replay_dir) if config.replay_dir is not None else None
     app.add_routes([web.get("/healthz", _health)])
@@ -56,6 +58,7 @@ async def _health(_request: web.Request) -> web.Response:
 @web.middleware
 async def _logged(request: web.Request, handler: Handler) -> web.StreamResponse:
     started_s, status = time.monotonic(), 500
+    request_log.FAULT.set("")
     try:
         response = await handler(request)
         status = response.status

@@ -37,7 +37,11 @@ class SandboxConfig:
         clock: Aware UTC now. The request header `X-Sandbox-Now` overrides it for one request.
         replay_dir: Serve recorded payloads from this folder instead of the synthetic worlds.
         enforce_limits: Answer 429 as the vendor does when its limit is exceeded.
-        faults: Fault mode, see `faults.py`; "" for none.
+        faults: Fault modes or single faults, joined by commas or plus signs, see `faults.py`; "" for none.
+        fault_share: How many of the requests that a mode concerns are hit.
+        fault_wait_s: The wait that a throttle answer asks for; 0 for tests.
+        fault_expire_after: In the mode `expired`, how many requests an access token serves.
+        fault_foreign_origin: Where hostile links and redirects point; nobody by default.
         google_page_size: Rows on one page of `googleAds:search`; the vendor's is 10,000.
     """
 
@@ -48,6 +52,10 @@ class SandboxConfig:
     replay_dir: Path | None = None
     enforce_limits: bool = False
     faults: str = ""
+    fault_share: float = 0.15
+    fault_wait_s: float = 2.0
+    fault_expire_after: int = 25
+    fault_foreign_origin: str = "http://foreign.invalid"
     google_page_size: int = 10_000
 
     def profile(self, tenant: str) -> TenantProfile:

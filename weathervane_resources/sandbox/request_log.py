@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from threading import Lock
 from typing import overload
 
 from aiohttp import web
 
-_SECRET_PARAMETERS = frozenset({"access_token", "apikey", "client_secret", "fb_exchange_token", "refresh_token"})
+SECRET_PARAMETERS = frozenset({"access_token", "apikey", "client_secret", "fb_exchange_token", "refresh_token"})
 
 
 @dataclass(frozen=True)
 class RequestRecord:
-    """One answered request; `monotonic_s` is the time it arrived."""
+    """One answered request; `monotonic_s` is the time it arrived, `fault` the name of what was done to its answer."""
 
     method: str
     path: str
@@ -22,6 +23,7 @@ class RequestRecord:
     tenant: str
     status: int
     monotonic_s: float
+    fault: str = ""
 
 
 class RequestLog(Sequence[RequestRecord]):
@@ -68,9 +70,12 @@ class RequestLog(Sequence[RequestRecord]):
 
 
 LOG = web.AppKey("request_log", RequestLog)
+FAULT: ContextVar[str] = ContextVar("fault", default="")
+"""The name of what was done to the answer of the request that is being handled."""
 
 
 def record(request: web.Request, tenant: str, status: int, started_s: float) -> None:
     """Log one answered request."""
-    query = {name: value for name, value in request.query.items() if name not in _SECRET_PARAMETERS}
-    request.app[LOG].append(RequestRecord(request.method, request.path, query, tenant, status, started_s))
+    query = {name: value for name, value in request.query.items() if name not in SECRET_PARAMETERS}
+    entry = RequestRecord(request.method, request.path, query, tenant, status, started_s, FAULT.get())
+    request.app[LOG].append(entry)

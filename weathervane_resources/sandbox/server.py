@@ -7,6 +7,7 @@ import errno
 import socket
 from threading import Event, Thread
 from types import TracebackType
+from typing import Self
 
 from aiohttp import web
 
@@ -59,7 +60,7 @@ class RunningSandbox:
         """Return the base URL, without a slash at the end."""
         return f"http://{HOST}:{self._port}"
 
-    def start(self) -> RunningSandbox:
+    def start(self) -> Self:
         """Start serving. Raises: SandboxPortBusy; whatever `create_app` raises."""
         if self._thread is not None:
             return self
@@ -98,7 +99,7 @@ class RunningSandbox:
             await runner.cleanup()
             listener.close()
 
-    def __enter__(self) -> RunningSandbox:
+    def __enter__(self) -> Self:
         """Start serving."""
         return self.start()
 
