@@ -13,13 +13,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import duckdb
-import lake_writer
 import polars as pl
 import pytest
 from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.resources import lake_writer
 from weathervane_resources.lake import Lake, LakeError, Shape, StubWouldReplaceLive, Written
 
 MONEY = pl.Decimal(18, 4)
