@@ -11,9 +11,10 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
+from typing import Any
 
 import dagster as dg
 
@@ -73,12 +74,16 @@ def plan_steps(tenant_id: str, first: date, last: date, assets: Sequence[str]) -
 
 
 def run_backfill(
-    instance: dg.DagsterInstance, tenant_id: str, steps: Sequence[Step], on_partition: OnPartition = lambda _: None
+    instance: dg.DagsterInstance,
+    tenant_id: str,
+    steps: Sequence[Step],
+    on_partition: OnPartition = lambda _: None,
+    resource_overrides: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Run the steps one after the other on the instance; stop at the first that fails."""
     outcome = Outcome(tenant_id)
     begun = time.monotonic()
-    defs = build_defs(os.environ, loggers={"console": _progress_logger(on_partition)})
+    defs = build_defs(os.environ, resource_overrides, loggers={"console": _progress_logger(on_partition)})
     job = defs.resolve_implicit_global_asset_job_def()
     for step in steps:
         result = job.execute_in_process(
@@ -93,12 +98,6 @@ def run_backfill(
             break
     outcome.seconds = time.monotonic() - begun
     return outcome
-
-
-def days_between(first: date, last: date) -> Iterator[date]:
-    """Yield the days first..last, both included."""
-    for offset in range((last - first).days + 1):
-        yield first + timedelta(days=offset)
 
 
 def _read_result(outcome: Outcome, result: dg.ExecuteInProcessResult) -> None:

@@ -11,6 +11,7 @@ from weathervane_resources.clients.google_ads import CampaignDay
 from weathervane_resources.clients.meta_ads import Action, Insight
 
 from weathervane_assets.tables import Ads, conform
+from weathervane_assets.transforms.unusable import refuse_unusable
 
 MICROS = Decimal(1_000_000)
 MONEY = pl.Decimal(18, 4)
@@ -98,7 +99,5 @@ def _finish(text: pl.DataFrame, *, platform: str, tenant_id: str, source: str, a
         source=pl.lit(source),
         as_of_utc=pl.lit(as_of).dt.cast_time_unit("us"),
     )
-    missing = {n: count for n in ("date", "currency", "spend", *INTEGERS) if (count := typed[n].null_count())}
-    if missing:
-        raise ValueError(f"{platform} rows without a usable value: {missing}")
+    refuse_unusable(f"{platform} rows", text, typed, ("date", "currency", "spend", *INTEGERS))
     return conform(typed.sort("date", "account_id", "campaign_id", "adset_id"), Ads)

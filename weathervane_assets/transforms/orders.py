@@ -11,6 +11,7 @@ from weathervane_resources.clients.shopify import AmountField, Order, ShippingAd
 from weathervane_resources.geocoder import locate
 
 from weathervane_assets.tables import Orders, conform
+from weathervane_assets.transforms.unusable import refuse_unusable
 
 MONEY = pl.Decimal(18, 4)
 RFC3339 = "%+"
@@ -33,13 +34,14 @@ def order_rows(
     """Return one row per order on the tenant-local day it was created.
 
     `places`: the postal tables of the countries shipped to (`PostalPlaces.read`).
-    Raises: ValueError: an order has no usable value where the contract wants one; counts them by column.
+    Raises: ValueError: a value cannot be read, or is absent where the contract wants one; counts them by column.
     """
-    raw = _columns(orders).with_columns(
+    sent = _columns(orders)
+    raw = sent.with_columns(
         pl.col("created_at", "updated_at", "cancelled_at").str.to_datetime(RFC3339, time_zone="UTC", strict=False),
         pl.col(list(AMOUNTS)).cast(MONEY, strict=False),
     )
-    _refuse_unusable(raw)
+    refuse_unusable("orders", sent, raw, REQUIRED)
     located = locate(raw, places)
     return conform(
         located.with_columns(
@@ -86,12 +88,6 @@ def _columns(orders: Sequence[Order]) -> pl.DataFrame:
 
 def _each(addresses: Sequence[ShippingAddress], read: Callable[[ShippingAddress], Any]) -> list[Any]:
     return [read(address) for address in addresses]
-
-
-def _refuse_unusable(raw: pl.DataFrame) -> None:
-    missing = {name: count for name in REQUIRED if (count := raw[name].null_count())}
-    if missing:
-        raise ValueError(f"orders without a usable value: {missing}")
 
 
 def geocoded_by_day(orders: pl.DataFrame) -> pl.DataFrame:

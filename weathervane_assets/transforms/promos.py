@@ -9,6 +9,7 @@ import polars as pl
 from weathervane_resources.clients.klaviyo import Campaign
 
 from weathervane_assets.tables import Promos, conform
+from weathervane_assets.transforms.unusable import refuse_unusable
 
 TIMES = ("created_at", "scheduled_at", "send_time", "updated_at")
 
@@ -24,7 +25,7 @@ def promo_rows(
 ) -> pl.DataFrame:
     """Return the campaigns that fall on `days`: by send time, else scheduled time, else (drafts) creation time.
 
-    Raises: ValueError: a campaign has no creation or update time; counts them.
+    Raises: ValueError: a time cannot be read, or creation or update time is absent; counts them by column.
     """
     text: dict[str, list[str | None]] = {
         "campaign_id": [c.id for c in campaigns],
@@ -33,14 +34,13 @@ def promo_rows(
         "status": [c.status or "Unknown" for c in campaigns],
         **{name: [getattr(c, name) for c in campaigns] for name in TIMES},
     }
-    frame = pl.DataFrame([pl.Series(name, values, dtype=pl.String) for name, values in text.items()]).with_columns(
+    sent = pl.DataFrame([pl.Series(name, values, dtype=pl.String) for name, values in text.items()])
+    frame = sent.with_columns(
         # some datetimes arrive with a space for the T (Estuary changelog 2026-07-30)
         pl.col(*TIMES).str.replace(" ", "T", literal=True).str.to_datetime("%+", time_zone="UTC", strict=False),
         is_archived=pl.Series([bool(c.archived) for c in campaigns], dtype=pl.Boolean),
     )
-    missing = {name: count for name in ("created_at", "updated_at") if (count := frame[name].null_count())}
-    if missing:
-        raise ValueError(f"campaigns without a usable value: {missing}")
+    refuse_unusable("campaigns", sent, frame, ("created_at", "updated_at"))
     goes_out = pl.coalesce("send_time", "scheduled_at", "created_at")
     dated = frame.with_columns(
         goes_out.dt.convert_time_zone(timezone).dt.date().alias("date"),
