@@ -8,7 +8,7 @@ the regressors depend on the slot only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 
 import numpy as np
@@ -117,10 +117,11 @@ def _pool(by_slot: Array) -> Array:
     return pooled
 
 
-def _window(values: Array, statistic: object) -> Array:
-    """Apply `statistic` to all values within +-15 days of each slot; NaN where the variable has none at all."""
-    if not np.isfinite(values).any():
-        return np.full(SLOTS, np.nan)
+def _window(values: Array, statistic: Callable[[Array], Array]) -> Array:
+    """Apply `statistic` to all values within +-15 days of each slot; NaN where there is none in reach."""
     sample = values[_neighbours()].reshape(SLOTS, -1)
-    result: Array = statistic(sample)  # type: ignore[operator]
+    is_known = np.isfinite(sample).any(axis=1)
+    result = np.full(SLOTS, np.nan)
+    if is_known.any():
+        result[is_known] = statistic(sample[is_known])
     return result

@@ -81,14 +81,17 @@ def _add_lags(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _add_heatwave(frame: pl.DataFrame, limits: FlagLimits) -> pl.DataFrame:
-    """Mark the third and later days of heat: a day is only ever judged by itself and the two before it."""
+    """Mark the third and later days of heat: a day is only ever judged by itself and the two before it.
+
+    A mild yesterday rules a heatwave out, but not on a day whose own maximum nobody knows.
+    """
     hot = (pl.col("temp_max_c") > pl.col("temp_p90_c")) & (pl.col("temp_max_c") >= limits.heat_min_c)
     heat = frame.select("geohash", "date", hot.alias("_hot"))
     for back in (1, 2):
         earlier = heat.select("geohash", pl.col("date").dt.offset_by(f"{back}d"), pl.col("_hot").alias(f"_hot{back}"))
         frame = frame.join(earlier, on=["geohash", "date"], how="left", validate="1:1")
-    flag = pl.all_horizontal(hot, "_hot1", "_hot2").cast(pl.Int8)
-    return frame.with_columns(flag.alias("heatwave_flag")).drop("_hot1", "_hot2")
+    flag = pl.when(pl.col("temp_max_c").is_not_null()).then(pl.all_horizontal(hot, "_hot1", "_hot2"))
+    return frame.with_columns(flag.cast(pl.Int8).alias("heatwave_flag")).drop("_hot1", "_hot2")
 
 
 def _flags(limits: FlagLimits) -> Mapping[str, pl.Expr]:
