@@ -7,13 +7,18 @@ traps.md 17). An auth object belongs to one event loop: make it inside the run.
 
 import asyncio
 import base64
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from weathervane_resources.http.errors import VendorError
+from weathervane_resources.http.errors import AuthDead, AuthExpired, VendorError
+
+RETRY_EARLY_AFTER = timedelta(minutes=1)
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,9 @@ class TokenStore(Protocol):
     async def save(self, token: Token) -> None:
         """Return when the pair is on disk."""
 
+    async def condemn(self) -> None:
+        """Note that the vendor calls the grant dead."""
+
 
 class MemoryStore:
     """A store for tests and for tokens whose refresh token does not rotate."""
@@ -93,6 +101,7 @@ class MemoryStore:
     def __init__(self) -> None:
         """Start empty."""
         self.token: Token | None = None
+        self.is_dead = False
 
     @asynccontextmanager
     async def exclusive(self) -> AsyncIterator[None]:
@@ -106,13 +115,19 @@ class MemoryStore:
     async def save(self, token: Token) -> None:
         """Keep the pair."""
         self.token = token
+        self.is_dead = False
+
+    async def condemn(self) -> None:
+        """Remember it."""
+        self.is_dead = True
 
 
 class RefreshingToken:
     """A token renewed before it expires, and once per request when it is refused.
 
-    `refresh` gets the refresh token, or the access token where there is none (Meta exchanges the token itself, and only
-    while it is valid: give it an `early` of days).
+    The stored pair, where there is one, is newer than the configured one. `refresh` gets the refresh token, or the
+    access token where there is none (Meta exchanges the token itself, and only while it is valid: give it an `early`
+    of days, and `explores` to renew a token of unknown expiry once, which tells its expiry).
     """
 
     def __init__(
@@ -123,16 +138,21 @@ class RefreshingToken:
         clock: Callable[[], datetime],
         store: TokenStore | None = None,
         early: timedelta = timedelta(minutes=5),
+        *,
+        explores: bool = False,
     ) -> None:
-        """Nothing is fetched or loaded yet."""
+        """Nothing is fetched or loaded yet; an empty access token is fetched before the first request."""
         self._token = token
         self._refresh = refresh
         self._build_headers = build_headers
         self._clock = clock
         self._store = store or MemoryStore()
         self._early = early
+        self._explores = explores
         self._lock = asyncio.Lock()
+        self._is_loaded = False
         self._fruitless = ""
+        self._rests_until: datetime | None = None
 
     @property
     def can_refresh(self) -> bool:
@@ -142,15 +162,18 @@ class RefreshingToken:
     async def headers(self) -> Mapping[str, str]:
         """Return the headers of a token that is not about to expire.
 
-        An early refresh that fails for a passing reason does no harm while the old token is valid.
+        An early refresh that fails does no harm while the old token is valid; it is tried again a minute later.
         """
+        await self._load_once()
         token = self._token
-        if self._expires_within(token, self._early) and token.access_token != self._fruitless:
+        if self._is_due(token):
             try:
                 await self._renew(token)
             except VendorError as error:
-                if not error.is_transient or self._expires_within(token, timedelta()):
+                if not self._still_works(token, error):
                     raise
+                self._rests_until = self._clock() + RETRY_EARLY_AFTER
+                _log.warning("the token could not be renewed early, it is still valid: %s", error)
         return self._build_headers(self._token.access_token)
 
     async def refresh(self, refused: Mapping[str, str]) -> None:
@@ -158,6 +181,31 @@ class RefreshingToken:
         token = self._token
         if self._build_headers(token.access_token) == refused:
             await self._renew(token)
+
+    async def _load_once(self) -> None:
+        if self._is_loaded:
+            return
+        async with self._lock:
+            if not self._is_loaded:
+                stored = await self._store.load()
+                self._explores = self._explores and stored is None
+                self._token = stored or self._token
+                self._is_loaded = True
+
+    def _is_due(self, token: Token) -> bool:
+        if self._is_over(token):
+            return True
+        if token.access_token == self._fruitless or (self._rests_until and self._clock() < self._rests_until):
+            return False
+        return self._explores if token.expires_at is None else self._expires_within(token, self._early)
+
+    def _is_over(self, token: Token) -> bool:
+        return not token.access_token or self._expires_within(token, timedelta())
+
+    def _still_works(self, token: Token, error: VendorError) -> bool:
+        """A token that never expires may not be exchangeable at all, so exploring may fail for any other reason."""
+        is_only_exploring = token.expires_at is None and not isinstance(error, AuthDead | AuthExpired)
+        return not self._is_over(token) and (error.is_transient or is_only_exploring)
 
     def _expires_within(self, token: Token, span: timedelta) -> bool:
         return token.expires_at is not None and token.expires_at <= self._clock() + span
@@ -168,22 +216,30 @@ class RefreshingToken:
                 return
             async with self._store.exclusive():
                 self._token = await self._stored_by_another(stale) or await self._exchanged(stale)
+                self._explores = False
 
     async def _stored_by_another(self, stale: Token) -> Token | None:
         stored = await self._store.load()
-        if stored is None or stored.access_token == stale.access_token or self._expires_within(stored, timedelta()):
+        if stored is None or stored.access_token == stale.access_token or self._is_over(stored):
             return None
         return stored
 
     async def _exchanged(self, stale: Token) -> Token:
         """Exchange and save. A "refresh" that returns the same token and expiry is not recorded as success."""
         current = await self._store.load() or stale
-        fresh = await self._refresh(current.refresh_token or current.access_token)
+        try:
+            fresh = await self._refresh(current.refresh_token or current.access_token)
+        except AuthDead:
+            await self._store.condemn()
+            raise
         if fresh.refresh_token is None:
             fresh = replace(fresh, refresh_token=current.refresh_token)
-        if fresh.access_token == stale.access_token:
-            self._fruitless = stale.access_token
-            if fresh.expires_at is None or (stale.expires_at and fresh.expires_at <= stale.expires_at):
+        has_not_moved = bool(stale.expires_at and (not fresh.expires_at or fresh.expires_at <= stale.expires_at))
+        if has_not_moved or fresh.access_token == stale.access_token:
+            self._fruitless = fresh.access_token
+        if has_not_moved:
+            _log.warning("the renewed token ends no later than the old one, %s", stale.expires_at)
+            if fresh.access_token == stale.access_token:
                 return stale
         await self._store.save(fresh)
         return fresh
