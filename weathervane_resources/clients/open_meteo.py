@@ -65,9 +65,11 @@ class OpenMeteoClient:
         url = self.archive_url if host == "archive" else self.forecast_url
         query = _query(asked, models)
         headers = {"X-Api-Key": self.api_key} if self.api_key else {}
+        days = (asked.end - asked.start).days + 1
+        weight = call_weight(asked.variables, days, len(asked.points))
         if len(url) + len(urlencode(query)) > LONGEST_URL:
-            return Request("POST", url, form=query, headers=headers, window=window, is_safe=True)
-        return Request("GET", url, params=query, headers=headers, window=window)
+            return Request("POST", url, form=query, headers=headers, window=window, is_safe=True, weight=weight)
+        return Request("GET", url, params=query, headers=headers, window=window, weight=weight)
 
 
 def _query(asked: Asked, models: str | None) -> dict[str, str]:

@@ -90,7 +90,7 @@ def _oauth(parsed: Any) -> Verdict | None:
     return None
 
 
-def _shopify(status: int, headers: Mapping[str, str], parsed: Any, wait_s: float | None, now: object) -> Verdict:
+def _shopify(status: int, headers: Mapping[str, str], parsed: Any, wait_s: float | None, now: object) -> Verdict:  # noqa: ARG001 - all readers have one signature
     errors = parsed.get("errors") if isinstance(parsed, dict) else None
     if isinstance(errors, list) and any(isinstance(error, dict) for error in errors):
         return _shopify_graphql([error for error in errors if isinstance(error, dict)], parsed, wait_s)
@@ -125,7 +125,7 @@ def _shopify_cost_wait(parsed: dict[str, Any]) -> float | None:
         return None
 
 
-def _klaviyo(status: int, headers: Mapping[str, str], parsed: Any, wait_s: float | None, now: object) -> Verdict:
+def _klaviyo(status: int, headers: Mapping[str, str], parsed: Any, wait_s: float | None, now: object) -> Verdict:  # noqa: ARG001 - all readers have one signature
     errors = parsed.get("errors") if isinstance(parsed, dict) else None
     first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
     message = str(first.get("detail") or first.get("title") or "Klaviyo refused the request")
@@ -139,7 +139,11 @@ def _klaviyo(status: int, headers: Mapping[str, str], parsed: Any, wait_s: float
 
 
 def _open_meteo(
-    status: int, headers: Mapping[str, str], parsed: Any, wait_s: float | None, now: datetime | None
+    status: int,
+    headers: Mapping[str, str],  # noqa: ARG001 - all readers have one signature
+    parsed: Any,
+    wait_s: float | None,
+    now: datetime | None,
 ) -> Verdict:
     is_error = isinstance(parsed, dict) and parsed.get("error") is True
     reason = str(parsed.get("reason", "")) if is_error else ""

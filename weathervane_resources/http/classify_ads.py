@@ -8,9 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from weathervane_resources.http import strict_json
-from weathervane_resources.http.errors import Malformed
 from weathervane_resources.http.retry import clamp_wait
+from weathervane_resources.http.usage import numbers_in
 from weathervane_resources.http.verdict import OK, Kind, Verdict, by_status
 
 # 800008 and 800009 are a typo that two public loaders share: they never retry 80008 and 80009.
@@ -48,7 +47,7 @@ _GOOGLE_STATUS = {
 }
 
 
-def meta_ads(status: int, headers: Mapping[str, str], parsed: Any, wait_s: float | None, now: object) -> Verdict:
+def meta_ads(status: int, headers: Mapping[str, str], parsed: Any, wait_s: float | None, now: object) -> Verdict:  # noqa: ARG001 - all readers have one signature
     """Read Meta's `error` object; Meta never sends Retry-After, the wait hides in the usage headers."""
     error = parsed.get("error") if isinstance(parsed, dict) else None
     if not isinstance(error, dict):
@@ -94,31 +93,14 @@ def _meta_auth(subcode: object, message: str) -> Kind:
 def _meta_wait(headers: Mapping[str, str]) -> float | None:
     """`estimated_time_to_regain_access` is in minutes, `reset_time_duration` in seconds; the longest counts."""
     business = [
-        60 * value for value in _numbers(headers, "x-business-use-case-usage", "estimated_time_to_regain_access")
+        60 * value for value in numbers_in(headers, "x-business-use-case-usage", "estimated_time_to_regain_access")
     ]
-    account = list(_numbers(headers, "x-ad-account-usage", "reset_time_duration"))
+    account = list(numbers_in(headers, "x-ad-account-usage", "reset_time_duration"))
     longest = max([*business, *account], default=0.0)
     return clamp_wait(longest) if longest > 0 else None
 
 
-def _numbers(headers: Mapping[str, str], header: str, key: str) -> Iterator[float]:
-    """Yield the numbers under `key` at any depth of a JSON header."""
-    try:
-        pending = [strict_json.decode_any(headers.get(header, "null").encode())]
-    except Malformed:
-        return
-    while pending:
-        node = pending.pop()
-        if isinstance(node, dict):
-            value = node.get(key)
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                yield float(value)
-            pending.extend(node.values())
-        elif isinstance(node, list):
-            pending.extend(node)
-
-
-def google_ads(status: int, headers: Mapping[str, str], parsed: Any, wait_s: float | None, now: object) -> Verdict:
+def google_ads(status: int, headers: Mapping[str, str], parsed: Any, wait_s: float | None, now: object) -> Verdict:  # noqa: ARG001 - all readers have one signature
     """Read Google's `error` object; `searchStream` wraps it in an array, possibly behind good batches."""
     batches = parsed if isinstance(parsed, list) else [parsed]
     error = next((b["error"] for b in batches if isinstance(b, dict) and isinstance(b.get("error"), dict)), None)

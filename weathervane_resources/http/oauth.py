@@ -6,25 +6,37 @@ access token is first used (changelog 2026-08-28), the others do not rotate or s
 `AuthDead`.
 """
 
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from weathervane_resources.http import strict_json
 from weathervane_resources.http.auth import Token
-from weathervane_resources.http.errors import AuthDead, AuthExpired
+from weathervane_resources.http.errors import AuthDead, AuthExpired, VendorError
 from weathervane_resources.http.session import Reply, Request, VendorSession
 
 Clock = Callable[[], datetime]
 _LONGEST_S = 10 * 365 * 86_400.0
+_LATEST_S = 4_102_444_800
+
+_log = logging.getLogger(__name__)
 
 
 class _Grant(msgspec.Struct, frozen=True, gc=False):
     access_token: str = msgspec.field()
     expires_in: float | None = None
     refresh_token: str | None = None
+
+
+class _Inspected(msgspec.Struct, frozen=True, gc=False):
+    expires_at: int = 0
+
+
+class _Inspection(msgspec.Struct, frozen=True, gc=False):
+    data: _Inspected
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +110,13 @@ class ShopifyClientCredentials:
 
 @dataclass(frozen=True, slots=True)
 class MetaExchange:
-    """Meta: no refresh token; the access token itself is exchanged, and only while it is still valid."""
+    """Meta: no refresh token; the access token itself is exchanged, and only while it is still valid.
+
+    `debug_url` is the `debug_token` endpoint: it tells the expiry where the exchange does not (pxa_social_feed #105).
+    """
 
     endpoint: TokenEndpoint
+    debug_url: str = ""
 
     async def __call__(self, access_token: str) -> Token:
         """Return the prolonged token, possibly the same one.
@@ -110,7 +126,7 @@ class MetaExchange:
         """
         form = {"grant_type": "fb_exchange_token", "fb_exchange_token": access_token}
         try:
-            return await self.endpoint.exchange(form, method="GET")
+            token = await self.endpoint.exchange(form, method="GET")
         except AuthExpired as error:
             raise AuthDead(
                 "the token had expired before it was exchanged",
@@ -118,3 +134,19 @@ class MetaExchange:
                 status=error.status,
                 **self.endpoint.session.where("token refresh"),
             ) from None
+        return token if token.expires_at or not self.debug_url else await self._inspected(token)
+
+    async def _inspected(self, token: Token) -> Token:
+        """Return the token with the expiry that `debug_token` knows; unchanged where it knows none or never ends."""
+        app = f"{self.endpoint.client_id}|{self.endpoint.client_secret}"
+        params = {"input_token": token.access_token, "access_token": app}
+        session = self.endpoint.session
+        request = Request("GET", self.debug_url, params=params, window="token expiry")
+        where = session.where("token expiry")
+        try:
+            seen = await session.read(request, lambda reply: strict_json.decode(reply.body, _Inspection, where))
+        except VendorError as error:
+            _log.info("the expiry of the new token stays unknown: %s", error)
+            return token
+        ends_s = min(seen.data.expires_at, _LATEST_S)
+        return replace(token, expires_at=datetime.fromtimestamp(ends_s, UTC)) if ends_s > 0 else token

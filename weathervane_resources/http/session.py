@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -20,10 +20,12 @@ from yarl import URL
 from weathervane_resources.http import errors
 from weathervane_resources.http.auth import Auth
 from weathervane_resources.http.classify import classify
+from weathervane_resources.http.echo import version_note
 from weathervane_resources.http.failure import to_error
-from weathervane_resources.http.pacing import Pacer
+from weathervane_resources.http.pacing import Pacer, QuotaSpent
 from weathervane_resources.http.retry import RetryBudget, RetryPolicy
 from weathervane_resources.http.transport import Reply, Request, Transport
+from weathervane_resources.http.usage import rest_after
 from weathervane_resources.http.verdict import Kind
 
 __all__ = ["Reply", "Request", "VendorSession", "utc_now"]
@@ -46,6 +48,7 @@ class VendorSession:
         requests: HTTP requests sent, retries included.
         retries: Requests sent again.
         throttled_s: Seconds waited because the vendor asked for it.
+        version_notes: What the vendor says about the API version that was asked for, each once; empty when all is well.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class VendorSession:
         rng: random.Random | None = None,
         extra_headers: Mapping[str, str] | None = None,
         also_origins: Collection[str] = (),
+        api_version: str = "",
         total_s: float = 180.0,
         max_body_bytes: int = 128 * 2**20,
     ) -> None:
@@ -79,6 +83,7 @@ class VendorSession:
             rng: Jitter; tests pass a seeded one.
             extra_headers: Sent with every request (a developer token, say).
             also_origins: Further origins of the same vendor, from configuration, never from an answer.
+            api_version: The version asked for, compared with the one that the vendor says has answered.
             total_s: Longest single request; a malformed chunk once hung past every socket timeout, and a cold archive
                 request takes over 20 s.
             max_body_bytes: Size cap, before and after decompression.
@@ -89,13 +94,16 @@ class VendorSession:
         self.requests = 0
         self.retries = 0
         self.throttled_s = 0.0
+        self.version_notes: list[str] = []
         self._auth = auth
         self._pace = pace
         self._policy = policy or RetryPolicy()
         self._clock = clock
         self._sleep = sleep
-        self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
+        self._rng = rng or random.Random()
         self._extra_headers = dict(extra_headers or {})
+        self._api_version = api_version
+        self._rests_until: datetime | None = None
         self._transport = Transport((origin, *also_origins), total_s, max_body_bytes)
 
     async def __aenter__(self) -> Self:
@@ -155,6 +163,8 @@ class VendorSession:
         was_processed = not isinstance(error, errors.Throttled)
         if was_processed and not request.is_safe and request.method != "GET":
             raise error
+        if isinstance(error, errors.Throttled) and error.wait_s is not None:
+            await self._pace.pause(error.wait_s, error.scope)
         wait_s = budget.wait_after(error, self._clock())
         if isinstance(error, errors.Throttled):
             self.throttled_s += wait_s
@@ -169,13 +179,44 @@ class VendorSession:
         if request.params:
             url = url.update_query(request.params)
         for _ in range(_MAX_REDIRECTS + 1):
-            await self._pace.take()
+            await self._turn(request, where)
             self.requests += 1
             reply, target = await self._transport.send(request, url, headers, where)
             if target is None:
+                await self._heed(reply)
                 return self._classified(reply, headers, where)
             url = target
         raise errors.BadRequest("redirected in circles", hint="check the base URL", **where)
+
+    async def _turn(self, request: Request, where: errors.Where) -> None:
+        """Wait until the pace lets the request go, and until a rest that the vendor's headers advised is over."""
+        try:
+            await self._pace.take(request.weight)
+        except QuotaSpent as spent:
+            raise errors.Deferred(
+                str(spent),
+                until=self._clock() + timedelta(seconds=spent.wait_s),
+                hint="nothing is lost: run the same window again after that time",
+                **where,
+            ) from None
+        if self._rests_until is not None:
+            rest_s = (self._rests_until - self._clock()).total_seconds()
+            if rest_s > 0:
+                await self._sleep(rest_s)
+
+    async def _heed(self, reply: Reply) -> None:
+        """Take the vendor's hints: a quota that is nearly spent, a version that is not the one asked for."""
+        rest_s, scope = rest_after(self.vendor, reply.headers)
+        if rest_s > 0 and reply.status < 400:
+            self._rests_until = self._clock() + timedelta(seconds=rest_s)
+            await self._pace.pause(rest_s, scope)
+            _log.info(
+                "%s: the quota of this %s is nearly spent; the next request waits %.1f s", self.vendor, scope, rest_s
+            )
+        note = version_note(self.vendor, self._api_version, reply.headers)
+        if note and note not in self.version_notes:
+            self.version_notes.append(note)
+            _log.warning("%s", note)
 
     def _classified(self, reply: Reply, sent: Mapping[str, str], where: errors.Where) -> Reply:
         verdict = classify(self.vendor, reply.status, reply.headers, reply.body, now=self._clock())

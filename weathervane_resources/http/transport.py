@@ -23,7 +23,11 @@ _SOCK_READ_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request. `is_safe`: sending it twice does no harm (searches, refreshes; every GET)."""
+    """One request.
+
+    `is_safe`: sending it twice does no harm (searches, refreshes; every GET). `weight`: its cost where the vendor's
+    quota counts more than requests (Open-Meteo).
+    """
 
     method: str
     url: str = field(repr=False)
@@ -33,6 +37,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     window: str = ""
     is_safe: bool = False
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

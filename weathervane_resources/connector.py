@@ -1,0 +1,134 @@
+"""What the five connectors share: the way to a source, its shared quota and its token endpoint.
+
+Belongs here: what does not depend on the vendor. Does not belong here: addresses, credentials and rates (`connectors.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dagster import ConfigurableResource
+from yarl import URL
+
+from weathervane_resources.credentials import Access, SourceNames, find_access, tenant_variable
+from weathervane_resources.failures import as_failure
+from weathervane_resources.http.auth import Auth, StaticHeaders
+from weathervane_resources.http.oauth import TokenEndpoint
+from weathervane_resources.http.pacing import Pace, Pacer
+from weathervane_resources.http.session import VendorSession, utc_now
+from weathervane_resources.platform import Platform
+from weathervane_resources.quota import Limit, Rate, SharedQuota
+from weathervane_resources.state import State, open_state
+from weathervane_resources.stubs import sandbox_url
+from weathervane_resources.tokens import Vault
+
+SANDBOX_RATE_PER_S = 2_000.0
+"""The sandbox on loopback has no quota of ours to respect."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """How one tenant's requests reach a source: base address, headers, pace, and the shared state (None for stub rows)."""
+
+    access: Access
+    base_url: str
+    headers: Mapping[str, str]
+    pace: Pacer
+    state: State | None
+    token_key: str | None
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether rows come from the sandbox."""
+        return self.state is None
+
+    @property
+    def values(self) -> Mapping[str, str]:
+        """The credentials."""
+        return self.access.values
+
+    def vault(self) -> Vault:
+        """Return the vault; its key is made only when a token has to be kept."""
+        if self.state is None:
+            raise RuntimeError("stub rows need no tokens")
+        return Vault(self.state, self.token_key, utc_now)
+
+
+class Connector(ConfigurableResource[None]):
+    """What the five have in common: a source, a rate limit, and errors that Dagster understands."""
+
+    names: ClassVar[SourceNames]
+    throttle_scope: ClassVar[str]
+    """The vendor's word for the scope of the shared quota."""
+    cure: ClassVar[str]
+    """Who must do what when the credential is dead; `{name}` is the tenant's own variable."""
+    cure_name: ClassVar[str]
+    rate_limit_per_second: float
+    rate_limit_capacity: float
+
+    def access(self, tenant_id: str, platform: Platform) -> Access:
+        """Return how the tenant reaches this source.
+
+        Raises: dagster.Failure: credentials are half set, or the configuration is wrong (not retried).
+        """
+        with as_failure():
+            tenants = frozenset(platform.tenants())
+            return find_access(self.names, os.environ, tenant_id, tenants, platform.settings().stubs)
+
+    def _cure(self, access: Access) -> str:
+        return self.cure.format(name=tenant_variable(access.tenant_id, self.cure_name))
+
+    def _limits(self) -> tuple[Limit, ...]:
+        return (Rate(self.rate_limit_per_second, self.rate_limit_capacity),)
+
+    async def _line(
+        self, access: Access, platform: Platform, live_url: str, scope: str, windows: tuple[Limit, ...] = ()
+    ) -> Line:
+        """Return the way to the sandbox for stub rows, else to the vendor, in turn with all other runs of `scope`."""
+        if access.is_stub:
+            url = f"{sandbox_url(platform)}/t/{access.tenant_id}"
+            return Line(access, url, {}, Pace(SANDBOX_RATE_PER_S, SANDBOX_RATE_PER_S), None, None)
+        settings = platform.settings()
+        state = await asyncio.to_thread(open_state, settings.state_url)
+        name = f"{self.names.vendor}:{scope}"
+        quota = SharedQuota(state, name, (*self._limits(), *windows), throttle_scope=self.throttle_scope)
+        return Line(access, live_url, {}, quota, state, settings.token_key)
+
+    def _session(
+        self,
+        line: Line,
+        auth: Auth,
+        version: str = "",
+        *,
+        extra: Mapping[str, str] | None = None,
+        also_origins: Collection[str] = (),
+    ) -> VendorSession:
+        return VendorSession(
+            self.names.vendor,
+            line.access.tenant_id,
+            origin_of_url(line.base_url),
+            auth,
+            line.pace,
+            extra_headers={**line.headers, **(extra or {})},
+            also_origins=also_origins,
+            api_version=version,
+        )
+
+    @asynccontextmanager
+    async def _token_endpoint(self, line: Line, url: str, client_id: str, secret: str) -> AsyncIterator[TokenEndpoint]:
+        """Yield the vendor's token URL, with a session that may send to its origin only and has a pace of its own."""
+        pace = Pace(self.rate_limit_per_second, self.rate_limit_capacity)
+        async with VendorSession(
+            self.names.vendor, line.access.tenant_id, origin_of_url(url), StaticHeaders({}), pace
+        ) as session:
+            yield TokenEndpoint(session, url, client_id, secret, utc_now)
+
+
+def origin_of_url(url: str) -> str:
+    """Return scheme, host and port."""
+    return str(URL(url).origin())

@@ -1,0 +1,54 @@
+"""From what went wrong outside to the `dagster.Failure` that says whether a retry can help.
+
+Belongs here: the one place that knows both error trees, and how a run is marked as deferred. Does not belong here:
+starting deferred runs again (`weathervane_assets.deferral`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import dagster as dg
+
+from weathervane_resources.http.errors import AuthDead, AuthExpired, Deferred, VendorError
+from weathervane_resources.settings import ConfigurationError
+from weathervane_resources.state import StateError
+
+DEFERRED_UNTIL_TAG = "weathervane/deferred_until"
+DEFERRED_TAG = "weathervane/deferred"
+WAITING, RESUMED = "waiting", "resumed"
+_MAX_RETRIES_TAG = "dagster/max_retries"
+
+
+@contextmanager
+def as_failure(cure: str = "") -> Iterator[None]:
+    """Turn a `VendorError`, `StateError` or `ConfigurationError` into a `dagster.Failure`.
+
+    `cure` says who must do what when the credential is dead. A `Deferred` marks the run, whose retries would be futile.
+    """
+    try:
+        yield
+    except Deferred as error:
+        defer_run(error.until)
+        metadata = {"deferred_until": dg.MetadataValue.timestamp(error.until)}
+        raise dg.Failure(str(error), metadata=metadata, allow_retries=False) from error
+    except VendorError as error:
+        if cure and isinstance(error, AuthDead | AuthExpired):
+            error.hint = cure
+        raise dg.Failure(str(error), allow_retries=error.is_transient) from error
+    except StateError as error:
+        raise dg.Failure(str(error), allow_retries=error.is_transient) from error
+    except ConfigurationError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+
+
+def defer_run(until: datetime) -> None:
+    """Tag the run that executes right now, if any: when to start it again, and that Dagster must not retry it."""
+    try:
+        context = dg.AssetExecutionContext.get()
+    except dg.DagsterInvariantViolationError:
+        return
+    tags = {DEFERRED_UNTIL_TAG: until.isoformat(), DEFERRED_TAG: WAITING, _MAX_RETRIES_TAG: "0"}
+    context.instance.add_run_tags(context.run.run_id, tags)
