@@ -1,0 +1,88 @@
+"""Starting deferred runs again.
+
+A run whose vendor asks for a longer wait than a run sits through ends as deferred: failed for Dagster, but marked with
+the time at which it can go on (`weathervane_resources.failures`), and holding no slot meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from weathervane_resources.clock import Clock
+from weathervane_resources.failures import DEFERRED_TAG, DEFERRED_UNTIL_TAG, RESUMED, WAITING
+
+CHECK_SECONDS = 60
+MOST_PER_TICK = 10
+"""Runs that were deferred to the same minute (00:00 UTC, say) do not all start at once."""
+SCANNED_PER_TICK = 1_000
+RESUMES_TAG = "weathervane/resumes"
+_KEPT_SYSTEM_TAGS = (
+    "dagster/partition",
+    "dagster/asset_partition_range_",
+    "dagster/priority",
+    "dagster/concurrency_key",
+)
+_NOT_INHERITED = {DEFERRED_TAG, DEFERRED_UNTIL_TAG, RESUMES_TAG}
+
+
+@dg.sensor(
+    asset_selection=dg.AssetSelection.all(),
+    minimum_interval_seconds=CHECK_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def deferred_runs(context: dg.SensorEvaluationContext, clock: Clock) -> dg.SensorResult | dg.SkipReason:
+    """Start runs again that a vendor's long wait has ended, once that time has come: same assets, same partitions."""
+    waiting = context.instance.get_runs(
+        dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], tags={DEFERRED_TAG: WAITING}),
+        limit=SCANNED_PER_TICK,
+        ascending=True,
+    )
+    due = sorted((run for run in waiting if due_at(run) <= clock.now()), key=due_at)
+    requests: list[dg.RunRequest] = []
+    for run in due:
+        if _is_resumed(context.instance, run):
+            context.instance.add_run_tags(run.run_id, {DEFERRED_TAG: RESUMED})
+        elif len(requests) < MOST_PER_TICK:
+            requests.append(_again(context, run))
+    if not requests:
+        return dg.SkipReason(f"{len(waiting)} deferred runs are waiting, none is due")
+    return dg.SensorResult(run_requests=requests)
+
+
+def due_at(run: dg.DagsterRun) -> datetime:
+    """Return when a deferred run can go on; an unreadable time is long past, since starting again does no harm."""
+    try:
+        at = datetime.fromisoformat(run.tags.get(DEFERRED_UNTIL_TAG, ""))
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _is_resumed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """The new run itself is the proof, so that a crash of the daemon neither loses a run nor starts it twice."""
+    return instance.get_runs_count(dg.RunsFilter(tags={RESUMES_TAG: run.run_id})) > 0
+
+
+def _again(context: dg.SensorEvaluationContext, run: dg.DagsterRun) -> dg.RunRequest:
+    selection: Iterable[dg.AssetKey] | None = run.asset_selection
+    if selection is None and context.repository_def is not None:
+        selection = context.repository_def.get_job(run.job_name).asset_layer.executable_asset_keys
+    return dg.RunRequest(
+        run_key=f"resumes {run.run_id}",
+        tags={**_inherited(run), RESUMES_TAG: run.run_id},
+        asset_selection=sorted(selection or (), key=lambda key: tuple(key.path)),
+        run_config=run.run_config,
+    )
+
+
+def _inherited(run: dg.DagsterRun) -> dict[str, str]:
+    """Return the tags that say what a run does; not those that say how it came about or ended."""
+    return {
+        name: value
+        for name, value in run.tags.items()
+        if name.startswith(_KEPT_SYSTEM_TAGS)
+        or not (name.startswith(("dagster/", ".dagster/")) or name in _NOT_INHERITED)
+    }
