@@ -9,7 +9,19 @@ from collections.abc import Iterable
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from weathervane_resources.sandbox import geonames, google_ads, klaviyo, meta, open_meteo, replay, request_log, shopify
+from weathervane_resources.sandbox import (
+    admin,
+    geonames,
+    google_ads,
+    klaviyo,
+    meta,
+    open_meteo,
+    replay,
+    request_log,
+    shopify,
+    shopify_bulk,
+    shopify_graphql,
+)
 from weathervane_resources.sandbox.call import CONFIG, answer, tenant_of
 from weathervane_resources.sandbox.config import SandboxConfig
 from weathervane_resources.sandbox.fault_pages import LAST_ROWS
@@ -18,9 +30,10 @@ from weathervane_resources.sandbox.limits import LIMITS, Limits
 from weathervane_resources.sandbox.oauth import TOKENS, TokenRegistry
 from weathervane_resources.sandbox.replay import REPLAY
 from weathervane_resources.sandbox.request_log import LOG, RequestLog
+from weathervane_resources.sandbox.shopify_bulk import OPERATIONS, Operations
 
 TENANT_PREFIX = "/t/{tenant:[A-Za-z0-9][A-Za-z0-9_-]*}"
-_VENDORS = (shopify, meta, google_ads, klaviyo, open_meteo, geonames)
+_VENDORS = (shopify, shopify_graphql, shopify_bulk, meta, google_ads, klaviyo, open_meteo, geonames)
 _MAX_BODY_BYTES = 4 * 2**20
 
 
@@ -39,7 +52,8 @@ def create_app(config: SandboxConfig) -> web.Application:
     app[LAST_ROWS] = {}
     app[LIMITS] = Limits(time.monotonic)
     app[REPLAY] = replay.load(config.replay_dir) if config.replay_dir is not None else None
-    app.add_routes([web.get("/healthz", _health)])
+    app[OPERATIONS] = Operations()
+    app.add_routes([web.get("/healthz", _health), *admin.routes()])
     for vendor in _VENDORS:
         app.add_routes(_with_prefix(vendor.routes()))
     return app

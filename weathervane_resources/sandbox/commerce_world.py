@@ -7,7 +7,7 @@ cancellation) is part of its record with the instant it happens; readers hide wh
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from weathervane_resources.sandbox import campaigns_world, seeding, weather_world
 from weathervane_resources.sandbox.config import SandboxConfig, TenantProfile
 from weathervane_resources.sandbox.gazetteer import PLACES
+from weathervane_resources.sandbox.late_events import Refund
 
 Records = NDArray[np.void]
 
@@ -66,6 +67,7 @@ _COUNT_NOISE = 0.04
 _STREETS_WITHIN_KM = 1.0
 _KM_PER_DEGREE = 111.2
 _CACHED_ORDERS = 1_000_000
+_IDS_A_DAY = 100_000
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,7 @@ def _set_creation(orders: Records, shop: Shop, day: date, random: np.random.Gene
     hours = random.choice(24, size=orders.size, p=_HOUR_WEIGHTS / _HOUR_WEIGHTS.sum())
     of_day = (hours + random.random(orders.size)) / 24
     orders["created"] = np.sort(int(start) + np.floor(of_day * length).astype(np.int64))
-    orders["order_id"] = shop.id_base + day.toordinal() * 100_000 + np.arange(orders.size)
+    orders["order_id"] = shop.id_base + day.toordinal() * _IDS_A_DAY + np.arange(orders.size)
 
 
 def _set_amounts(orders: Records, shop: Shop, uplift: float, random: np.random.Generator) -> None:
@@ -249,7 +251,36 @@ def shop_orders(config: SandboxConfig, tenant: str, first: date, last: date, at:
     """Return the orders of these tenant-local days that exist at a moment."""
     last = min(last, at.astimezone(ZoneInfo(config.profile(tenant).timezone)).date())
     records = order_days(config, tenant, first, last)
-    return records[records["created"] <= at.timestamp()]
+    records = records[records["created"] <= at.timestamp()]
+    _apply_refunds(records, config.late_events.until(tenant, at), at)
+    return records
+
+
+def _apply_refunds(records: Records, refunds: Sequence[Refund], at: datetime) -> None:
+    """Put the refunds that a test added onto a copy of the records, on top of what had happened to them by then."""
+    for refund in refunds:
+        row = np.flatnonzero(records["order_id"] == refund.order_id)
+        happened = event_has_happened(records[row], at)
+        left = np.maximum(current_cents(records[row], at) - refund.cents, 0)
+        kept = happened & (records["event"][row] == CANCELLED)
+        records["event_at"][row] = np.maximum(updated(records[row], at), int(refund.at.timestamp()))
+        records["event"][row] = np.where(kept, CANCELLED, np.where(left > 0, PARTLY_REFUNDED, REFUNDED))
+        records["after_cents"][row] = left
+
+
+def find_order(config: SandboxConfig, tenant: str, order_id: int) -> Records:
+    """Return the record of an order, or none, whatever the time."""
+    profile = config.profile(tenant)
+    ordinal = (order_id - shop_of(config.seed, tenant, profile).id_base) // _IDS_A_DAY
+    if not OPENED.toordinal() <= ordinal <= date.max.toordinal():
+        return np.zeros(0, dtype=ORDER_RECORD)
+    records = order_day(config, tenant, date.fromordinal(ordinal))
+    return np.asarray(records[records["order_id"] == order_id])
+
+
+def longest_event_days(config: SandboxConfig, tenant: str) -> int:
+    """Return the most days that lie between an order and what happens to it."""
+    return max(LONGEST_EVENT_DAYS, config.late_events.longest_days(tenant))
 
 
 def event_has_happened(records: Records, at: datetime) -> NDArray[np.bool_]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from weathervane_resources.sandbox.late_events import LateEvents
+
 
 def utc_now() -> datetime:
     """Return the real time, aware and in UTC."""
@@ -37,6 +39,9 @@ class SandboxConfig:
         clock: Aware UTC now. The request header `X-Sandbox-Now` overrides it for one request.
         replay_dir: Serve recorded payloads from this folder instead of the synthetic worlds.
         enforce_limits: Answer 429 as the vendor does when its limit is exceeded.
+        shopify_scopes: What the app may read; without `read_all_orders`, orders older than 60 days are absent.
+        meta_max_rows: A synchronous insights query of more rows is refused as too much data; 0 for no limit.
+        late_events: Refunds that a test adds while the sandbox runs.
         faults: Fault modes or single faults, joined by commas or plus signs, see `faults.py`; "" for none.
         fault_share: How many of the requests that a mode concerns are hit.
         fault_wait_s: The wait that a throttle answer asks for; 0 for tests.
@@ -51,6 +56,9 @@ class SandboxConfig:
     clock: Callable[[], datetime] = utc_now
     replay_dir: Path | None = None
     enforce_limits: bool = False
+    shopify_scopes: tuple[str, ...] = ("read_orders", "read_all_orders", "read_locations")
+    meta_max_rows: int = 0
+    late_events: LateEvents = field(default_factory=LateEvents)
     faults: str = ""
     fault_share: float = 0.15
     fault_wait_s: float = 2.0

@@ -17,14 +17,18 @@ class LeakyBucket:
     level: float = 0.0
     seen_s: float = 0.0
 
-    def take(self, now_s: float) -> bool:
-        """Add one request; False, and nothing added, when the bucket is full."""
+    def take(self, now_s: float, cost: float = 1.0) -> bool:
+        """Add one request; False, and nothing added, when it does not fit."""
         self.level = max(0.0, self.level - (now_s - self.seen_s) * self.leak_per_s) if self.level else 0.0
         self.seen_s = now_s
-        if self.level + 1 > self.capacity:
+        if self.level + cost > self.capacity:
             return False
-        self.level += 1
+        self.level += cost
         return True
+
+    def give_back(self, cost: float) -> None:
+        """Take out again what a request did not use."""
+        self.level = max(0.0, self.level - cost)
 
 
 @dataclass

@@ -21,7 +21,6 @@ from weathervane_resources.sandbox.call import CONFIG, answer, derived_tenant, i
 
 EXPIRED_PREFIX = "expired"
 SHOPIFY_REFRESH_PREFIX = "shprt_"
-SHOPIFY_SCOPES = ("read_orders", "read_all_orders", "read_locations")
 _HOUR_S, _DAY_S = 3_600, 86_400
 
 
@@ -102,10 +101,11 @@ def _tenant(request: web.Request, credential: str) -> str:
 async def shopify_token(request: web.Request) -> web.Response:
     """Answer `POST /admin/oauth/access_token`: refresh with rotation, or client credentials for a day."""
     form, registry, now = await form_of(request), request.app[TOKENS], request.app[CONFIG].clock()
+    scope = ",".join(request.app[CONFIG].shopify_scopes)
     if form.get("grant_type") == "client_credentials":
         tenant = _tenant(request, form.get("client_id", ""))
         token = registry.issue_access("shpat_", tenant, now + timedelta(seconds=_DAY_S))
-        return answer({"access_token": token, "scope": ",".join(SHOPIFY_SCOPES), "expires_in": _DAY_S - 1})
+        return answer({"access_token": token, "scope": scope, "expires_in": _DAY_S - 1})
     if form.get("grant_type") != "refresh_token":
         return _refused("unsupported_grant_type", "The grant type is not supported.")
     old = form.get("refresh_token", "")
@@ -115,7 +115,7 @@ async def shopify_token(request: web.Request) -> web.Response:
     body = {
         "access_token": registry.issue_access("shpat_", tenant, now + timedelta(seconds=_HOUR_S), retires=old),
         "expires_in": _HOUR_S,
-        "scope": ",".join(SHOPIFY_SCOPES),
+        "scope": scope,
         "refresh_token": registry.issue_refresh(tenant),
         "refresh_token_expires_in": 30 * _DAY_S,
     }

@@ -58,19 +58,34 @@ def _prices(record: np.void, current: int, currency: str) -> dict[str, Any]:
     return {**amounts, **sets}
 
 
-def _line_items(record: np.void, currency: str) -> list[dict[str, Any]]:
+def _quantity_now(record: np.void, line: int, quantity: int, *, happened: bool) -> int:
+    """Return what is left of a line: refunds and edits are of the first one, and nothing is left of nothing."""
+    event = int(record["event"]) if happened else world.NO_EVENT
+    if event in (world.CANCELLED, world.REFUNDED):
+        return 0
+    if (
+        line == 0
+        and event == world.PARTLY_REFUNDED
+        and record["after_cents"] + record["unit_cents"] <= record["subtotal_cents"]
+    ):
+        return quantity - 1
+    return quantity + 1 if line == 0 and event == world.EDITED else quantity
+
+
+def _line_items(record: np.void, currency: str, *, happened: bool) -> list[dict[str, Any]]:
     order_id, person, price = int(record["order_id"]), int(record["person"]), money(int(record["unit_cents"]))
     return [
         {
             "id": order_id * 10 % 2**53 + line,
             "title": _PRODUCTS[(person + line) % len(_PRODUCTS)],
             "sku": f"SKU-{(person + line) % len(_PRODUCTS):03d}",
-            "quantity": int(record["first_quantity"]) if line == 0 else 1,
+            "quantity": quantity,
+            "current_quantity": _quantity_now(record, line, quantity, happened=happened),
             "price": price,
             "price_set": _money_set(price, currency),
             "total_discount": "0.00",
         }
-        for line in range(int(record["lines"]))
+        for line, quantity in enumerate([int(record["first_quantity"]), *[1] * (int(record["lines"]) - 1)])
     ]
 
 
@@ -144,7 +159,7 @@ def order_json(record: np.void, at: datetime, zone: tzinfo, currency: str) -> di
         "financial_status": _STATUS_AFTER[event] if happened else "paid",
         "fulfillment_status": "fulfilled" if record["is_closed"] else None,
         **_prices(record, current, currency),
-        "line_items": _line_items(record, currency),
+        "line_items": _line_items(record, currency, happened=happened),
         "email": person["email"],
         "contact_email": person["email"],
         "phone": person["phone"],

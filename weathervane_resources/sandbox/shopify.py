@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+from math import ceil
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import numpy as np
 from aiohttp import web
 from yarl import URL
 
@@ -17,8 +19,9 @@ from weathervane_resources.sandbox.shopify_orders import BadOrderQuery, OrderQue
 
 MAX_PAGE, DEFAULT_PAGE = 250, 50
 BUCKET, LEAK_PER_S = 40, 2.0
+ALL_ORDERS, VISIBLE_WITHOUT_SCOPE = "read_all_orders", timedelta(days=60)
 _BESIDE_PAGE_INFO = frozenset({"page_info", "limit", "fields"})
-_UNAUTHORISED = "[API] Invalid API key or access token (unrecognized login or wrong password)"
+UNAUTHORISED = "[API] Invalid API key or access token (unrecognized login or wrong password)"
 
 
 def routes() -> list[web.RouteDef]:
@@ -38,7 +41,7 @@ def _guarded(show: Any) -> Any:
     async def handler(request: web.Request) -> web.Response:
         call = open_call(request)
         if not oauth.is_valid(request, request.headers.get("X-Shopify-Access-Token", "")):
-            return answer({"errors": _UNAUTHORISED}, 401)
+            return answer({"errors": UNAUTHORISED}, 401)
         limits = request.app[LIMITS]
         bucket = limits.bucket("shopify", call.tenant, BUCKET, LEAK_PER_S)
         fits = bucket.take(limits.monotonic()) if call.config.enforce_limits else True
@@ -63,12 +66,12 @@ def _guarded(show: Any) -> Any:
 
 def _orders(call: Call) -> web.Response:
     parameters, cursor, is_backward = _page_request(call)
-    query = shopify_orders.parse_query(parameters, _zone(call))
-    table = _table(call, query, None if is_backward else cursor)
+    query = permitted(call, shopify_orders.parse_query(parameters, zone_of(call)))
+    table = order_table(call, query, None if is_backward else cursor)
     rows, start, size = shopify_orders.select(table, query), 0, _page_size(call)
     stop = start + size
     if cursor is not None:
-        start = _position(table, query, rows, cursor)
+        start = shopify_orders.position(table, query, rows, cursor)
         stop = start + size
     if is_backward:
         start, stop = max(0, start - 1 - size), start - 1
@@ -76,7 +79,7 @@ def _orders(call: Call) -> web.Response:
     fields = [name for name in parameters.get("fields", "").split(",") if name]
     shown = [_only(table.show(int(row)), fields) for row in page]
     response = answer({"orders": shown})
-    keys = _keys(table, query, page)
+    keys = shopify_orders.keys(table, query, page)
     links = []
     if keys and start > 0:
         links.append(_link(call, parameters, size, {"before": keys[0]}, "previous"))
@@ -114,24 +117,19 @@ def _page_size(call: Call) -> int:
     return min(int(text), MAX_PAGE)
 
 
-def _table(call: Call, query: OrderQuery, cursor: tuple[int, int] | None) -> OrderTable:
+def permitted(call: Call, query: OrderQuery) -> OrderQuery:
+    """Return the query without what the app may not see: older orders are absent then, which is no error."""
+    if ALL_ORDERS in call.config.shopify_scopes:
+        return query
+    return replace(query, created_min=max(query.created_min, ceil((call.now - VISIBLE_WITHOUT_SCOPE).timestamp())))
+
+
+def order_table(call: Call, query: OrderQuery, cursor: tuple[int, int] | None) -> OrderTable:
+    """Return the orders among which those of a query are, recorded or synthetic."""
     replay = call.request.app[REPLAY]
     if replay is not None:
         return replay.orders
-    return shopify_orders.synthetic_table(call, shopify_orders.days_to_read(query, cursor, call.now))
-
-
-def _position(table: OrderTable, query: OrderQuery, rows: np.ndarray[Any, Any], cursor: tuple[int, int]) -> int:
-    """Return how many rows come before or at the cursor's row."""
-    values, ids = shopify_orders.sort_column(table, query)[rows], table.order_id[rows]
-    if query.descending:
-        return int(((values > cursor[0]) | ((values == cursor[0]) & (ids >= cursor[1]))).sum())
-    return int(((values < cursor[0]) | ((values == cursor[0]) & (ids <= cursor[1]))).sum())
-
-
-def _keys(table: OrderTable, query: OrderQuery, page: np.ndarray[Any, Any]) -> list[tuple[int, int]]:
-    values = shopify_orders.sort_column(table, query)
-    return [(int(values[row]), int(table.order_id[row])) for row in page]
+    return shopify_orders.synthetic_table(call, shopify_orders.days_to_read(call, query, cursor))
 
 
 def _link(call: Call, parameters: dict[str, str], size: int, where: dict[str, tuple[int, int]], rel: str) -> str:
@@ -148,17 +146,23 @@ def _only(order: dict[str, Any], fields: list[str]) -> dict[str, Any]:
 
 
 def _count(call: Call) -> web.Response:
-    query = shopify_orders.parse_query(dict(call.request.query), _zone(call))
-    return answer({"count": int(shopify_orders.select(_table(call, query, None), query).size)})
+    query = permitted(call, shopify_orders.parse_query(dict(call.request.query), zone_of(call)))
+    return answer({"count": int(shopify_orders.select(order_table(call, query, None), query).size)})
 
 
-def _zone(call: Call) -> ZoneInfo:
+def zone_of(call: Call) -> ZoneInfo:
+    """Return the shop's time zone."""
     return ZoneInfo(call.config.profile(call.tenant).timezone)
 
 
 def _shop(call: Call) -> web.Response:
+    return answer({"shop": shop_facts(call)})
+
+
+def shop_facts(call: Call) -> dict[str, Any]:
+    """Return what the vendor knows of a shop."""
     profile = call.config.profile(call.tenant)
-    shop = {
+    return {
         "id": seeding.number("shop id", call.tenant) % 10**10,
         "name": f"Sandbox {call.tenant}",
         "domain": f"{call.tenant}.example.com",
@@ -168,8 +172,7 @@ def _shop(call: Call) -> web.Response:
         "country_code": "US",
         "plan_name": "basic",
     }
-    return answer({"shop": shop})
 
 
-def _scopes(_call: Call) -> web.Response:
-    return answer({"access_scopes": [{"handle": scope} for scope in oauth.SHOPIFY_SCOPES]})
+def _scopes(call: Call) -> web.Response:
+    return answer({"access_scopes": [{"handle": scope} for scope in call.config.shopify_scopes]})

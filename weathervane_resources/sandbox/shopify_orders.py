@@ -107,9 +107,23 @@ def sort_column(table: OrderTable, query: OrderQuery) -> NDArray[np.int64]:
     return {"created_at": table.created, "updated_at": table.updated, "id": table.order_id}[query.sort]
 
 
-def days_to_read(query: OrderQuery, cursor: tuple[int, int] | None, now: datetime) -> tuple[date, date]:
+def position(table: OrderTable, query: OrderQuery, rows: NDArray[np.int64], cursor: tuple[int, int]) -> int:
+    """Return how many rows come before or at the cursor's row."""
+    values, ids = sort_column(table, query)[rows], table.order_id[rows]
+    if query.descending:
+        return int(((values > cursor[0]) | ((values == cursor[0]) & (ids >= cursor[1]))).sum())
+    return int(((values < cursor[0]) | ((values == cursor[0]) & (ids <= cursor[1]))).sum())
+
+
+def keys(table: OrderTable, query: OrderQuery, page: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Return what a cursor says of each row: its place in the order, and its id."""
+    values = sort_column(table, query)
+    return [(int(values[row]), int(table.order_id[row])) for row in page]
+
+
+def days_to_read(call: Call, query: OrderQuery, cursor: tuple[int, int] | None) -> tuple[date, date]:
     """Return the UTC days, generously, in which matching orders can have been created; the cursor narrows them."""
-    lag = (world.LONGEST_EVENT_DAYS + 2) * 86_400
+    now, lag = call.now, (world.longest_event_days(call.config, call.tenant) + 2) * 86_400
     first = max(query.created_min, query.updated_min - lag if query.updated_min else 0)
     last = min(query.created_max, query.updated_max, int(now.timestamp()))
     if cursor is not None and query.sort != "id":

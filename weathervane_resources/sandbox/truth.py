@@ -78,7 +78,7 @@ def order_day(config: SandboxConfig, tenant: str, day: date, at: datetime) -> Or
 def updated_orders(config: SandboxConfig, tenant: str, since: datetime, until: datetime) -> list[int]:
     """Return the ids of orders whose `updated_at` lies in [since, until] as seen at `until`."""
     zone = ZoneInfo(config.profile(tenant).timezone)
-    first = since.astimezone(zone).date() - timedelta(days=commerce_world.LONGEST_EVENT_DAYS + 2)
+    first = since.astimezone(zone).date() - timedelta(days=commerce_world.longest_event_days(config, tenant) + 2)
     records = commerce_world.shop_orders(config, tenant, first, until.astimezone(zone).date(), until)
     updated = commerce_world.updated(records, until)
     inside = (updated >= since.timestamp()) & (updated <= until.timestamp())

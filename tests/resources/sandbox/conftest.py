@@ -21,11 +21,18 @@ GOOGLE = {
     "headers": {"Authorization": "Bearer a", "developer-token": "d"},
     "json": {"query": GAQL.format(SINCE, UNTIL)},
 }
+ORDERS = """{ orders(first: 20, query: "created_at:>='2025-06-01' created_at:<'2025-06-20'") {
+  pageInfo { hasNextPage endCursor } nodes { legacyResourceId name createdAt } } }"""
 CALLS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "shopify": (
         "GET",
         "/admin/api/2026-07/orders.json?status=any&limit=20&created_at_max=2025-06-20T00:00:00Z",
         {"headers": {"X-Shopify-Access-Token": "any"}},
+    ),
+    "shopify_graphql": (
+        "POST",
+        "/admin/api/2026-07/graphql.json",
+        {"headers": {"X-Shopify-Access-Token": "any"}, "json": {"query": ORDERS}},
     ),
     "meta": (
         "GET",

@@ -25,7 +25,11 @@ def test_every_vendor_throttles_in_its_own_words(faulty: Make, call: Ask, vendor
     """A wait read from the wrong place is a hot loop or a day of silence."""
     with faulty("throttle", fault_wait_s=1.5) as running:
         answers = {vendor: call(running, vendor) for vendor in vendors}
-    assert {vendor: a.status for vendor, a in answers.items()} == {**dict.fromkeys(vendors, 429), "meta": 400}
+    assert {vendor: a.status for vendor, a in answers.items()} == {
+        **dict.fromkeys(vendors, 429),
+        "meta": 400,
+        "shopify_graphql": 200,
+    }
     assert answers["shopify"].headers["Retry-After"] in ("0", "1.5")
     assert answers["klaviyo"].headers["Retry-After"] == "2"
     assert not any("Retry-After" in answers[vendor].headers for vendor in ("meta", "google", "open_meteo"))
@@ -34,6 +38,9 @@ def test_every_vendor_throttles_in_its_own_words(faulty: Make, call: Ask, vendor
     for error in (answers["google"].data["error"], answers["google_stream"].data[0]["error"]):
         assert error["status"] == "RESOURCE_EXHAUSTED"
         assert error["details"][0]["errors"][0]["details"]["quotaErrorDetails"]["retryDelay"] == "1.5s"
+    cost = answers["shopify_graphql"].data["extensions"]["cost"]
+    bucket = cost["throttleStatus"]
+    assert (cost["requestedQueryCost"] - bucket["currentlyAvailable"]) / bucket["restoreRate"] == 1.5
     assert answers["open_meteo"].data["reason"].startswith("Minutely API request limit exceeded")
 
 

@@ -18,6 +18,8 @@ from weathervane_resources.sandbox.fault_hostile import BOMB_MIB, DEPTH
 Make = Callable[..., RunningSandbox]
 Ask = Get = Callable[..., Any]
 ROWS = {"shopify": "orders", "meta": "data", "google": "results", "klaviyo": "data"}
+GRAPHQL = """query($after: String) { orders(first: 5, after: $after) {
+  pageInfo { hasNextPage endCursor } nodes { id } } }"""
 SHOP = {"X-Shopify-Access-Token": "any"}
 
 
@@ -34,6 +36,15 @@ def test_a_page_that_follows_itself(faulty: Make, call: Ask, get: Get) -> None:
         second = get(url, headers=SHOP)
         assert _next_link(second) == url
         assert get(url, headers=SHOP).data == second.data
+        body = {"query": GRAPHQL, "variables": {"after": None}}
+        where = f"{running.url}/t/acme/admin/api/2026-07/graphql.json"
+        body["variables"]["after"] = get(where, "POST", headers=SHOP, json=body).data["data"]["orders"]["pageInfo"][
+            "endCursor"
+        ]
+        assert get(where, "POST", headers=SHOP, json=body).data["data"]["orders"]["pageInfo"] == {
+            "hasNextPage": True,
+            "endCursor": body["variables"]["after"],
+        }
         page = call(running, "meta").data
         url = page["paging"]["next"]
         assert get(url).data["paging"]["next"] == url

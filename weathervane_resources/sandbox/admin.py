@@ -1,0 +1,53 @@
+"""What a test may do to the sandbox while it runs. No vendor has these routes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+
+from aiohttp import web
+
+from weathervane_resources.sandbox import commerce_world, oauth
+from weathervane_resources.sandbox.call import CONFIG, answer
+from weathervane_resources.sandbox.config import SandboxConfig
+from weathervane_resources.sandbox.late_events import Refund
+from weathervane_resources.sandbox.order_shape import utc_text
+
+_ROUTE = r"/sandbox/t/{tenant:[A-Za-z0-9][A-Za-z0-9_-]*}/orders/{order:\d+}/refund"
+
+
+class BadRefund(ValueError):
+    """A refund that cannot be: no such order, no amount, no time."""
+
+
+def routes() -> list[web.RouteDef]:
+    """Return the routes that belong to no vendor."""
+    return [web.post(_ROUTE, _refund)]
+
+
+def refund_order(config: SandboxConfig, tenant: str, order_id: int, amount: Decimal, at: datetime) -> None:
+    """Refund a part of an order at a moment: its `updated_at` moves, its current subtotal shrinks, down to nothing.
+
+    Raises: BadRefund.
+    """
+    found = commerce_world.find_order(config, tenant, order_id)
+    if not found.size:
+        msg = f"{tenant} has no order {order_id}"
+        raise BadRefund(msg)
+    if amount <= 0 or at.tzinfo is None or at.timestamp() < found["created"][0]:
+        msg = f"cannot refund {amount} of order {order_id} at {at}: a positive amount, an aware time after the order"
+        raise BadRefund(msg)
+    days = int(at.timestamp() - found["created"][0]) // 86_400 + 1
+    config.late_events.add(tenant, Refund(order_id, int(amount * 100), at, days))
+
+
+async def _refund(request: web.Request) -> web.Response:
+    """Answer `POST .../orders/<id>/refund` with `{amount, at}`; `at` defaults to the sandbox's now."""
+    config, form = request.app[CONFIG], await oauth.form_of(request)
+    tenant, order_id = request.match_info["tenant"], int(request.match_info["order"])
+    try:
+        at = datetime.fromisoformat(form["at"]) if "at" in form else config.clock()
+        refund_order(config, tenant, order_id, Decimal(form["amount"]), at)
+    except (KeyError, InvalidOperation, ValueError) as error:
+        return answer({"error": f"{type(error).__name__}: {error}"}, 422)
+    return answer({"order_id": order_id, "amount": form["amount"], "at": utc_text(at)})
