@@ -22,6 +22,7 @@ FLAG_INPUTS = {
     "temp_anomaly": "temp_c",
     "precip_anomaly": "precip_mm",
 }
+NOT_WEATHER = frozenset({"tenant_id", "date", "geohash", "source", "as_of_utc"})
 LAGS = {
     "temp_c_lag1": "temp_c",
     "precip_mm_lag1": "precip_mm",
@@ -47,7 +48,7 @@ def _day_end() -> pl.Expr:
 
 def observed_before_the_day_ended(join: Join) -> pl.DataFrame:
     """W01: an observation of a day was known before the day was over."""
-    observed = pl.col("source_model") == ARCHIVE_MODEL
+    observed = pl.col("observation_type") == "observed"
     return join.weather.filter(observed & (pl.col("as_of_utc") < _day_end()))
 
 
@@ -90,13 +91,17 @@ def doubled_rows(join: Join) -> pl.DataFrame:
 
 def joined_to_another_day(join: Join) -> pl.DataFrame:
     """W09: the matrix shows weather that the cell did not have on that local day."""
-    mine = join.weather.select("date", "geohash", pl.col("temp_c").alias("_temp"), pl.col("local_date").alias("_local"))
-    joined = join.features.filter(~pl.col("is_weather_missing")).join(mine, on=["date", "geohash"], how="left")
-    return joined.filter(pl.col("temp_c").ne_missing(pl.col("_temp")) | pl.col("_local").ne_missing(pl.col("date")))
+    carried = [name for name in join.features.columns if name in join.weather.columns and name not in NOT_WEATHER]
+    mine = join.weather.select("date", "geohash", "local_date", *(pl.col(name).alias(f"_{name}") for name in carried))
+    joined = join.features.join(mine, on=["date", "geohash"], how="left")
+    # where the matrix says that weather is missing, it must show none
+    is_there = ~pl.col("is_weather_missing")
+    differs = (pl.col(name).ne_missing(pl.when(is_there).then(f"_{name}")) for name in carried)
+    return joined.filter(pl.any_horizontal(*differs, is_there & pl.col("local_date").ne_missing(pl.col("date"))))
 
 
 def mixed_day_basis(join: Join) -> pl.DataFrame:
-    """W10: days are cut in more than one way, or a row's day does not start where its zone says."""
+    """W10: days are cut in more than one way, or a day starts at an hour that no time zone knows."""
     is_mixed = pl.col("day_basis").n_unique() > 1
     off = (pl.col("utc_datetime") - pl.col("local_datetime").dt.replace_time_zone("UTC")).dt.total_hours().abs() > 14
     return join.weather.filter(is_mixed | off | (pl.col("local_date") != pl.col("date")))
