@@ -1,0 +1,205 @@
+"""Row counts against the version replaced, the days before, and zero."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from weathervane_checks.findings import Finding
+from weathervane_checks.rules.row_counts import judge_row_counts
+from weathervane_checks.thresholds import Thresholds
+
+DAY = date(2025, 6, 20)
+TODAY = date(2025, 6, 30)
+LIMITS = Thresholds()
+SCHEMA = {"date": pl.Date, "row_count": pl.Int64, "previous_row_count": pl.Int64, "source": pl.String}
+
+
+def ledger(*rows: tuple[date, int, int, str]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
+def series(*counts: int, previous: int = 0, last: date = DAY) -> pl.DataFrame:
+    """Return a ledger whose last count is the day judged; `previous` is what that day had before."""
+    days = [last - timedelta(days=len(counts) - 1 - n) for n in range(len(counts))]
+    return ledger(
+        *((day, count, previous if day == last else 0, "shopify_api") for day, count in zip(days, counts, strict=True))
+    )
+
+
+def judge(rows: pl.DataFrame, day: date = DAY, today: date = TODAY, limits: Thresholds = LIMITS) -> Finding:
+    (finding,) = judge_row_counts(rows, [day], limits, today)
+    return finding
+
+
+WEEK = (100, 110, 90, 105, 95, 120, 80)
+
+
+def test_a_usual_day_is_ok_and_says_what_it_was_measured_by() -> None:
+    """A check that cannot say what it compared with cannot be believed."""
+    found = judge(series(*WEEK, 97, previous=97))
+    assert (found.severity, found.alerts, found.observed) == ("ok", (), 97)
+    assert found.extra == {"row_count": 97, "baseline_median": 100.0, "baseline_days": 7}
+
+
+@pytest.mark.parametrize(
+    ("count", "severity", "code"),
+    [
+        (50, "ok", None),
+        (49, "warning", "new_rows_drop_warning"),
+        (10, "warning", "new_rows_drop_warning"),
+        (9, "critical", "new_rows_drop_critical"),
+    ],
+)
+def test_a_day_far_below_its_week_is_a_drop(count: int, severity: str, code: str | None) -> None:
+    """Half of the orders missing, and the run was green: the vendor had answered 200."""
+    found = judge(series(*WEEK, count))
+    assert found.severity == severity
+    assert found.alerts == ((code,) if code else ())
+    if code:
+        assert "usually 100" in found.note
+        assert "80, 120, 95, 105, 90, 110, 100" in found.note
+
+
+@pytest.mark.parametrize(
+    ("count", "severity", "code"),
+    [
+        (80, "ok", None),
+        (79, "warning", "row_count_drop_warning"),
+        (60, "warning", "row_count_drop_warning"),
+        (59, "critical", "row_count_drop_critical"),
+    ],
+)
+def test_a_restatement_that_shrinks_the_day_is_a_drop(count: int, severity: str, code: str | None) -> None:
+    """A re-read with a narrower token replaced 100 orders by 60: fewer rows than before, on a small shop's day."""
+    found = judge(series(count, previous=100))
+    assert (found.severity, found.alerts) == (severity, (code,) if code else ())
+
+
+def test_zero_after_something_is_critical() -> None:
+    """Row count 0 passed, because history had taught the check that anything may happen."""
+    found = judge(series(0, previous=3))
+    assert found.severity == "critical"
+    assert "row_count_zero" in found.alerts
+    assert judge(series(*WEEK, 0)).severity == "critical"
+
+
+def test_zero_where_there_never_was_much_is_a_warning() -> None:
+    """A shop with two orders a day has days without: nobody is to be woken, nor is it 'ok'."""
+    found = judge(series(2, 3, 1, 2, 2, 3, 1, 0))
+    assert (found.severity, found.alerts) == ("warning", ("row_count_zero",))
+
+
+@pytest.mark.parametrize(
+    ("zeros", "severity"), [(1, None), (2, "warning"), (3, "warning"), (4, "critical"), (6, "critical")]
+)
+def test_a_streak_of_empty_days_grows_worse(zeros: int, severity: str | None) -> None:
+    """A source that went quiet: each empty day alone looked like a holiday."""
+    found = judge(series(1, *([0] * zeros)))
+    streaks = [code for code in found.alerts if code.startswith("new_rows_zero_streak")]
+    assert streaks == ([f"new_rows_zero_streak_{severity}"] if severity else [])
+    assert found.severity == (severity or "warning")
+
+
+def test_elementarys_two_series() -> None:
+    """A z-score fails both ways (elementary #1169): 5 rows of 100,000 alarm, and zero after a wild week passes."""
+    calm = judge(series(100_000, 100_001, 99_999, 100_000, 100_001, 99_999, 100_000, 99_995, previous=100_000))
+    assert (calm.severity, calm.alerts) == ("ok", ())
+    wild = judge(series(3_000, 20, 2_500, 1, 4_000, 50, 900, 0))
+    assert wild.severity == "critical"
+    assert "row_count_zero" in wild.alerts
+
+
+def test_too_little_history_is_neither_an_error_nor_a_drop_and_says_so() -> None:
+    """'Not enough data' was reported as a failure, and the first week of each tenant was a week of alarms."""
+    found = judge(series(100, 100, 100, 5))
+    assert (found.severity, found.alerts) == ("ok", ())
+    assert "warming up, 3 of 7 days" in found.note
+
+
+def test_a_hole_in_the_week_before_is_not_filled_with_older_days() -> None:
+    """Windows go by date: seven rows are not a week."""
+    full = series(*([100] * 10), 20)
+    holed = full.filter(pl.col("date") != DAY - timedelta(days=3))
+    assert judge(full).alerts == ("new_rows_drop_warning",)
+    assert "warming up, 6 of 7 days" in judge(holed).note
+
+
+def test_small_shops_are_not_judged_by_ratios() -> None:
+    """3 of 6 is chance, not an outage."""
+    assert judge(series(6, 5, 7, 6, 5, 7, 6, 3)).severity == "ok"
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_a_day_that_is_not_over_is_not_judged(ahead: int) -> None:
+    """At nine in the morning today has few orders: an alarm a day."""
+    today = DAY - timedelta(days=ahead)
+    found = judge(series(*WEEK, 1), today=today)
+    assert (found.severity, found.observed) == ("ok", 1)
+    assert "not over" in found.note
+    assert judge(series(*WEEK, 1), today=DAY + timedelta(days=1)).severity == "critical"
+
+
+def test_a_day_never_written_is_critical() -> None:
+    """A baseline seeded 'ok' with zero rows: what is not there passed."""
+    for rows in (series(*WEEK, last=DAY - timedelta(days=1)), ledger()):
+        found = judge(rows)
+        assert (found.severity, found.alerts) == ("critical", ("dataset_missing",))
+
+
+def test_a_source_not_configured_is_nothing_to_count_unless_it_was_before() -> None:
+    """A key that was deleted made the source 'not configured' and its silence 'ok'."""
+    never = [(DAY - timedelta(days=n), 0, 0, "not_configured") for n in range(8)]
+    assert judge(ledger(*never)).severity == "ok"
+    gone = ledger((DAY, 0, 0, "not_configured"), (DAY - timedelta(days=1), 40, 0, "meta_api"))
+    assert (judge(gone).severity, judge(gone).alerts) == ("warning", ("dataset_missing",))
+
+
+def test_days_without_a_source_are_not_part_of_the_week() -> None:
+    """Empty days from before the account was connected halve the median: a drop of half is then usual."""
+    rows = series(*([100] * 7), 20).with_columns(
+        source=pl.when(pl.col("date") == DAY - timedelta(days=2)).then(pl.lit("not_configured")).otherwise("source")
+    )
+    assert judge(rows).extra["baseline_days"] == 6
+
+
+def test_history_is_one_tenants_and_a_backfill_of_old_days_does_not_touch_it() -> None:
+    """A small tenant judged by a big one's history was critical twice a night; old days moved the baseline."""
+    rows = series(*WEEK, 97)
+    old = ledger(*((DAY - timedelta(days=n), 5_000, 0, "shopify_api") for n in range(20, 40)))
+    assert judge(pl.concat([rows, old])) == judge(rows)
+
+
+def test_a_tenants_own_limits_count() -> None:
+    """One shop closes on Sundays: its limit is its own."""
+    rows = series(*WEEK, 45)
+    assert judge(rows).severity == "warning"
+    assert judge(rows, limits=LIMITS.for_tenant({"new_rows_ratio_warning": 0.4})).severity == "ok"
+
+
+def test_several_rules_give_one_finding_that_leads_with_the_worst() -> None:
+    """Three alerts for one failure flood the channel."""
+    found = judge(series(*WEEK, 0, previous=50))
+    assert found.severity == "critical"
+    assert set(found.alerts) == {"row_count_zero", "row_count_drop_critical", "new_rows_drop_critical"}
+
+
+COUNTS: st.SearchStrategy[Sequence[int]] = st.lists(st.integers(0, 500), min_size=1, max_size=15)
+
+
+@settings(max_examples=80, deadline=None)
+@given(COUNTS, st.integers(0, 500))
+def test_fewer_rows_never_look_better(counts: Sequence[int], previous: int) -> None:
+    """Whatever the history: zero is never ok, and one row less is never a milder verdict."""
+    rank = {"ok": 0, "warning": 1, "critical": 2}
+    here = judge(series(*counts, previous=previous))
+    if counts[-1] == 0:
+        assert here.severity != "ok"
+    else:
+        less = judge(series(*counts[:-1], counts[-1] - 1, previous=previous))
+        assert rank[less.severity] >= rank[here.severity]

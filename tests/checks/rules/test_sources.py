@@ -1,0 +1,33 @@
+"""Whether rows come from the vendor."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import polars as pl
+import pytest
+
+from weathervane_checks.rules.sources import judge_live_source
+
+DAY, NEXT = date(2025, 6, 20), date(2025, 6, 21)
+
+
+def ledger(*rows: tuple[date, str]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema={"date": pl.Date, "source": pl.String}, orient="row")
+
+
+@pytest.mark.parametrize(
+    ("source", "severity", "alerts"),
+    [("shopify_api", "ok", ()), ("stub", "warning", ("stub_source",)), ("not_configured", "ok", ())],
+)
+def test_stub_rows_warn_and_nothing_else_does(source: str, severity: str, alerts: tuple[str, ...]) -> None:
+    """Sample orders stood in the lake for weeks: nothing told them from real ones."""
+    (finding,) = judge_live_source(ledger((DAY, source)), [DAY])
+    assert (finding.severity, finding.observed, finding.alerts) == (severity, source, alerts)
+
+
+def test_a_day_never_written_is_not_live() -> None:
+    """An absent row has no source to object to, and passed."""
+    first, second = judge_live_source(ledger((DAY, "meta_api")), [NEXT, DAY])
+    assert (first.day, first.severity) == (DAY, "ok")
+    assert (second.day, second.severity, second.alerts) == (NEXT, "warning", ("dataset_missing",))
