@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 
 from aiohttp import web
 
-from weathervane_resources.sandbox import commerce_world, oauth
+from weathervane_resources.sandbox import oauth, order_history
 from weathervane_resources.sandbox.call import CONFIG, answer
 from weathervane_resources.sandbox.config import SandboxConfig
 from weathervane_resources.sandbox.late_events import Refund
@@ -30,7 +30,7 @@ def refund_order(config: SandboxConfig, tenant: str, order_id: int, amount: Deci
 
     Raises: BadRefund.
     """
-    found = commerce_world.find_order(config, tenant, order_id)
+    found = order_history.find_order(config, tenant, order_id)
     if not found.size:
         msg = f"{tenant} has no order {order_id}"
         raise BadRefund(msg)

@@ -27,6 +27,7 @@ from weathervane_resources.sandbox.config import SandboxConfig
 from weathervane_resources.sandbox.fault_pages import LAST_ROWS
 from weathervane_resources.sandbox.faults import fault_middleware
 from weathervane_resources.sandbox.limits import LIMITS, Limits
+from weathervane_resources.sandbox.meta_jobs import JOBS, Jobs
 from weathervane_resources.sandbox.oauth import TOKENS, TokenRegistry
 from weathervane_resources.sandbox.replay import REPLAY
 from weathervane_resources.sandbox.request_log import LOG, RequestLog
@@ -52,6 +53,7 @@ def create_app(config: SandboxConfig) -> web.Application:
     app[LAST_ROWS] = {}
     app[LIMITS] = Limits(time.monotonic)
     app[REPLAY] = replay.load(config.replay_dir) if config.replay_dir is not None else None
+    app[JOBS] = Jobs()
     app[OPERATIONS] = Operations()
     app.add_routes([web.get("/healthz", _health), *admin.routes()])
     for vendor in _VENDORS:

@@ -6,13 +6,9 @@ cancellation) is part of its record with the instant it happens; readers hide wh
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from threading import Lock
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -20,10 +16,8 @@ from numpy.typing import NDArray
 
 from weathervane_resources.sandbox import campaigns_world, seeding, weather_world
 from weathervane_resources.sandbox.config import SandboxConfig, TenantProfile
+from weathervane_resources.sandbox.day_cache import DayCache, Records
 from weathervane_resources.sandbox.gazetteer import PLACES
-from weathervane_resources.sandbox.late_events import Refund
-
-Records = NDArray[np.void]
 
 NO_EVENT, CANCELLED, REFUNDED, PARTLY_REFUNDED, EDITED = range(5)
 HAS_COORDINATES, HAS_POSTAL_CODE, NONSENSE_ADDRESS, NO_ADDRESS = range(4)
@@ -67,7 +61,7 @@ _COUNT_NOISE = 0.04
 _STREETS_WITHIN_KM = 1.0
 _KM_PER_DEGREE = 111.2
 _CACHED_ORDERS = 1_000_000
-_IDS_A_DAY = 100_000
+IDS_A_DAY = 100_000
 
 
 @dataclass(frozen=True)
@@ -102,33 +96,6 @@ def shop_of(seed: int, tenant: str, profile: TenantProfile) -> Shop:
         median_cents=int(random.integers(2_500, 9_000)),
         id_base=(seeding.number("order ids", seed, tenant) % 89_999 + 1) * 10**11,
     )
-
-
-class DayCache:
-    """Days already computed, the least recently used dropped first; bounded by orders, shared by threads."""
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._days: OrderedDict[tuple[object, ...], Records] = OrderedDict()
-        self._held = 0
-        self._lock = Lock()
-
-    def get(self, key: tuple[object, ...], compute: Callable[[], Records]) -> Records:
-        """Return the day under this key, computing it on a miss."""
-        with self._lock:
-            found = self._days.get(key)
-            if found is not None:
-                self._days.move_to_end(key)
-                return found
-        computed = compute()
-        computed.setflags(write=False)
-        with self._lock:
-            if key not in self._days:
-                self._days[key] = computed
-                self._held += computed.size + 1
-            while self._held > self._capacity and len(self._days) > 1:
-                self._held -= self._days.popitem(last=False)[1].size + 1
-        return computed
 
 
 _cache = DayCache(_CACHED_ORDERS)
@@ -192,7 +159,7 @@ def _set_creation(orders: Records, shop: Shop, day: date, random: np.random.Gene
     hours = random.choice(24, size=orders.size, p=_HOUR_WEIGHTS / _HOUR_WEIGHTS.sum())
     of_day = (hours + random.random(orders.size)) / 24
     orders["created"] = np.sort(int(start) + np.floor(of_day * length).astype(np.int64))
-    orders["order_id"] = shop.id_base + day.toordinal() * _IDS_A_DAY + np.arange(orders.size)
+    orders["order_id"] = shop.id_base + day.toordinal() * IDS_A_DAY + np.arange(orders.size)
 
 
 def _set_amounts(orders: Records, shop: Shop, uplift: float, random: np.random.Generator) -> None:
@@ -245,54 +212,3 @@ def _set_events(orders: Records, random: np.random.Generator) -> None:
     orders["event"] = event
     orders["event_at"] = (orders["created"] // 86_400 + delay_days) * 86_400 + 3 * 3_600
     orders["after_cents"] = np.choose(event, [subtotal, nothing, nothing, partly, subtotal + unit])
-
-
-def shop_orders(config: SandboxConfig, tenant: str, first: date, last: date, at: datetime) -> Records:
-    """Return the orders of these tenant-local days that exist at a moment."""
-    last = min(last, at.astimezone(ZoneInfo(config.profile(tenant).timezone)).date())
-    records = order_days(config, tenant, first, last)
-    records = records[records["created"] <= at.timestamp()]
-    _apply_refunds(records, config.late_events.until(tenant, at), at)
-    return records
-
-
-def _apply_refunds(records: Records, refunds: Sequence[Refund], at: datetime) -> None:
-    """Put the refunds that a test added onto a copy of the records, on top of what had happened to them by then."""
-    for refund in refunds:
-        row = np.flatnonzero(records["order_id"] == refund.order_id)
-        happened = event_has_happened(records[row], at)
-        left = np.maximum(current_cents(records[row], at) - refund.cents, 0)
-        kept = happened & (records["event"][row] == CANCELLED)
-        records["event_at"][row] = np.maximum(updated(records[row], at), int(refund.at.timestamp()))
-        records["event"][row] = np.where(kept, CANCELLED, np.where(left > 0, PARTLY_REFUNDED, REFUNDED))
-        records["after_cents"][row] = left
-
-
-def find_order(config: SandboxConfig, tenant: str, order_id: int) -> Records:
-    """Return the record of an order, or none, whatever the time."""
-    profile = config.profile(tenant)
-    ordinal = (order_id - shop_of(config.seed, tenant, profile).id_base) // _IDS_A_DAY
-    if not OPENED.toordinal() <= ordinal <= date.max.toordinal():
-        return np.zeros(0, dtype=ORDER_RECORD)
-    records = order_day(config, tenant, date.fromordinal(ordinal))
-    return np.asarray(records[records["order_id"] == order_id])
-
-
-def longest_event_days(config: SandboxConfig, tenant: str) -> int:
-    """Return the most days that lie between an order and what happens to it."""
-    return max(LONGEST_EVENT_DAYS, config.late_events.longest_days(tenant))
-
-
-def event_has_happened(records: Records, at: datetime) -> NDArray[np.bool_]:
-    """Return where the order's later event lies at or before a moment."""
-    return np.asarray((records["event"] != NO_EVENT) & (records["event_at"] <= at.timestamp()))
-
-
-def updated(records: Records, at: datetime) -> NDArray[Any]:
-    """Return `updated_at` in UTC epoch seconds as seen at a moment."""
-    return np.where(event_has_happened(records, at), records["event_at"], records["created"])
-
-
-def current_cents(records: Records, at: datetime) -> NDArray[Any]:
-    """Return the current subtotal in cents as seen at a moment."""
-    return np.where(event_has_happened(records, at), records["after_cents"], records["subtotal_cents"])

@@ -41,6 +41,7 @@ class SandboxConfig:
         enforce_limits: Answer 429 as the vendor does when its limit is exceeded.
         shopify_scopes: What the app may read; without `read_all_orders`, orders older than 60 days are absent.
         meta_max_rows: A synchronous insights query of more rows is refused as too much data; 0 for no limit.
+        meta_failing_jobs: How many of the first asynchronous reports end as "Job Failed".
         late_events: Refunds that a test adds while the sandbox runs.
         faults: Fault modes or single faults, joined by commas or plus signs, see `faults.py`; "" for none.
         fault_share: How many of the requests that a mode concerns are hit.
@@ -58,6 +59,7 @@ class SandboxConfig:
     enforce_limits: bool = False
     shopify_scopes: tuple[str, ...] = ("read_orders", "read_all_orders", "read_locations")
     meta_max_rows: int = 0
+    meta_failing_jobs: int = 0
     late_events: LateEvents = field(default_factory=LateEvents)
     faults: str = ""
     fault_share: float = 0.15

@@ -23,7 +23,7 @@ from weathervane_resources.sandbox.fault_hit import (
 )
 from weathervane_resources.sandbox.gaql import AdsError
 from weathervane_resources.sandbox.klaviyo import ApiError
-from weathervane_resources.sandbox.meta import GraphError
+from weathervane_resources.sandbox.meta_query import GraphError
 
 _HTML = (
     "<!doctype html><html><head><title>Just a moment</title></head><body><h1>We will be right back</h1></body></html>"

@@ -25,7 +25,7 @@ from weathervane_resources.sandbox.fault_hit import (
 )
 from weathervane_resources.sandbox.gaql import AdsError
 from weathervane_resources.sandbox.klaviyo import ApiError
-from weathervane_resources.sandbox.meta import GraphError
+from weathervane_resources.sandbox.meta_query import GraphError
 
 _META_LIMITS = (
     (17, 2446079, "(#17) User request limit reached"),

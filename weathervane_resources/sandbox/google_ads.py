@@ -15,6 +15,7 @@ from weathervane_resources.sandbox.call import Call, answer, bearer, open_call, 
 from weathervane_resources.sandbox.gaql import METRICS, AdsError, Query, parse
 from weathervane_resources.sandbox.replay import REPLAY
 
+LAST_RETIRED_VERSION = 21  # sunset 2026-08-05
 _BATCH_ROWS = 1_000
 
 
@@ -48,6 +49,12 @@ def _check_credentials(call: Call) -> None:
     if not oauth.is_valid(call.request, bearer(call.request)):
         message = "Request had invalid authentication credentials. Expected OAuth 2 access token."
         raise AdsError(401, "UNAUTHENTICATED", message, {"authenticationError": "OAUTH_TOKEN_EXPIRED"})
+    if bearer(call.request).startswith(oauth.DENIED_PREFIX):
+        message = "User doesn't have permission to access customer."
+        raise AdsError(403, "PERMISSION_DENIED", message, {"authorizationError": "USER_PERMISSION_DENIED"})
+    if int(call.request.match_info["version"][1:]) <= LAST_RETIRED_VERSION:
+        message = "Version is deprecated. Requests to this version will be blocked."
+        raise AdsError(400, "INVALID_ARGUMENT", message, {"requestError": "UNSUPPORTED_VERSION"})
     if not call.request.headers.get("developer-token"):
         message = "The developer token is missing."
         raise AdsError(400, "INVALID_ARGUMENT", message, {"requestError": "REQUIRED_HEADER_MISSING"})

@@ -71,6 +71,9 @@ def _check_headers(call: Call) -> None:
     if not oauth.is_valid(call.request, token):
         detail = "Missing or invalid private key."
         raise ApiError(401, "not_authenticated", detail)
+    if token.startswith(oauth.DENIED_PREFIX):
+        detail = "The given API key is missing the following scopes: campaigns:read"
+        raise ApiError(403, "permission_denied", detail)
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}(\.\w+)?", call.request.headers.get("revision", "")):
         detail = "The revision header is missing or invalid."
         raise ApiError(400, "invalid", detail)

@@ -1,9 +1,11 @@
-"""Meta's Marketing API: account, insights, token exchange. How much was delivered is `ads_world`."""
+"""Meta's Marketing API: account, insights at once and as jobs, token exchange. How much was delivered is `ads_world`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import date, timedelta
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from inspect import isawaitable
 from typing import Any
 
 import msgspec
@@ -12,24 +14,16 @@ from aiohttp import web
 from weathervane_resources.sandbox import ads_world, oauth, seeding
 from weathervane_resources.sandbox.call import CONFIG, Call, answer, bearer, open_call, pack, unpack
 from weathervane_resources.sandbox.limits import LIMITS
-from weathervane_resources.sandbox.meta_rows import LEVELS, insight, merged
-from weathervane_resources.sandbox.oauth import EXPIRED_PREFIX, TOKENS
+from weathervane_resources.sandbox.meta_jobs import JOBS, Job
+from weathervane_resources.sandbox.meta_query import INSIGHT_FIELDS, GraphError, InsightsQuery, asked_fields, parse
+from weathervane_resources.sandbox.meta_rows import insight, merged
+from weathervane_resources.sandbox.oauth import DENIED_PREFIX, EXPIRED_PREFIX, TOKENS
 from weathervane_resources.sandbox.replay import REPLAY
 
 DEFAULT_PAGE = 25
 CALLS_PER_HOUR = 600
-_DEAD_WINDOWS = frozenset({"7d_view", "28d_view"})
+TOO_MANY_ROWS = 1487534
 _EXCHANGE_DAYS = 60
-
-
-class GraphError(Exception):
-    """An error as the Graph API words it."""
-
-    def __init__(self, message: str, code: int, subcode: int | None = None, kind: str = "OAuthException") -> None:
-        super().__init__(message)
-        self.body = {"message": message, "type": kind, "code": code, "fbtrace_id": "AsandboxTrace0"}
-        if subcode is not None:
-            self.body["error_subcode"] = subcode
 
 
 def routes() -> list[web.RouteDef]:
@@ -38,6 +32,9 @@ def routes() -> list[web.RouteDef]:
     return [
         web.get(version + r"/act_{account:\d+}", _guarded(_account)),
         web.get(version + r"/act_{account:\d+}/insights", _guarded(_insights)),
+        web.post(version + r"/act_{account:\d+}/insights", _guarded(_start_job)),
+        web.get(version + r"/{run:\d+}", _guarded(_job_status)),
+        web.get(version + r"/{run:\d+}/insights", _guarded(_job_insights)),
         web.get(version + "/oauth/access_token", _guarded(_exchange, is_open=True)),
     ]
 
@@ -51,7 +48,8 @@ def _guarded(show: Callable[[Call], Any], *, is_open: bool = False) -> Any:
             if not is_open:
                 _check_token(call)
             headers = _usage(call)
-            return answer(show(call), headers=headers)
+            shown = show(call)
+            return answer(await shown if isawaitable(shown) else shown, headers=headers)
         except GraphError as error:
             return answer({"error": error.body}, 400)
 
@@ -66,6 +64,9 @@ def _check_token(call: Call) -> None:
     if not oauth.is_valid(call.request, token):
         message = "Error validating access token: Session has expired on Friday, 18-Aug-23 10:00:00 PDT."
         raise GraphError(message, 190, 463)
+    if token.startswith(DENIED_PREFIX):
+        message = "(#200) Ad account owner has NOT grant ads_management or ads_read permission"
+        raise GraphError(message, 200)
 
 
 def _usage(call: Call) -> dict[str, str]:
@@ -85,18 +86,6 @@ def _usage(call: Call) -> dict[str, str]:
     return {"X-Business-Use-Case-Usage": msgspec.json.encode(usage).decode()}
 
 
-def _fields(call: Call, allowed: frozenset[str] | None) -> list[str]:
-    fields = [name for name in call.request.query.get("fields", "").split(",") if name]
-    if not fields:
-        message = "(#100) The parameter fields is required."
-        raise GraphError(message, 100)
-    unknown = [name for name in fields if allowed is not None and name not in allowed]
-    if unknown:
-        message = f"(#100) {unknown[0]} is not valid for fields param."
-        raise GraphError(message, 100)
-    return fields
-
-
 def _account(call: Call) -> dict[str, Any]:
     profile, account = call.config.profile(call.tenant), call.request.match_info["account"]
     known = {
@@ -107,7 +96,7 @@ def _account(call: Call) -> dict[str, Any]:
         "timezone_name": profile.timezone,
         "account_status": 1,
     }
-    return {"id": known["id"], **{name: known[name] for name in _fields(call, frozenset(known))}}
+    return {"id": known["id"], **{name: known[name] for name in asked_fields(call.request.query, frozenset(known))}}
 
 
 def _exchange(call: Call) -> dict[str, Any]:
@@ -125,24 +114,49 @@ def _exchange(call: Call) -> dict[str, Any]:
     return {"access_token": token, "token_type": "bearer", "expires_in": _EXCHANGE_DAYS * 86_400}
 
 
-def _days(call: Call) -> tuple[date, date]:
-    text = call.request.query.get("time_range")
-    if text is None:
-        return call.now.date() - timedelta(days=30), call.now.date() - timedelta(days=1)
-    try:
-        asked = msgspec.json.decode(text)
-        first, last = date.fromisoformat(asked["since"]), date.fromisoformat(asked["until"])
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
-        message = "(#100) time_range must be a valid JSON object with since and until."
-        raise GraphError(message, 100) from error
-    if last < first:
-        message = "(#100) since must be before until."
-        raise GraphError(message, 100)
-    return first, last
+def _query(call: Call, parameters: Mapping[str, str]) -> InsightsQuery:
+    allowed = INSIGHT_FIELDS if call.request.app[REPLAY] is None else None
+    return parse(parameters, call.now.date(), allowed)
 
 
 def _insights(call: Call) -> dict[str, Any]:
-    rows = _rows(call, *_days(call))
+    rows = _rows(call, call.request.match_info["account"], _query(call, call.request.query))
+    if 0 < call.config.meta_max_rows < len(rows):
+        message = "Please reduce the amount of data you're asking for, then retry your request"
+        raise GraphError(message, 100, TOO_MANY_ROWS)
+    return _page(call, rows)
+
+
+async def _start_job(call: Call) -> dict[str, Any]:
+    """Answer `POST .../insights`: the report is made at leisure; parameters come in the query or the body."""
+    query = _query(call, {**call.request.query, **await oauth.form_of(call.request)})
+    jobs = call.request.app[JOBS]
+    job = jobs.start(call.tenant, call.request.match_info["account"], query, call.now)
+    job.fails = job.number <= call.config.meta_failing_jobs
+    return {"report_run_id": job.run_id}
+
+
+def _job(call: Call) -> Job:
+    job = call.request.app[JOBS].find(call.tenant, call.request.match_info["run"])
+    if job is None:
+        message = "Unsupported get request. Object does not exist or cannot be loaded due to missing permissions."
+        raise GraphError(message, 100, 33, "GraphMethodException")
+    return job
+
+
+def _job_status(call: Call) -> dict[str, Any]:
+    return _job(call).look()
+
+
+def _job_insights(call: Call) -> dict[str, Any]:
+    job = _job(call)
+    if not job.is_complete:
+        message = "(#2637) The report is not ready yet."
+        raise GraphError(message, 2637, 1815107)
+    return _page(replace(call, now=job.created_at), _rows(replace(call, now=job.created_at), job.account, job.query))
+
+
+def _page(call: Call, rows: list[dict[str, Any]]) -> dict[str, Any]:
     limit = call.request.query.get("limit", str(DEFAULT_PAGE))
     if not limit.isdigit() or int(limit) < 1:
         message = "(#100) limit must be a positive integer."
@@ -182,39 +196,12 @@ def _next_url(call: Call, after: str) -> str:
     return str(call.request.url.with_query(query))
 
 
-_INSIGHT_FIELDS = frozenset({
-    "account_id", "account_name", "account_currency", "campaign_id", "campaign_name", "adset_id", "adset_name",
-    "impressions", "reach", "clicks", "inline_link_clicks", "spend", "cpc", "cpm", "ctr", "actions", "action_values",
-    "date_start", "date_stop",
-})  # fmt: skip
-
-
-def _rows(call: Call, first: date, last: date) -> list[dict[str, Any]]:
+def _rows(call: Call, account: str, query: InsightsQuery) -> list[dict[str, Any]]:
     replay = call.request.app[REPLAY]
-    fields = {*_fields(call, _INSIGHT_FIELDS if replay is None else None), "date_start", "date_stop"}
-    windows = _attribution_windows(call)
-    level = call.request.query.get("level", "account")
-    if level not in LEVELS:
-        message = f"(#100) level must be one of {', '.join(LEVELS)}."
-        raise GraphError(message, 100)
     if replay is not None:
-        rows = replay.insights_between(first, last)
+        rows = replay.insights_between(query.first, query.last)
     else:
-        is_daily = call.request.query.get("time_increment") == "1"
-        delivered = ads_world.deliveries(call.config, call.tenant, "meta", first, last, call.now)
-        sums = merged(delivered, level, is_daily=is_daily)
-        rows = [insight(call, row, level, (row.day, row.day) if is_daily else (first, last), windows) for row in sums]
-    return [{name: value for name, value in row.items() if name in fields} for row in rows]
-
-
-def _attribution_windows(call: Call) -> list[str]:
-    text = call.request.query.get("action_attribution_windows", "[]")
-    try:
-        windows = msgspec.json.decode(text, type=list[str])
-    except msgspec.DecodeError:
-        windows = text.split(",")
-    dead = _DEAD_WINDOWS.intersection(windows)
-    if dead:
-        message = f"(#100) action_attribution_windows[0] must be one of the supported windows, not {min(dead)}."
-        raise GraphError(message, 100)
-    return windows
+        delivered = ads_world.deliveries(call.config, call.tenant, "meta", query.first, query.last, call.now)
+        sums = merged(delivered, query.level, is_daily=query.is_daily)
+        rows = [insight(call, account, row, query) for row in sums]
+    return [{name: value for name, value in row.items() if name in query.fields} for row in rows]

@@ -9,9 +9,8 @@ from typing import Any
 
 from weathervane_resources.sandbox.ads_world import Delivery
 from weathervane_resources.sandbox.call import Call
+from weathervane_resources.sandbox.meta_query import LEVELS, InsightsQuery
 from weathervane_resources.sandbox.order_shape import money
-
-LEVELS = {"account": (), "campaign": ("campaign_id",), "adset": ("campaign_id", "adset_id")}
 
 
 def merged(rows: list[Delivery], level: str, *, is_daily: bool) -> list[Delivery]:
@@ -38,8 +37,9 @@ def _sum(group: list[Delivery]) -> Delivery:
     )
 
 
-def insight(call: Call, row: Delivery, level: str, days: tuple[date, date], windows: list[str]) -> dict[str, Any]:
+def insight(call: Call, account: str, row: Delivery, query: InsightsQuery) -> dict[str, Any]:
     """Return one insight row; numbers are strings, and what did not happen is absent."""
+    days = (row.day, row.day) if query.is_daily else (query.first, query.last)
     spend, adset = row.spend_micros / 1e6, row.adset
     names: dict[str, Any] = {
         "campaign_id": str(adset.campaign_id),
@@ -47,9 +47,9 @@ def insight(call: Call, row: Delivery, level: str, days: tuple[date, date], wind
         "adset_id": str(adset.adset_id),
         "adset_name": adset.adset_name,
     }
-    kept = {name: value for name, value in names.items() if name.replace("_name", "_id") in LEVELS[level]}
+    kept = {name: value for name, value in names.items() if name.replace("_name", "_id") in LEVELS[query.level]}
     body: dict[str, Any] = {
-        "account_id": call.request.match_info["account"],
+        "account_id": account,
         "account_name": f"Sandbox {call.tenant}",
         "account_currency": call.config.profile(call.tenant).currency,
         **kept,
@@ -66,11 +66,11 @@ def insight(call: Call, row: Delivery, level: str, days: tuple[date, date], wind
     actions = [("link_click", str(row.clicks))] if row.clicks else []
     if row.conversions:
         actions.append(("purchase", str(int(row.conversions))))
-        body["action_values"] = _actions([("purchase", money(row.conversion_value_cents))], windows)
+        body["action_values"] = _actions([("purchase", money(row.conversion_value_cents))], query.windows)
     if actions:
-        body |= {"actions": _actions(actions, windows), "cpc": f"{spend / max(row.clicks, 1):.6f}"}
+        body |= {"actions": _actions(actions, query.windows), "cpc": f"{spend / max(row.clicks, 1):.6f}"}
     return body
 
 
-def _actions(pairs: list[tuple[str, str]], windows: list[str]) -> list[dict[str, str]]:
+def _actions(pairs: list[tuple[str, str]], windows: tuple[str, ...]) -> list[dict[str, str]]:
     return [{"action_type": kind, "value": value, **dict.fromkeys(windows, value)} for kind, value in pairs]

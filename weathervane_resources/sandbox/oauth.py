@@ -20,6 +20,7 @@ from aiohttp import web
 from weathervane_resources.sandbox.call import CONFIG, answer, derived_tenant, issue_text, issued_tenant
 
 EXPIRED_PREFIX = "expired"
+DENIED_PREFIX = "denied"  # a token that is valid and may not read what it asks for
 SHOPIFY_REFRESH_PREFIX = "shprt_"
 _HOUR_S, _DAY_S = 3_600, 86_400
 

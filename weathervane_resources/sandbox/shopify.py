@@ -21,6 +21,7 @@ MAX_PAGE, DEFAULT_PAGE = 250, 50
 BUCKET, LEAK_PER_S = 40, 2.0
 ALL_ORDERS, VISIBLE_WITHOUT_SCOPE = "read_all_orders", timedelta(days=60)
 _BESIDE_PAGE_INFO = frozenset({"page_info", "limit", "fields"})
+DENIED = "[API] This action requires merchant approval for read_orders scope."
 UNAUTHORISED = "[API] Invalid API key or access token (unrecognized login or wrong password)"
 
 
@@ -42,6 +43,8 @@ def _guarded(show: Any) -> Any:
         call = open_call(request)
         if not oauth.is_valid(request, request.headers.get("X-Shopify-Access-Token", "")):
             return answer({"errors": UNAUTHORISED}, 401)
+        if request.headers["X-Shopify-Access-Token"].startswith(oauth.DENIED_PREFIX):
+            return answer({"errors": DENIED}, 403)
         limits = request.app[LIMITS]
         bucket = limits.bucket("shopify", call.tenant, BUCKET, LEAK_PER_S)
         fits = bucket.take(limits.monotonic()) if call.config.enforce_limits else True

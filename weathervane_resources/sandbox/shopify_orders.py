@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weathervane_resources.sandbox import commerce_world as world
+from weathervane_resources.sandbox import order_history
 from weathervane_resources.sandbox.call import Call
 from weathervane_resources.sandbox.order_shape import order_json
 
@@ -123,7 +124,7 @@ def keys(table: OrderTable, query: OrderQuery, page: NDArray[np.int64]) -> list[
 
 def days_to_read(call: Call, query: OrderQuery, cursor: tuple[int, int] | None) -> tuple[date, date]:
     """Return the UTC days, generously, in which matching orders can have been created; the cursor narrows them."""
-    now, lag = call.now, (world.longest_event_days(call.config, call.tenant) + 2) * 86_400
+    now, lag = call.now, (order_history.longest_event_days(call.config, call.tenant) + 2) * 86_400
     first = max(query.created_min, query.updated_min - lag if query.updated_min else 0)
     last = min(query.created_max, query.updated_max, int(now.timestamp()))
     if cursor is not None and query.sort != "id":
@@ -141,12 +142,12 @@ def synthetic_table(call: Call, days: tuple[date, date]) -> OrderTable:
     """Return the orders of the synthetic shop over these days, as they stand for this request."""
     profile = call.config.profile(call.tenant)
     zone = ZoneInfo(profile.timezone)
-    records = world.shop_orders(call.config, call.tenant, *days, call.now)
-    cancelled = world.event_has_happened(records, call.now) & (records["event"] == world.CANCELLED)
+    records = order_history.shop_orders(call.config, call.tenant, *days, call.now)
+    cancelled = order_history.event_has_happened(records, call.now) & (records["event"] == world.CANCELLED)
     return OrderTable(
         order_id=records["order_id"],
         created=records["created"],
-        updated=world.updated(records, call.now),
+        updated=order_history.updated(records, call.now),
         is_cancelled=cancelled,
         is_closed=records["is_closed"],
         show=lambda row: order_json(records[row], call.now, zone, profile.currency),

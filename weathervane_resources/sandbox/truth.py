@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from weathervane_resources.sandbox import ads_world, campaigns_world, commerce_world, weather_world
+from weathervane_resources.sandbox import ads_world, campaigns_world, commerce_world, order_history, weather_world
 from weathervane_resources.sandbox.config import SandboxConfig
 from weathervane_resources.sandbox.gazetteer import PLACES
 
@@ -42,9 +42,9 @@ class AdsDay:
 
 def orders(config: SandboxConfig, tenant: str, day: date, at: datetime) -> list[dict[str, Any]]:
     """Return the orders created on a tenant-local day, as plain facts, in order of creation."""
-    records = commerce_world.shop_orders(config, tenant, day, day, at)
-    happened = commerce_world.event_has_happened(records, at)
-    updated, cents = commerce_world.updated(records, at), commerce_world.current_cents(records, at)
+    records = order_history.shop_orders(config, tenant, day, day, at)
+    happened = order_history.event_has_happened(records, at)
+    updated, cents = order_history.updated(records, at), order_history.current_cents(records, at)
     return [
         {
             "order_id": int(record["order_id"]),
@@ -63,9 +63,9 @@ def orders(config: SandboxConfig, tenant: str, day: date, at: datetime) -> list[
 
 def order_day(config: SandboxConfig, tenant: str, day: date, at: datetime) -> OrderDay:
     """Return the count and the net revenue of a day, with and without test and cancelled orders."""
-    records = commerce_world.shop_orders(config, tenant, day, day, at)
-    cents = commerce_world.current_cents(records, at)
-    cancelled = commerce_world.event_has_happened(records, at) & (records["event"] == commerce_world.CANCELLED)
+    records = order_history.shop_orders(config, tenant, day, day, at)
+    cents = order_history.current_cents(records, at)
+    cancelled = order_history.event_has_happened(records, at) & (records["event"] == commerce_world.CANCELLED)
     counted = ~(records["is_test"] | cancelled)
     return OrderDay(
         orders=records.size,
@@ -78,9 +78,9 @@ def order_day(config: SandboxConfig, tenant: str, day: date, at: datetime) -> Or
 def updated_orders(config: SandboxConfig, tenant: str, since: datetime, until: datetime) -> list[int]:
     """Return the ids of orders whose `updated_at` lies in [since, until] as seen at `until`."""
     zone = ZoneInfo(config.profile(tenant).timezone)
-    first = since.astimezone(zone).date() - timedelta(days=commerce_world.longest_event_days(config, tenant) + 2)
-    records = commerce_world.shop_orders(config, tenant, first, until.astimezone(zone).date(), until)
-    updated = commerce_world.updated(records, until)
+    first = since.astimezone(zone).date() - timedelta(days=order_history.longest_event_days(config, tenant) + 2)
+    records = order_history.shop_orders(config, tenant, first, until.astimezone(zone).date(), until)
+    updated = order_history.updated(records, until)
     inside = (updated >= since.timestamp()) & (updated <= until.timestamp())
     return [int(order_id) for order_id in records["order_id"][inside]]
 

@@ -1,0 +1,92 @@
+"""Reading an insights request, and the Graph API's errors. No HTTP and no rows: those are `meta.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import msgspec
+
+LEVELS = {"account": (), "campaign": ("campaign_id",), "adset": ("campaign_id", "adset_id")}
+_DEAD_WINDOWS = frozenset({"7d_view", "28d_view"})
+INSIGHT_FIELDS = frozenset({
+    "account_id", "account_name", "account_currency", "campaign_id", "campaign_name", "adset_id", "adset_name",
+    "impressions", "reach", "clicks", "inline_link_clicks", "spend", "cpc", "cpm", "ctr", "actions", "action_values",
+    "date_start", "date_stop",
+})  # fmt: skip
+
+
+class GraphError(Exception):
+    """An error as the Graph API words it."""
+
+    def __init__(self, message: str, code: int, subcode: int | None = None, kind: str = "OAuthException") -> None:
+        super().__init__(message)
+        self.body = {"message": message, "type": kind, "code": code, "fbtrace_id": "AsandboxTrace0"}
+        if subcode is not None:
+            self.body["error_subcode"] = subcode
+
+
+@dataclass(frozen=True)
+class InsightsQuery:
+    """What an insights request asks for, whichever way it is sent."""
+
+    fields: frozenset[str]
+    level: str
+    first: date
+    last: date
+    is_daily: bool
+    windows: tuple[str, ...]
+
+
+def parse(parameters: Mapping[str, str], today: date, allowed: frozenset[str] | None = INSIGHT_FIELDS) -> InsightsQuery:
+    """Read a request; `allowed` None accepts any field. Raises: GraphError."""
+    fields = {*asked_fields(parameters, allowed), "date_start", "date_stop"}
+    windows, level = _attribution_windows(parameters), parameters.get("level", "account")
+    if level not in LEVELS:
+        message = f"(#100) level must be one of {', '.join(LEVELS)}."
+        raise GraphError(message, 100)
+    first, last = _days(parameters, today)
+    return InsightsQuery(frozenset(fields), level, first, last, parameters.get("time_increment") == "1", windows)
+
+
+def asked_fields(parameters: Mapping[str, str], allowed: frozenset[str] | None) -> list[str]:
+    """Return the fields that a request names. Raises: GraphError."""
+    fields = [name for name in parameters.get("fields", "").split(",") if name]
+    if not fields:
+        message = "(#100) The parameter fields is required."
+        raise GraphError(message, 100)
+    unknown = [name for name in fields if allowed is not None and name not in allowed]
+    if unknown:
+        message = f"(#100) {unknown[0]} is not valid for fields param."
+        raise GraphError(message, 100)
+    return fields
+
+
+def _days(parameters: Mapping[str, str], today: date) -> tuple[date, date]:
+    text = parameters.get("time_range")
+    if text is None:
+        return today - timedelta(days=30), today - timedelta(days=1)
+    try:
+        asked = msgspec.json.decode(text)
+        first, last = date.fromisoformat(asked["since"]), date.fromisoformat(asked["until"])
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+        message = "(#100) time_range must be a valid JSON object with since and until."
+        raise GraphError(message, 100) from error
+    if last < first:
+        message = "(#100) since must be before until."
+        raise GraphError(message, 100)
+    return first, last
+
+
+def _attribution_windows(parameters: Mapping[str, str]) -> tuple[str, ...]:
+    text = parameters.get("action_attribution_windows", "[]")
+    try:
+        windows = msgspec.json.decode(text, type=list[str])
+    except msgspec.DecodeError:
+        windows = text.split(",")
+    dead = _DEAD_WINDOWS.intersection(windows)
+    if dead:
+        message = f"(#100) action_attribution_windows[0] must be one of the supported windows, not {min(dead)}."
+        raise GraphError(message, 100)
+    return tuple(windows)
