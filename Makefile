@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-slow check format lock bench clean
+.PHONY: help install demo dev test test-slow check format reference lock bench clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ check: install  ## Lint, types and tests: what CI runs
 format: install  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+reference: install  ## Generate docs/tables.md, checks.md, thresholds.md and docs/contracts/
+	$(BIN)/python -m weathervane_assets.reference
 
 lock: install  ## Resolve requirements.lock again (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \

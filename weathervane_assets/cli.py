@@ -77,12 +77,13 @@ def backfill(tenant_id: str, first: datetime, last: datetime, assets: tuple[str,
     settings = _settings()
     tenant = _tenant(settings, tenant_id)
     _check_days(tenant, first.date(), last.date(), settings)
+    chosen = _check_assets(assets)
     _lake_is_usable(settings)
     from weathervane_assets.backfill import plan_steps, run_backfill
     from weathervane_assets.console import print_outcomes, progress
     from weathervane_assets.instance import open_instance, sync_tenants
 
-    steps = plan_steps(tenant.id, first.date(), last.date(), _check_assets(assets))
+    steps = plan_steps(tenant.id, first.date(), last.date(), chosen)
     instance = open_instance(settings)
     sync_tenants(instance, [tenant.id])
     with progress(sum(step.size for step in steps), tenant.id) as on_partition:
@@ -163,10 +164,10 @@ def _settings() -> Settings:
 
 
 def _tenants(settings: Settings) -> dict[str, Tenant]:
-    from weathervane_checks.thresholds import THRESHOLD_NAMES
+    from weathervane_assets.overridable import OVERRIDABLE
     from weathervane_resources.tenants import load_tenants
 
-    return load_tenants(settings.tenants_file, THRESHOLD_NAMES, settings.start_date)
+    return load_tenants(settings.tenants_file, OVERRIDABLE, settings.start_date)
 
 
 def _tenant(settings: Settings, tenant_id: str) -> Tenant:

@@ -14,9 +14,9 @@ import dagster as dg
 
 from weathervane_assets.automation import build_automation
 from weathervane_assets.graph import build_assets
+from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.tables import CONTRACTS, key_columns, polars_schema
 from weathervane_checks.catalog import build_checks
-from weathervane_checks.thresholds import THRESHOLD_NAMES
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import (
     GeoNamesConnector,
@@ -57,7 +57,7 @@ def build_defs(
     jobs, schedules, sensors = build_automation()
     resources = {
         "io_manager": LakeIOManager(base_dir=settings.lake),
-        "platform": Platform(threshold_names=sorted(THRESHOLD_NAMES)),
+        "platform": Platform(threshold_names=sorted(OVERRIDABLE)),
         "clock": Clock(),
         "shopify": ShopifyConnector(),
         "geonames": GeoNamesConnector(),

@@ -15,7 +15,7 @@ from weathervane_assets.backfill import Outcome, plan_steps, run_backfill
 from weathervane_assets.console import out, print_outcomes, progress
 from weathervane_assets.graph import NODES
 from weathervane_assets.instance import open_instance, sync_tenants
-from weathervane_checks.thresholds import THRESHOLD_NAMES
+from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_resources.clock import system_now
 from weathervane_resources.credentials import SOURCES
 from weathervane_resources.lake import Lake
@@ -74,7 +74,7 @@ def _demo_tenants(settings: Settings, count: int) -> list[Tenant]:
     file, shops = settings.tenants_file, SHOPS[:count]
     if not file.exists() or file.read_text(encoding="utf-8").startswith(HEADER):
         _write_whole(file, HEADER + "".join(_table(shop, settings) for shop in _at_least(file, shops)))
-    known = load_tenants(file, THRESHOLD_NAMES, settings.start_date)
+    known = load_tenants(file, OVERRIDABLE, settings.start_date)
     missing = [tenant_id for tenant_id, *_ in shops if tenant_id not in known]
     if missing:
         raise ConfigurationError(

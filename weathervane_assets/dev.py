@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 
 from weathervane_assets.instance import open_instance, sync_tenants
-from weathervane_checks.thresholds import THRESHOLD_NAMES
+from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_resources.sandbox import RunningSandbox, SandboxConfig, SandboxPortBusy, serve_forever
 from weathervane_resources.sandbox.faults import UnknownFaultMode
 from weathervane_resources.settings import ConfigurationError, Settings
@@ -35,7 +35,7 @@ def run_dev(settings: Settings, port: int) -> int:
     Raises: ConfigurationError: the port is taken, or the configuration is wrong.
     """
     _refuse_busy(port)
-    tenants = load_tenants(settings.tenants_file, THRESHOLD_NAMES, settings.start_date)
+    tenants = load_tenants(settings.tenants_file, OVERRIDABLE, settings.start_date)
     with open_instance(settings) as instance:
         sync_tenants(instance, list(tenants))
     with RunningSandbox(sandbox_config(tenants)) as sandbox:
@@ -82,7 +82,7 @@ def serve_sandbox(settings: Settings, *, port: int, faults: str, latency_s: floa
         raise ConfigurationError(f"--replay {replay}: no such folder")
     has_tenants = settings.tenants_file.exists()
     tenants: dict[str, Tenant] = (
-        load_tenants(settings.tenants_file, THRESHOLD_NAMES, settings.start_date) if has_tenants else {}
+        load_tenants(settings.tenants_file, OVERRIDABLE, settings.start_date) if has_tenants else {}
     )
     config: SandboxConfig = dataclasses.replace(
         sandbox_config(tenants), faults=faults, latency_s=latency_s, replay_dir=replay

@@ -27,7 +27,8 @@ def orders_picture(orders: pl.DataFrame, days: Sequence[date]) -> str:
     figure, axes = _canvas("Orders by day")
     axes.bar(table["date"], table["located"], color=BLUE, width=0.9, label="with a cell")
     axes.bar(table["date"], table["unlocated"], bottom=table["located"], color=ORANGE, width=0.9, label="without")
-    axes.set_ylim(0, 1.25 * max(1, (table["located"] + table["unlocated"]).max()))  # room for the legend
+    highest = max(table.select((pl.col("located") + pl.col("unlocated")).alias("n"))["n"].to_list())
+    axes.set_ylim(0, 1.25 * max(1, highest))  # room for the legend
     return _markdown(figure, axes, f"Orders by day, {min(days)} to {max(days)}")
 
 

@@ -138,7 +138,9 @@ def weather_daily(
     start = window.first - timedelta(days=LOOKBACK_DAYS)
     requests = asyncio.run(_fill(open_meteo, access, platform, cache, (points, start, window.last), window.now))
     values = _cell_values(cells, cache.latest(points, start, window.last), access)
-    described = describe_days(values, _with_year(climatology), active, cells.drop("point"), FlagLimits())
+    described = describe_days(
+        values, _with_year(climatology), active, cells.drop("point"), FlagLimits.of(window.tenant.thresholds)
+    )
     frame = conform(described.with_columns(tenant_id=pl.lit(window.tenant.id)), WeatherDaily)
     return Batch(frame, access.source, {"requests": requests}, _coverage(frame, active, window))
 
@@ -170,7 +172,8 @@ def _coverage(frame: pl.DataFrame, active: pl.DataFrame, window: Window) -> dict
         "date", (pl.col("there").fill_null(0) / pl.col("wanted")).alias("ratio")
     )
     by_day: dict[date, dict[str, object]] = {day: {"weather_coverage_ratio": r} for day, r in ratios.iter_rows()}
-    by_day.setdefault(window.last, {})["weather"] = dg.MetadataValue.md(weather_picture(frame))
+    if not frame.is_empty():
+        by_day.setdefault(window.last, {})["weather"] = dg.MetadataValue.md(weather_picture(frame))
     return by_day
 
 

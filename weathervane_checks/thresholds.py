@@ -45,8 +45,8 @@ class Thresholds:
     history_runs: float = limit(90, "runs", "a quarter of nightly runs")
 
     def for_tenant(self, overrides: Mapping[str, float]) -> Thresholds:
-        """Return the thresholds with a tenant's own values."""
-        return replace(self, **overrides)
+        """Return the thresholds with those of a tenant's overrides that are thresholds."""
+        return replace(self, **{name: value for name, value in overrides.items() if name in THRESHOLD_NAMES})
 
 
 THRESHOLD_NAMES = frozenset(f.name for f in fields(Thresholds))

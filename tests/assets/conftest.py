@@ -92,9 +92,7 @@ def write_environment(patch: pytest.MonkeyPatch, folder: Path, sandbox_url: str)
 
 
 @pytest.fixture
-def installation(
-    tmp_path: Path, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Installation]:
+def installation(tmp_path: Path, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
     write_environment(monkeypatch, tmp_path, sandbox.url)
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(TENANT_PARTITIONS, ["acme", "kiwi"])

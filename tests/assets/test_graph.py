@@ -19,8 +19,8 @@ SNAPSHOT = Path(__file__).with_name("graph.txt")
 
 
 @pytest.fixture(scope="module")
-def graph() -> Iterator[dg.AssetGraph]:
-    yield build_defs({}).resolve_asset_graph()
+def graph() -> dg.AssetGraph:
+    return build_defs({}).resolve_asset_graph()
 
 
 def describe(graph: dg.AssetGraph) -> str:

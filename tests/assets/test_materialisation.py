@@ -23,7 +23,7 @@ RAW = ("orders", "meta_ads", "google_ads", "promos", "climatology", "weather_dai
 
 def test_every_asset_materialises_and_no_check_is_critical(filled: Filled) -> None:
     """The demo must be green on the first try, and only say that its rows are made up."""
-    here, outcome = filled
+    _here, outcome = filled
     assert outcome.failures == []
     assert set(outcome.rows) == set(NODES)
     assert all(outcome.rows[name] > 0 for name in NODES)
@@ -108,7 +108,9 @@ def test_the_same_partitions_twice_are_the_same_rows(installation: Installation)
     again = installation.backfill("acme", *span, now="2026-11-20T16:30:00+00:00")
     assert again.failures == []
     for name, rows in before.items():
-        keys = [c for c in rows.columns if c in ("date", "order_id", "campaign_id", "adset_id", "geohash", "valid_date")]
+        keys = [
+            c for c in rows.columns if c in ("date", "order_id", "campaign_id", "adset_id", "geohash", "valid_date")
+        ]
         keys += ["day_of_year"] if name == "climatology" else []
         assert installation.rows("acme", name).sort(keys).equals(rows.sort(keys)), name
     for metadata in installation.materializations(again, "orders").values():

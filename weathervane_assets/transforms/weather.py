@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 
 import polars as pl
 
@@ -20,16 +20,31 @@ LAGGED = {
 }
 
 
+def _limit(default: float, unit: str, reason: str) -> float:
+    """Describe one limit."""
+    return field(default=default, metadata={"unit": unit, "reason": reason})
+
+
 @dataclass(frozen=True)
 class FlagLimits:
-    """When a day counts as an event. degC, cm, km/h, index, ratio."""
+    """When a day counts as an event. A tenant may override each in tenants.toml."""
 
-    freeze_max_c: float = 0.0
-    heat_min_c: float = 25.0
-    snow_min_cm: float = 1.0
-    high_wind_min_kmh: float = 62.0
-    uv_min: float = 8.0
-    precip_probability_min: float = 0.7
+    freeze_max_c: float = _limit(0.0, "degC, lowest temperature at most", "water freezes (ETCCDI frost day)")
+    heat_min_c: float = _limit(
+        25.0, "degC, highest temperature at least", "above the p90 of the day alone, a mild winter day would be heat"
+    )
+    snow_min_cm: float = _limit(1.0, "cm a day at least", "less does not lie")
+    high_wind_min_kmh: float = _limit(62.0, "km/h, gusts at least", "Beaufort 8, gale")
+    uv_min: float = _limit(8.0, "UV index at least", "WHO: very high")
+    precip_probability_min: float = _limit(0.7, "ratio at least", "rain is what people expect")
+
+    @classmethod
+    def of(cls, overrides: Mapping[str, float]) -> FlagLimits:
+        """Return the limits with those of a tenant's overrides that are limits."""
+        return cls(**{name: value for name, value in overrides.items() if name in FLAG_NAMES})
+
+
+FLAG_NAMES = frozenset(f.name for f in fields(FlagLimits))
 
 
 def describe_days(

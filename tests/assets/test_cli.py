@@ -1,0 +1,120 @@
+"""The command line as an operator meets it: one clear line for what is wrong, exit 2, nothing written."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from weathervane_resources.sandbox import RunningSandbox
+
+GOOD = '[tenants.acme]\ntimezone = "America/New_York"\ncurrency = "USD"\n'
+BACKFILL = ["backfill", "--tenant", "acme", "--from", "2026-11-01", "--to", "2026-11-02"]
+
+
+def run(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in `folder` as a process of its own, without any variable of ours from outside."""
+    clean = {
+        k: v for k, v in os.environ.items() if not re.match(r"WEATHERVANE_|DAGSTER_HOME|SHOPIFY_|META_|GOOGLE_", k)
+    }
+    command = [sys.executable, "-m", "weathervane_assets.cli", *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=clean | env, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("tenants", "arguments", "env", "says"),
+    [
+        (None, BACKFILL, {}, "tenants.toml: no such file"),
+        ("[tenants.acme", BACKFILL, {}, "is not valid TOML"),
+        (GOOD + "colour = 1\n", BACKFILL, {}, "[tenants.acme] colour: is not a known key"),
+        (GOOD.replace("New_York", "Nowhere"), BACKFILL, {}, "[tenants.acme] timezone: is 'America/Nowhere'"),
+        (GOOD.replace("acme", "'../x'"), BACKFILL, {}, "tenant id '../x' is not safe"),
+        (GOOD, [*BACKFILL[:2], "ghost", *BACKFILL[3:]], {}, "unknown tenant 'ghost'"),
+        (GOOD, [*BACKFILL, "--asset", "sales"], {}, "unknown asset 'sales'"),
+        (GOOD, [*BACKFILL[:4], "2026-11-03", *BACKFILL[5:]], {}, "--from 2026-11-03 is after --to 2026-11-02"),
+        (GOOD, [*BACKFILL[:4], "yesterday", *BACKFILL[5:]], {}, "'yesterday' does not match the format"),
+        (GOOD, [*BACKFILL[:6], "2999-01-01"], {}, "is in the future"),
+        (GOOD, [*BACKFILL[:4], "2020-01-01", *BACKFILL[5:]], {}, "is before 2024-01-01"),
+        (GOOD, BACKFILL, {"WEATHERVANE_STUBS": "maybe"}, "WEATHERVANE_STUBS is 'maybe'"),
+        (GOOD, BACKFILL, {"WEATHERVANE_LAKE": "tenants.toml/lake"}, "cannot be written"),
+        (GOOD, ["sandbox", "--replay", "nowhere"], {}, "--replay nowhere: no such folder"),
+        (GOOD, ["sandbox", "--faults", "gremlins"], {}, "gremlins"),
+        (GOOD, ["demo", "--days", "2"], {}, "holds your own tenants"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_nothing_is_written(
+    tmp_path: Path, tenants: str | None, arguments: list[str], env: dict[str, str], says: str
+) -> None:
+    """A traceback tells an operator nothing, and a half-started backfill leaves something to clean up."""
+    if tenants is not None:
+        (tmp_path / "tenants.toml").write_text(tenants)
+    done = run(tmp_path, *arguments, **env)
+    assert done.returncode == 2, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len([line for line in done.stderr.splitlines() if line.startswith("Error")]) == 1
+    assert {path.name for path in tmp_path.iterdir()} <= {"tenants.toml"}
+
+
+def test_a_busy_port_is_one_line(tmp_path: Path) -> None:
+    """The sandbox and the UI share a laptop with everything else that likes port 3000."""
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for command in ("sandbox", "dev"):
+            done = run(tmp_path, command, "--port", port)
+            assert done.returncode == 2
+            assert port in done.stderr
+            assert "--port" in done.stderr
+            assert "Traceback" not in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"tenants.toml"}
+
+
+def test_tenants_are_listed_and_synced(tmp_path: Path) -> None:
+    """Adding a brand is a line in a file; its partition must appear without a deploy, once."""
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    listed = run(tmp_path, "tenants", "list", "--json")
+    assert [tenant["id"] for tenant in json.loads(listed.stdout)] == ["acme"]
+    assert run(tmp_path, "tenants", "sync").stdout == "added: acme\n"
+    assert run(tmp_path, "tenants", "sync").stdout == "every tenant has its partition\n"
+
+
+def test_a_backfill_brings_in_an_asset_and_exits_0(tmp_path: Path, sandbox: RunningSandbox) -> None:
+    """The command a cron job runs: its exit code is all that is looked at."""
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    done = run(tmp_path, *BACKFILL, "--asset", "promos", WEATHERVANE_SANDBOX_URL=sandbox.url)
+    assert done.returncode == 0, done.stderr
+    assert "promos" in done.stdout
+    assert (tmp_path / "storage/lake/acme/promos/_delta_log").is_dir()
+
+
+def test_a_failed_backfill_exits_1_and_says_why(tmp_path: Path) -> None:
+    """Half-set credentials end a run; the reason must stand on the screen, not only in the event log."""
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    done = run(tmp_path, *BACKFILL, "--asset", "orders", SHOPIFY_SHOP_DOMAIN="acme")
+    assert done.returncode == 1
+    assert "SHOPIFY_ACCESS_TOKEN" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+def test_the_demo_runs_twice_and_changes_nothing(tmp_path: Path) -> None:
+    """A newcomer runs it again to see whether it works: the same rows, and the same answer."""
+    import polars as pl
+
+    first = run(tmp_path, "demo", "--days", "3", "--tenants", "1", SHOPIFY_ACCESS_TOKEN="never-used")
+    assert first.returncode == 0, first.stderr
+    assert "0 critical" in first.stdout
+    before = pl.read_delta(str(tmp_path / "storage/lake/acme/features")).sort("date", "geohash")
+    second = run(tmp_path, "demo", "--days", "3", "--tenants", "1")
+    assert second.returncode == 0, second.stderr
+    assert pl.read_delta(str(tmp_path / "storage/lake/acme/features")).sort("date", "geohash").equals(before)
