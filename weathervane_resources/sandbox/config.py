@@ -44,6 +44,7 @@ class SandboxConfig:
         meta_failing_jobs: How many of the first asynchronous reports end as "Job Failed".
         late_events: Refunds that a test adds while the sandbox runs.
         faults: Fault modes or single faults, joined by commas or plus signs, see `faults.py`; "" for none.
+        fault_seed: Other faults over the same data.
         fault_share: How many of the requests that a mode concerns are hit.
         fault_wait_s: The wait that a throttle answer asks for; 0 for tests.
         fault_expire_after: In the mode `expired`, how many requests an access token serves.
@@ -62,6 +63,7 @@ class SandboxConfig:
     meta_failing_jobs: int = 0
     late_events: LateEvents = field(default_factory=LateEvents)
     faults: str = ""
+    fault_seed: int = 0
     fault_share: float = 0.15
     fault_wait_s: float = 2.0
     fault_expire_after: int = 25

@@ -14,7 +14,7 @@ from weathervane_resources.sandbox.fault_hit import OPEN_METEO, Hit, body_of
 from weathervane_resources.sandbox.fault_pages import Page
 
 DEPTH = 100_000
-BOMB_MIB = 256
+BOMB_MIB = 160
 _MARK = "@sandbox-mark@"
 _MARK_JSON = f'"{_MARK}"'.encode()
 _BAD_ROWS: tuple[Any, ...] = ("not a row", None, 7, [["row"]])

@@ -127,7 +127,7 @@ class FaultPlan:
         for mode, faults in self.modes.items():
             concerned = [fault for fault in faults if kind in fault.kinds]
             lasts = any(fault.lasts for fault in concerned)
-            where = ("fault", config.seed, mode, key, 0 if lasts else attempt)
+            where = ("fault", config.seed, config.fault_seed, mode, key, 0 if lasts else attempt)
             if not concerned or seeding.share(*where) >= config.fault_share:
                 continue
             if not lasts and self.in_a_row[key] >= _MOST_IN_A_ROW:
