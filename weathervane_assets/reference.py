@@ -44,8 +44,10 @@ def reference() -> dict[Path, str]:
 
 def _tables() -> str:
     parts = [
-        ("# Tables\n\nOne Delta table for each tenant and asset: `<lake>/<tenant>/<asset>`. Every table has one column more "
-        "than its contract, `month` (YYYY-MM), by which it is partitioned. `?` marks columns that may be null.\n")
+        (
+            "# Tables\n\nOne Delta table for each tenant and asset: `<lake>/<tenant>/<asset>`. Every table has one column more "
+            "than its contract, `month` (YYYY-MM), by which it is partitioned. `?` marks columns that may be null.\n"
+        )
     ]
     for name, contract in CONTRACTS.items():
         partition = "tenant x year" if name in YEARLY else "tenant x day"

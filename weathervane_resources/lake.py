@@ -200,7 +200,7 @@ class Lake:
                     raise LakeError(f"the table {uri} cannot be written: {_first_line(error)}") from None
             else:
                 return DeltaTable(uri).version()
-            time.sleep(random.uniform(0.05, 0.2) * attempt)  # noqa: S311 - jitter, not a secret
+            time.sleep(random.uniform(0.05, 0.2) * attempt)
         raise LakeError(f"{uri}: {COMMIT_ATTEMPTS} commits in a row lost against other writers; run it again")
 
     def _write(

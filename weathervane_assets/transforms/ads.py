@@ -100,4 +100,17 @@ def _finish(text: pl.DataFrame, *, platform: str, tenant_id: str, source: str, a
         as_of_utc=pl.lit(as_of).dt.cast_time_unit("us"),
     )
     refuse_unusable(f"{platform} rows", text, typed, ("date", "currency", "spend", *INTEGERS))
-    return conform(typed.sort("date", "account_id", "campaign_id", "adset_id"), Ads)
+    return conform(_once(typed, platform).sort("date", "account_id", "campaign_id", "adset_id"), Ads)
+
+
+def _once(rows: pl.DataFrame, platform: str) -> pl.DataFrame:
+    """Return each row once: overlapping pages repeat rows, and a repeated row must not be added twice.
+
+    Raises: ValueError: one ad set and day came with two different sets of numbers; which is right cannot be known.
+    """
+    distinct = rows.unique(maintain_order=True)
+    keys = ["date", "account_id", "campaign_id", "adset_id"]
+    contradictions = distinct.height - distinct.unique(keys).height
+    if contradictions:
+        raise ValueError(f"{platform}: {contradictions} rows contradict another row of the same ad set and day")
+    return distinct
