@@ -5,6 +5,7 @@ Belongs here: when runs start and for which partitions. Does not belong here: wh
 
 import dagster as dg
 
+from weathervane_assets.deferral import deferred_runs
 from weathervane_assets.partitions import TENANT_PARTITIONS, tenants
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import ConfigurationError
@@ -14,7 +15,7 @@ TENANT_SYNC_SECONDS = 60
 
 def build_automation() -> tuple[list[dg.JobDefinition], list[dg.ScheduleDefinition], list[dg.SensorDefinition]]:
     """Return the jobs, schedules and sensors of the code location."""
-    return [], [], [tenant_sync]
+    return [], [], [tenant_sync, deferred_runs]
 
 
 @dg.sensor(minimum_interval_seconds=TENANT_SYNC_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)

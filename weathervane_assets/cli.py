@@ -40,10 +40,11 @@ def complains(command: F) -> F:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         from weathervane_resources.lake import LakeError
         from weathervane_resources.settings import ConfigurationError
+        from weathervane_resources.state import StateError
 
         try:
             return command(*args, **kwargs)
-        except (ConfigurationError, LakeError) as error:
+        except (ConfigurationError, LakeError, StateError) as error:
             raise Complaint(" ".join(str(error).split())) from error
 
     return wrapped  # type: ignore[return-value]
@@ -113,6 +114,51 @@ def dev(port: int) -> None:
     from weathervane_assets.dev import run_dev
 
     sys.exit(run_dev(_settings(), port))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@complains
+def doctor(as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
+    """Look at credentials, versions, endpoints, lake and state database; exit 1 on a finding."""
+    from dataclasses import asdict
+
+    from weathervane_assets.console import print_diagnosis
+    from weathervane_assets.doctor import examine
+    from weathervane_resources.clock import system_now
+
+    lines = list(examine(_settings(), system_now()))
+    if as_json:
+        click.echo(json.dumps([asdict(line) for line in lines], indent=2))
+    else:
+        print_diagnosis(lines)
+    sys.exit(1 if any(line.level == "finding" for line in lines) else 0)
+
+
+@main.group()
+def tokens() -> None:
+    """Look at the stored tokens."""
+
+
+@tokens.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@complains
+def tokens_list(as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
+    """List vendor, tenant, expiry and state of every stored credential; never a token."""
+    from weathervane_assets.console import print_tokens
+    from weathervane_resources.clock import system_now
+    from weathervane_resources.state import open_state
+    from weathervane_resources.tokens import Vault
+
+    settings = _settings()
+    stored = Vault(open_state(settings.state_url), settings.token_key, system_now).list_tokens()
+    if as_json:
+        rows = [
+            {"vendor": t.vendor, "tenant": t.tenant, "expires_at": t.expires_at, "status": t.status} for t in stored
+        ]
+        click.echo(json.dumps(rows, indent=2, default=str))
+    else:
+        print_tokens(stored)
 
 
 @main.group()

@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
     from weathervane_assets.backfill import OnPartition, Outcome
+    from weathervane_assets.doctor import Line
     from weathervane_resources.tenants import Tenant
+    from weathervane_resources.tokens import TokenInfo
 
 SEVERITIES = ("ok", "warning", "critical")
 STYLES = {"ok": "green", "warning": "yellow", "critical": "bold red"}
@@ -65,6 +68,28 @@ def _print_checks(outcomes: Sequence[Outcome]) -> None:
     for name, counts in sorted(totals.items()):
         cells = [f"[{STYLES[s]}]{counts[s]}[/]" if counts[s] else "-" for s in SEVERITIES]
         table.add_row(name, *cells)
+    out.print(table)
+
+
+def print_diagnosis(lines: Sequence[Line]) -> None:
+    """Print one line for each part that was looked at."""
+    style = {"ok": "green", "note": "yellow", "finding": "bold red"}
+    width = max(len(line.subject) for line in lines)
+    for line in lines:
+        out.print(
+            f"[{style[line.level]}]{line.level:<8}[/] {line.subject:<{width}}  {escape(line.text)}", soft_wrap=True
+        )
+
+
+def print_tokens(tokens: Sequence[TokenInfo]) -> None:
+    """Print the stored credentials as a table, without the credentials."""
+    if not tokens:
+        out.print("no tokens are stored")
+        return
+    table = Table("vendor", "tenant", "expires (UTC)", "refreshed (UTC)", "state")
+    for token in tokens:
+        expires = f"{token.expires_at:%Y-%m-%d %H:%M}" if token.expires_at else "not known"
+        table.add_row(token.vendor, token.tenant, expires, f"{token.refreshed_at:%Y-%m-%d %H:%M}", token.status)
     out.print(table)
 
 

@@ -90,8 +90,7 @@ def _text(columns: dict[str, list[str | None]]) -> pl.DataFrame:
 def _finish(text: pl.DataFrame, *, platform: str, tenant_id: str, source: str, as_of: datetime) -> pl.DataFrame:
     typed = text.with_columns(
         pl.col("date").str.to_date("%Y-%m-%d", strict=False),
-        pl.col("spend").cast(MONEY, strict=False),
-        pl.col("conversion_value").cast(pl.Decimal(38, 12), strict=False).round(4).cast(MONEY, strict=False),
+        pl.col("spend", "conversion_value").cast(MONEY, strict=False),
         pl.col(*INTEGERS).cast(pl.Int64, strict=False),
         pl.col("conversions").cast(pl.Float64, strict=False),
         tenant_id=pl.lit(tenant_id),

@@ -36,8 +36,8 @@ def promo_rows(
     }
     sent = pl.DataFrame([pl.Series(name, values, dtype=pl.String) for name, values in text.items()])
     frame = sent.with_columns(
-        # some datetimes arrive with a space for the T (Estuary changelog 2026-07-30)
-        pl.col(*TIMES).str.replace(" ", "T", literal=True).str.to_datetime("%+", time_zone="UTC", strict=False),
+        # %+ also reads a space for the T, as some datetimes arrive (Estuary changelog 2026-07-30)
+        pl.col(*TIMES).str.to_datetime("%+", time_zone="UTC", strict=False),
         is_archived=pl.Series([bool(c.archived) for c in campaigns], dtype=pl.Boolean),
     )
     refuse_unusable("campaigns", sent, frame, ("created_at", "updated_at"))

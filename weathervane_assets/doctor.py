@@ -1,0 +1,194 @@
+"""What stands between this installation and good data: credentials, versions, endpoints, lake and state database.
+
+Belongs here: asking each part one small question and saying in one line what to do. Does not belong here: printing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import dagster as dg
+
+from weathervane_assets.overridable import OVERRIDABLE
+from weathervane_resources.clients.google_ads import CampaignDay
+from weathervane_resources.clients.open_meteo_answer import Point
+from weathervane_resources.connectors import (
+    Connector,
+    GoogleAdsConnector,
+    KlaviyoConnector,
+    MetaAdsConnector,
+    OpenMeteoConnector,
+    ShopifyConnector,
+)
+from weathervane_resources.credentials import tenant_variable
+from weathervane_resources.lake import Lake, LakeError
+from weathervane_resources.platform import Platform
+from weathervane_resources.settings import Settings
+from weathervane_resources.state import StateError, open_state
+from weathervane_resources.tenants import Tenant
+from weathervane_resources.tokens import Vault
+from weathervane_resources.versions import DEFAULT_VERSIONS
+from weathervane_resources.versions import warnings as version_warnings
+
+Level = Literal["ok", "note", "finding"]
+ENDPOINT_PATIENCE_S = 60.0
+ARCHIVE_PROBE_AGE = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line: what was looked at, how it stands, and what to do about it."""
+
+    subject: str
+    level: Level
+    text: str
+
+
+def examine(settings: Settings, now: datetime) -> Iterator[Line]:
+    """Yield one line for each part. A `note` needs nobody; a `finding` needs someone.
+
+    Raises: ConfigurationError: tenants.toml or a variable is wrong.
+    """
+    platform = Platform(threshold_names=sorted(OVERRIDABLE))
+    tenants = platform.tenants()
+    yield Line("tenants", "ok", f"{settings.tenants_file}: {', '.join(tenants)}")
+    yield _lake(settings)
+    yield from _state(settings)
+    yield from _versions(list(tenants), now)
+    for tenant in tenants.values():
+        for connector, probe in PROBES:
+            yield _source(connector, probe, tenant, platform, now)
+
+
+def _lake(settings: Settings) -> Line:
+    try:
+        Lake(settings.lake).check_usable()
+    except LakeError as error:
+        return Line("lake", "finding", str(error))
+    return Line("lake", "ok", settings.lake)
+
+
+def _state(settings: Settings) -> Iterator[Line]:
+    try:
+        state = open_state(settings.state_url)
+        stored = Vault(state, settings.token_key, lambda: datetime.now(tz=UTC)).list_tokens()
+    except StateError as error:
+        yield Line("state", "finding", str(error))
+        return
+    yield Line("state", "ok", f"{state!r}, {len(stored)} stored tokens")
+    for token in stored:
+        if token.status in ("dead", "unreadable"):
+            cure = (
+                "connect the account again"
+                if token.status == "dead"
+                else "set the WEATHERVANE_TOKEN_KEY it was stored with"
+            )
+            yield Line(f"token {token.vendor} {token.tenant}", "finding", f"{token.status}; {cure}")
+
+
+def _versions(tenant_ids: list[str], now: datetime) -> Iterator[Line]:
+    """Yield what is wrong with the versions in use, the installation's and each tenant's own."""
+    by_owner = {"": dict(os.environ)}
+    for tenant_id in tenant_ids:
+        own = {name: os.environ.get(tenant_variable(tenant_id, name), "") for name in DEFAULT_VERSIONS}
+        if any(own.values()):
+            by_owner[tenant_id] = own
+    found = [(owner, w) for owner, env in by_owner.items() for w in version_warnings(now.date(), env)]
+    for owner, warning in found:
+        level: Level = "note" if warning.ends is None else "finding"
+        yield Line(f"version {owner}".strip(), level, warning.message)
+    if not found:
+        yield Line("versions", "ok", "none ends within 60 days")
+
+
+def _source(connector: Connector, probe: Probe, tenant: Tenant, platform: Platform, now: datetime) -> Line:
+    subject = f"{connector.names.vendor} {tenant.id}"
+    try:
+        access = connector.access(tenant.id, platform)
+        if access.is_stub:
+            return Line(subject, "note", f"no credentials: stub rows; set {' and '.join(connector.names.complete[0])}")
+        if not access.is_configured:
+            return Line(subject, "note", "no credentials: its partitions stay empty")
+        said = asyncio.run(asyncio.wait_for(probe(connector, access, platform, tenant, now), ENDPOINT_PATIENCE_S))
+    except dg.Failure as failure:
+        return Line(subject, "finding", failure.description or "failed")
+    except TimeoutError:
+        return Line(
+            subject, "finding", f"no answer within {ENDPOINT_PATIENCE_S:g} s; is the endpoint reachable from here?"
+        )
+    return said if isinstance(said, Line) else Line(subject, "ok", str(said))
+
+
+Probe = Callable[[Any, Any, Platform, Tenant, datetime], Awaitable["str | Line"]]
+
+
+async def _shopify(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> str | Line:
+    async with connector.connect(access, platform) as client:
+        shop = await client.shop()
+        scopes = await client.access_scopes()
+    subject = f"shopify {tenant.id}"
+    if shop.iana_timezone != tenant.timezone or shop.currency != tenant.currency:
+        differs = (
+            f"the shop says {shop.iana_timezone}, {shop.currency}; tenants.toml {tenant.timezone}, {tenant.currency}"
+        )
+        return Line(subject, "finding", f"{differs}; days and sums follow tenants.toml")
+    if shop.served_version and shop.served_version != client.api_version:
+        return Line(subject, "finding", f"asked for {client.api_version}, served {shop.served_version}: upgrade")
+    if "read_all_orders" not in scopes:
+        return Line(
+            subject, "finding", "without read_all_orders, orders older than 60 days are absent: ask for the scope"
+        )
+    del now
+    return f"{shop.iana_timezone}, {shop.currency}, {client.api_version}"
+
+
+async def _meta(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> str | Line:
+    async with connector.connect(access, platform) as client:
+        account = await client.account()
+    del now
+    if account.currency != tenant.currency:
+        text = f"the account is in {account.currency}, the shop in {tenant.currency}: its spend is null in features"
+        return Line(f"meta_ads {tenant.id}", "finding", text)
+    return f"account in {account.timezone_name}, {account.currency}"
+
+
+async def _google(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> str | Line:
+    today = tenant.today(now)
+    rows: list[CampaignDay] = []
+    async with connector.connect(access, platform) as client:
+        async for page in client.campaign_days(today - timedelta(days=1), today):
+            rows += page.rows
+    return f"{len(rows)} campaign days of yesterday and today"
+
+
+async def _klaviyo(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> str | Line:
+    since = tenant.day_start(tenant.today(now)) - timedelta(days=30)
+    count = 0
+    async with connector.connect(access, platform) as client:
+        async for page in client.campaigns(channel="email", archived=False, updated_from=since):
+            count += len(page.rows)
+    return f"{count} e-mail campaigns changed in 30 days"
+
+
+async def _open_meteo(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> str | Line:
+    del tenant
+    day, point = now.date() - ARCHIVE_PROBE_AGE, [Point(52.5, 13.4, "GMT")]
+    async with connector.connect(access, platform) as client:
+        for host, at in (("archive", day), ("forecast", now.date())):
+            async for _ in client.daily(host, point, at, at, ["temperature_2m_mean"]):
+                pass
+    return "archive and forecast answer"
+
+
+PROBES: tuple[tuple[Connector, Probe], ...] = (
+    (ShopifyConnector(), _shopify),
+    (MetaAdsConnector(), _meta),
+    (GoogleAdsConnector(), _google),
+    (KlaviyoConnector(), _klaviyo),
+    (OpenMeteoConnector(), _open_meteo),
+)
