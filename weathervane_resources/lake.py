@@ -106,11 +106,18 @@ class Lake:
         return None if table is None else table.version()
 
     def scan(self, tenant: str, dataset: str, shape: Shape, days: Sequence[date] | None = None) -> pl.LazyFrame:
-        """Return the table's rows, of `days` where given, with exactly the shape's columns; empty where there is none."""
+        """Return the table's rows, of `days` where given, with exactly the shape's columns; empty where there is none.
+
+        Raises: LakeError: the table cannot be read, or lacks a column that the shape has.
+        """
         table = self._table(self.uri(tenant, dataset))
         if table is None:
             return pl.LazyFrame(schema=shape.schema)
         rows = pl.scan_delta(table)
+        absent = [name for name in shape.schema.names() if name not in rows.collect_schema()]
+        if absent:
+            hint = "it was written under another contract; delete the table and run its backfill again"
+            raise LakeError(f"the table {tenant}/{dataset} lacks {', '.join(absent)}: {hint}")
         if days is not None:
             rows = rows.filter(pl.col(MONTH).is_in(_months(days)) & _within(days))
         return rows.select(shape.schema.names())
@@ -281,16 +288,18 @@ def _keep_learning_time(frame: pl.DataFrame, before: pl.DataFrame, shape: Shape)
 def _day_changes(after: pl.DataFrame, before: pl.DataFrame, shape: Shape, days: Sequence[date]) -> pl.DataFrame:
     """Return for each day: row_count, previous_row_count, new_rows, updated_rows, removed_rows."""
     keys = ["date", *shape.keys]
-    old = before.select(*keys, _content(shape).alias("_old"))
-    new = after.select(*keys, _content(shape).alias("_new"))
+    # rows are counted before the join: a key that stands twice must not multiply them
+    sizes = [after.group_by("date").len("row_count"), before.group_by("date").len("previous_row_count")]
+    old = before.select(*keys, _content(shape).alias("_old")).unique(keys)
+    new = after.select(*keys, _content(shape).alias("_new")).unique(keys)
     both = new.join(old, on=keys, how="full", coalesce=True, nulls_equal=True)
     is_old, is_new = pl.col("_old").is_not_null(), pl.col("_new").is_not_null()
-    counts = both.group_by("date").agg(
-        is_new.sum().alias("row_count"),
-        is_old.sum().alias("previous_row_count"),
+    changes = both.group_by("date").agg(
         (is_new & ~is_old).sum().alias("new_rows"),
         (is_new & is_old & (pl.col("_old") != pl.col("_new"))).sum().alias("updated_rows"),
         (is_old & ~is_new).sum().alias("removed_rows"),
     )
     spine = pl.DataFrame({"date": sorted(set(days))}, schema={"date": pl.Date})
-    return spine.join(counts, on="date", how="left", validate="1:1").with_columns(pl.exclude("date").fill_null(0))
+    for counts in (*sizes, changes):
+        spine = spine.join(counts, on="date", how="left", validate="1:1")
+    return spine.with_columns(pl.exclude("date").fill_null(0))

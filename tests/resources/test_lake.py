@@ -117,6 +117,24 @@ def test_a_key_with_null_in_it_is_the_same_key_next_time(lake: Lake) -> None:
     assert written.days.select("new_rows", "updated_rows", "removed_rows").rows() == [(0, 1, 0)]
 
 
+def test_a_key_that_stands_twice_is_counted_as_the_rows_it_is(lake: Lake) -> None:
+    """Duplicates met each other in a join and squared: three rows in the table, five in the ledger."""
+    twice = frame((MON, "a", "1"), (MON, "a", "1"), (MON, "b", "1"))
+    put(lake, twice, [MON])
+    written = put(lake, twice, [MON])
+    counts = written.days.select("row_count", "previous_row_count", "new_rows", "updated_rows", "removed_rows")
+    assert counts.rows() == [(3, 3, 0, 0, 0)]
+    assert stored(lake).height == 3
+
+
+def test_a_table_of_an_older_contract_is_named_with_what_it_lacks(lake: Lake) -> None:
+    """A column was added, and every read failed with a query plan in place of a message."""
+    put(lake, frame((MON, "a", "1")), [MON])
+    newer = Shape(pl.Schema({**SCHEMA, "channel": pl.String()}), SHAPE.keys)
+    with pytest.raises(LakeError, match=r"^the table acme/orders lacks channel: .*run its backfill again$"):
+        lake.scan("acme", "orders", newer)
+
+
 def test_days_that_are_not_a_range_leave_the_days_between_alone(lake: Lake) -> None:
     """A backfill of Monday and Wednesday written as `between` wipes Tuesday."""
     put(lake, frame((MON, "a", "1"), (TUE, "b", "2"), (WED, "c", "3")), [MON, TUE, WED])
