@@ -87,7 +87,10 @@ def ads(
     meta_ads: pl.LazyFrame,
     google_ads: pl.LazyFrame,
 ) -> Batch:
-    """Meta and Google ads in one table, told apart by `platform`."""
+    """What both ad platforms cost and brought in: Meta's ad sets and Google's campaigns in one table, told apart by `platform`.
+
+    Spend is in each account's currency, days are each account's own.
+    """
     window = open_window(context.partition_keys, platform, clock)
     frame = conform(
         pl.concat([meta_ads, google_ads]).collect().sort("date", "platform", "campaign_id", "adset_id"), Ads

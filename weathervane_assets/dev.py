@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -51,10 +52,12 @@ def _location() -> list[str]:
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:
+    """Wait for the child; on ctrl-c or a polite kill, end it (it ends its own children first) before we go."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return process.wait()
     except KeyboardInterrupt:
-        # ctrl-c reached the child as well; it ends its own children first
+        process.send_signal(signal.SIGINT)
         try:
             process.wait(GRACE_S)
         except subprocess.TimeoutExpired:
