@@ -1,0 +1,123 @@
+"""The state database: opened by anyone at any time, private, and clear about what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from weathervane_resources.file_lock import file_lock
+from weathervane_resources.state import StateError, open_state
+from weathervane_resources.state_tables import SCHEMA_VERSION, schema_version
+
+
+def test_a_local_file_and_its_folders_are_private(tmp_path: Path) -> None:
+    """It holds credentials, if encrypted ones."""
+    open_state(f"sqlite:///{tmp_path}/a/b/w.db")
+    modes = [stat.S_IMODE((tmp_path / part).stat().st_mode) for part in ("a", "a/b", "a/b/w.db", "a/b/w.db.lock")]
+    assert modes == [0o700, 0o700, 0o600, 0o600]
+
+
+def test_a_file_that_was_readable_by_all_is_no_more(tmp_path: Path) -> None:
+    """A copied database keeps the mode it was copied with."""
+    path = tmp_path / "w.db"
+    path.touch(0o644)
+    path.chmod(0o644)
+    open_state(f"sqlite:///{path}")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_token_commit_is_synced_to_the_disk(tmp_path: Path) -> None:
+    """WAL with synchronous=NORMAL loses the last commits on a power cut: a rotated refresh token is one of them."""
+    state = open_state(f"sqlite:///{tmp_path}/w.db")
+    with state.begin() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+    with state.begin(durable=False) as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 1
+
+
+def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    """Writing to it with the old tables could lose what the newer one keeps."""
+    path = tmp_path / "w.db"
+    with open_state(f"sqlite:///{path}").begin() as connection:
+        connection.execute(sa.update(schema_version).values(version=SCHEMA_VERSION + 1))
+    with pytest.raises(StateError, match="newer Weathervane"):
+        open_state(f"sqlite:///{tmp_path}/./w.db")
+
+
+@pytest.mark.parametrize(
+    ("url", "said", "is_transient"),
+    [
+        ("postgresql://u:planted-pw@127.0.0.1:1/x", "Connection refused", True),
+        ("mysql://u:planted-pw@h/x", "sqlite:///path", False),
+        ("sqlite://", "sqlite:///path", False),
+        ("planted-pw", "not a URL", False),
+        ("sqlite:////proc/planted/w.db", "cannot be made or opened", False),
+    ],
+)
+def test_an_unusable_url_is_one_clear_line_without_the_password(url: str, said: str, is_transient: bool) -> None:
+    """SQLAlchemy's own errors show the statement and its values."""
+    with pytest.raises(StateError, match=said) as raised:
+        open_state(url)
+    assert raised.value.is_transient is is_transient
+    assert "planted-pw" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert raised.value.__cause__ is None
+
+
+def test_something_else_under_that_name_is_reported(tmp_path: Path) -> None:
+    """A file that is not a database, and a database that is busy beyond patience."""
+    (tmp_path / "bad.db").write_bytes(b"garbage" * 500)
+    with pytest.raises(StateError, match="not a database"):
+        open_state(f"sqlite:///{tmp_path}/bad.db")
+
+
+def test_a_busy_database_is_a_passing_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A retry may help, so the run may be retried."""
+    monkeypatch.setattr("weathervane_resources.state.BUSY_TIMEOUT_MS", 10)
+    state = open_state(f"sqlite:///{tmp_path}/w.db")
+    other = sqlite3.connect(tmp_path / "w.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StateError, match="locked") as raised, state.begin():
+        pass
+    other.close()
+    assert raised.value.is_transient
+
+
+def test_a_failed_transaction_leaves_nothing(state_url: str) -> None:
+    """Half a quota or half a pair would be worse than none."""
+    state = open_state(state_url)
+    with pytest.raises(ZeroDivisionError), state.begin() as connection:
+        connection.execute(sa.update(schema_version).values(version=0))
+        raise ZeroDivisionError
+    with state.begin() as connection:
+        assert connection.execute(sa.select(schema_version.c.version)).scalar() == SCHEMA_VERSION
+
+
+def test_a_lock_excludes_tasks_of_one_process_too_and_gives_up_in_time(state_url: str) -> None:
+    """Two connectors of one run share a credential."""
+    state = open_state(state_url)
+
+    async def second() -> None:
+        async with state.exclusive("x", patience_s=0.05):
+            pytest.fail("two holders")
+
+    async def main() -> None:
+        async with state.exclusive("x"), state.exclusive("y"):
+            with pytest.raises(StateError, match=r"lock|locked"):
+                await second()
+
+    asyncio.run(main())
+
+
+def test_the_blocking_lock_opens_after_an_error(tmp_path: Path) -> None:
+    """A crash while making the tables must not lock out everyone else."""
+    with pytest.raises(ZeroDivisionError), file_lock(tmp_path / "l"):
+        raise ZeroDivisionError
+    with file_lock(tmp_path / "l", patience_s=0):
+        pass
