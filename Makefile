@@ -46,7 +46,7 @@ reference: install  ## Generate docs/tables.md, checks.md, thresholds.md and doc
 
 lock: install  ## Resolve requirements.lock again (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --output-file requirements.lock
+	  --no-emit-index-url --no-emit-find-links --no-strip-extras --custom-compile-command "make lock" --output-file requirements.lock
 
 bench: install  ## Run the benchmarks in bench/
 	$(BIN)/python -m bench
