@@ -11,7 +11,7 @@ from aiohttp import web
 from tests.resources.http.scripted import NOW, Script, calling, json_answer
 from weathervane_resources.http import oauth
 from weathervane_resources.http.auth import MemoryStore, RefreshingToken, StaticHeaders, Token, basic, bearer
-from weathervane_resources.http.errors import AuthDead, AuthExpired, Malformed, Unavailable
+from weathervane_resources.http.errors import AuthDead, AuthExpired, BadRequest, Malformed, Unavailable
 
 OLD = Token("old-access", NOW + timedelta(hours=1), "refresh-1")
 
@@ -27,7 +27,8 @@ class Exchange:
         self.sent.append(refresh_token)
         await asyncio.sleep(0)
         n = len(self.sent)
-        return Token(f"new-access-{n}", NOW + timedelta(hours=2), self.change.get("refresh", f"refresh-{n + 1}"))
+        life = timedelta(days=self.change.get("days", 0), hours=2)
+        return Token(f"new-access-{n}", NOW + life, self.change.get("refresh", f"refresh-{n + 1}"))
 
 
 def renewing(exchange: Any, token: Token = OLD, store: Any = None) -> RefreshingToken:
@@ -159,6 +160,82 @@ def test_a_refresh_without_effect_is_not_recorded_or_repeated() -> None:
 
     asyncio.run(main())
     assert (calls, store.token) == (["same"], None)
+
+
+def _exploring(exchange: Any, store: MemoryStore) -> RefreshingToken:
+    return RefreshingToken(Token("configured"), exchange, bearer, lambda: NOW, store, timedelta(days=7), explores=True)
+
+
+def test_a_token_of_unknown_expiry_is_exchanged_once_to_learn_it() -> None:
+    """A configured Meta token ends some day within 60; exchanged only after that day, it is lost."""
+    exchange, store = Exchange(refresh=None), MemoryStore()
+
+    async def main() -> list[Any]:
+        first, second = _exploring(exchange, store), _exploring(exchange, store)
+        return [await first.headers(), await second.headers(), await first.headers()]
+
+    exchange.change["days"] = 60
+    assert asyncio.run(main())[0] == bearer("new-access-1")
+    assert exchange.sent == ["configured"]
+
+
+@pytest.mark.parametrize("error", [Unavailable, BadRequest])
+def test_a_token_that_cannot_be_exchanged_is_used_as_it_is(error: Any) -> None:
+    """A system user's token never expires, and Meta may refuse to exchange it: no reason to fail a run that works."""
+    tries: list[str] = []
+
+    async def refused(token: str) -> Token:
+        tries.append(token)
+        raise error("no", vendor="meta_ads", tenant="acme")
+
+    auth = _exploring(refused, MemoryStore())
+
+    async def main() -> list[Any]:
+        return [await auth.headers() for _ in range(3)]
+
+    assert asyncio.run(main()) == [bearer("configured")] * 3
+    assert len(tries) == 1
+
+
+def test_a_renewed_token_that_ends_no_later_is_kept_but_not_renewed_before_every_request() -> None:
+    """The expiry must have moved; a new string alone proves nothing."""
+    exchange, store = Exchange(refresh=None), MemoryStore()
+    soon = Token("old-access", NOW + timedelta(hours=3))
+    auth = RefreshingToken(soon, exchange, bearer, lambda: NOW, store, timedelta(days=7))
+
+    async def main() -> list[Any]:
+        return [await auth.headers() for _ in range(3)]
+
+    assert asyncio.run(main()) == [bearer("new-access-1")] * 3
+    assert len(exchange.sent) == 1
+
+
+def test_a_dead_grant_is_noted_in_the_store() -> None:
+    """So that `weathervane tokens list` can tell the operator."""
+
+    async def revoked(_: str) -> Token:
+        raise AuthDead("revoked", vendor="shopify", tenant="acme")
+
+    store = MemoryStore()
+    with pytest.raises(AuthDead):
+        asyncio.run(renewing(revoked, Token(""), store).headers())
+    assert store.is_dead
+
+
+def test_metas_expiry_is_looked_up_where_the_exchange_does_not_tell_it() -> None:
+    """`expires_in` is absent at times; `debug_token` knows, and 0 means never."""
+    ends = int((NOW + timedelta(days=60)).timestamp())
+    found = []
+    for expires_at in (ends, 0):
+        script = Script([{"access_token": "a2"}, {"data": {"expires_at": expires_at, "is_valid": True}}])
+
+        async def main(script: Script = script) -> Token:
+            async with calling(script, "meta_ads", StaticHeaders({})) as session:
+                endpoint = oauth.TokenEndpoint(session, f"{script.origin}/token", "id", "secret", lambda: NOW)
+                return await oauth.MetaExchange(endpoint, f"{script.origin}/debug_token")("a1")
+
+        found.append(asyncio.run(main()).expires_at)
+    assert found == [NOW + timedelta(days=60), None]
 
 
 def test_a_token_never_shows_in_its_repr() -> None:

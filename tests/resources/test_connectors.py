@@ -1,0 +1,308 @@
+"""The connectors as a run uses them: real sandbox, real vault, real state database."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import sqlalchemy as sa
+
+from weathervane_resources.connector import Connector
+from weathervane_resources.connectors import (
+    GoogleAdsConnector,
+    KlaviyoConnector,
+    MetaAdsConnector,
+    OpenMeteoConnector,
+    ShopifyConnector,
+)
+from weathervane_resources.credentials import CREDENTIAL_NAMES, SOURCES
+from weathervane_resources.http.auth import Token
+from weathervane_resources.http.errors import Deferred
+from weathervane_resources.platform import Platform
+from weathervane_resources.quota import OPEN_METEO_FREE
+from weathervane_resources.sandbox import RunningSandbox
+from weathervane_resources.state import open_state
+from weathervane_resources.state_tables import quotas
+from weathervane_resources.tokens import TokenInfo, Vault, fingerprint
+
+KEY = "gBu2Kc7Tk4mqiRAsbGSYpDKNOS0qFb5LtaLrTIQTmGE="
+DAY = date(2026, 11, 1)
+TENANTS = '[tenants.acme]\ntimezone = "America/New_York"\ncurrency = "USD"\n[tenants.kiwi]\ntimezone = "UTC"\ncurrency = "NZD"\n'
+
+
+class Bench:
+    """A configured installation and what was asked of the vendors."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, sandbox: RunningSandbox) -> None:
+        self.folder, self.monkeypatch, self.sandbox = folder, monkeypatch, sandbox
+        self.platform = Platform(threshold_names=[])
+        self.state_url = f"sqlite:///{folder}/state/w.db"
+
+    def configure(self, **values: str) -> None:
+        for name, value in values.items():
+            self.monkeypatch.setenv(f"ACME__{name}", value)
+
+    def call(self, connector: Connector, use: Callable[[Any], Awaitable[Any]]) -> Any:
+        access = connector.access("acme", self.platform)
+
+        async def main() -> Any:
+            async with connector.connect(access, self.platform) as client:  # type: ignore[attr-defined]
+                return await use(client)
+
+        return asyncio.run(main())
+
+    def grants(self) -> list[int]:
+        return [record.status for record in self.sandbox.log if record.path.endswith(("/access_token", "/token"))]
+
+    def tokens(self) -> list[TokenInfo]:
+        return Vault(open_state(self.state_url), KEY, lambda: datetime.now(UTC)).list_tokens()
+
+    def quotas(self) -> dict[str, set[str]]:
+        with open_state(self.state_url).begin() as connection:
+            rows = connection.execute(sa.select(quotas)).all()
+        return {row.scope: {r.part for r in rows if r.scope == row.scope} for row in rows}
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    for name in [*CREDENTIAL_NAMES, *(n for source in SOURCES for n in source.overrides)]:
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "tenants.toml").write_text(TENANTS)
+    monkeypatch.setenv("WEATHERVANE_TENANTS", str(tmp_path / "tenants.toml"))
+    monkeypatch.setenv("WEATHERVANE_STATE_URL", f"sqlite:///{tmp_path}/state/w.db")
+    monkeypatch.setenv("WEATHERVANE_TOKEN_KEY", KEY)
+    with RunningSandbox() as sandbox:
+        monkeypatch.setenv("WEATHERVANE_SANDBOX_URL", sandbox.url)
+        yield Bench(tmp_path, monkeypatch, sandbox)
+
+
+async def shop(client: Any) -> Any:
+    return await client.shop()
+
+
+async def campaigns(client: Any) -> list[Any]:
+    return [row async for page in client.campaign_days(DAY, DAY) for row in page.rows]
+
+
+async def account(client: Any) -> Any:
+    return await client.account()
+
+
+async def promos(client: Any) -> list[Any]:
+    return [row async for page in client.campaigns(channel="email", archived=False) for row in page.rows]
+
+
+def shopify(bench: Bench, **values: str) -> ShopifyConnector:
+    base = f"{bench.sandbox.url}/t/acme"
+    bench.configure(SHOPIFY_SHOP_DOMAIN="acme", SHOPIFY_BASE_URL=base, **values)
+    bench.configure(SHOPIFY_CLIENT_ID="app", SHOPIFY_CLIENT_SECRET="planted-secret")
+    return ShopifyConnector()
+
+
+def google(bench: Bench, refresh_token: str) -> GoogleAdsConnector:
+    bench.configure(
+        GOOGLE_ADS_CUSTOMER_ID="2000001",
+        GOOGLE_ADS_DEVELOPER_TOKEN="planted-developer",
+        GOOGLE_ADS_CLIENT_ID="app",
+        GOOGLE_ADS_CLIENT_SECRET="planted-secret",
+        GOOGLE_ADS_REFRESH_TOKEN=refresh_token,
+        GOOGLE_ADS_BASE_URL=f"{bench.sandbox.url}/t/acme",
+        GOOGLE_OAUTH_URL=f"{bench.sandbox.url}/t/acme/token",
+    )
+    return GoogleAdsConnector()
+
+
+def meta(bench: Bench, token: str) -> MetaAdsConnector:
+    bench.configure(META_ACCESS_TOKEN=token, META_AD_ACCOUNT_ID="1", META_BASE_URL=f"{bench.sandbox.url}/t/acme")
+    bench.configure(META_APP_ID="77", META_APP_SECRET="planted-secret")
+    return MetaAdsConnector()
+
+
+@pytest.mark.parametrize(
+    ("connector", "use"),
+    [
+        (ShopifyConnector(), shop),
+        (MetaAdsConnector(), account),
+        (GoogleAdsConnector(), campaigns),
+        (KlaviyoConnector(), promos),
+    ],
+)
+def test_stub_rows_touch_neither_vault_nor_state(bench: Bench, connector: Connector, use: Any) -> None:
+    """A laptop without a writable state folder runs the demo."""
+    bench.monkeypatch.setenv("WEATHERVANE_STATE_URL", "sqlite:////proc/none/w.db")
+    bench.monkeypatch.setenv("WEATHERVANE_TOKEN_KEY", "no key at all")
+    assert bench.call(connector, use)
+    assert not (bench.folder / "state").exists()
+
+
+def test_a_rotated_pair_is_kept_for_the_next_run(bench: Bench) -> None:
+    """The refresh token in the environment is used once; then only the vault knows the living one."""
+    connector = shopify(bench, SHOPIFY_ACCESS_TOKEN="expired-planted", SHOPIFY_REFRESH_TOKEN="shprt_planted")
+    for _ in range(3):
+        assert bench.call(connector, shop).currency
+    assert bench.grants() == [200]
+    [info] = bench.tokens()
+    assert (info.vendor, info.tenant, info.status) == ("shopify", "acme", "valid")
+
+
+def test_client_credentials_are_asked_for_once_a_day(bench: Bench) -> None:
+    """Without a configured token the first request has one already."""
+    connector = shopify(bench)
+    for _ in range(3):
+        bench.call(connector, shop)
+    assert bench.grants() == [200]
+    assert 401 not in [record.status for record in bench.sandbox.log]
+
+
+def test_googles_access_token_is_shared_by_the_runs_of_its_hour(bench: Bench) -> None:
+    """More than 100 living tokens of a user and client kill the oldest."""
+    connector = google(bench, "1//planted-refresh")
+    for _ in range(3):
+        bench.call(connector, campaigns)
+    assert bench.grants() == [200]
+
+
+def test_metas_token_is_exchanged_at_first_sight_and_then_left_alone(bench: Bench) -> None:
+    """Nobody knows when a configured token ends; the exchange tells, and gives sixty days."""
+    connector = meta(bench, "EAAplantedplanted")
+    for _ in range(3):
+        bench.call(connector, account)
+    assert bench.grants() == [200]
+    [info] = bench.tokens()
+    assert info.expires_at is not None
+    assert info.expires_at > datetime.now(UTC) + timedelta(days=50)
+
+
+def test_a_dead_credential_says_who_must_do_what(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """By tenant, with the variable to set, without the credential, and never retried."""
+    caplog.set_level(logging.DEBUG)
+    connector = google(bench, "expired-planted-refresh")
+    with pytest.raises(dg.Failure) as raised:
+        bench.call(connector, campaigns)
+    said = raised.value.description or ""
+    assert "tenant acme" in said
+    assert "grants access once more" in said
+    assert "ACME__GOOGLE_ADS_REFRESH_TOKEN" in said
+    assert raised.value.allow_retries is False
+    assert "planted" not in said + caplog.text + repr(raised.value) + repr(raised.value.__cause__)
+
+
+def test_a_dead_rotating_grant_is_listed_as_dead(bench: Bench) -> None:
+    """`weathervane tokens list` tells it from one that only expired."""
+    connector = shopify(bench, SHOPIFY_ACCESS_TOKEN="expired-planted", SHOPIFY_REFRESH_TOKEN="shprt_planted")
+    bench.call(connector, shop)
+    vault = Vault(open_state(bench.state_url), KEY, lambda: datetime.now(UTC))
+    revoked = Token("expired-planted", None, "planted-revoked")
+    asyncio.run(vault.store("shopify", "acme", fingerprint("shprt_planted")).save(revoked))
+    with pytest.raises(dg.Failure, match="ACME__SHOPIFY_REFRESH_TOKEN") as raised:
+        bench.call(connector, shop)
+    assert "planted" not in str(raised.value.description)
+    assert [info.status for info in bench.tokens()] == ["dead"]
+
+
+def test_no_secret_reaches_a_log_or_a_repr(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """Connectors, accesses and sessions are printed by Dagster's UI and by tracebacks."""
+    caplog.set_level(logging.DEBUG)
+    connectors: list[tuple[Connector, Any]] = [
+        (shopify(bench, SHOPIFY_ACCESS_TOKEN="expired-planted", SHOPIFY_REFRESH_TOKEN="shprt_planted"), shop),
+        (google(bench, "1//planted-refresh"), campaigns),
+        (meta(bench, "EAAplantedplanted"), account),
+    ]
+    shown = []
+
+    async def look(client: Any) -> None:
+        shown.extend([repr(client), repr(client.session), repr(client.session._auth), repr(vars(client.session._pace))])
+
+    for connector, use in connectors:
+        bench.call(connector, use)
+        bench.call(connector, look)
+        shown += [repr(connector), repr(connector.access("acme", bench.platform))]
+    assert "planted" not in "".join(shown) + caplog.text
+    assert "planted" not in "".join(bench.quotas())
+
+
+def test_a_half_set_source_is_a_failure_that_names_what_is_missing(bench: Bench) -> None:
+    """Not a traceback, and not stub rows in the lake."""
+    bench.configure(SHOPIFY_SHOP_DOMAIN="acme")
+    with pytest.raises(dg.Failure, match="SHOPIFY_ACCESS_TOKEN"):
+        ShopifyConnector().access("acme", bench.platform)
+
+
+def test_an_unreachable_state_database_is_a_failure_worth_a_retry(bench: Bench) -> None:
+    """Without it a run could exceed a quota or lose a token, so it does not go on."""
+    connector = shopify(bench)
+    bench.monkeypatch.setenv("WEATHERVANE_STATE_URL", "postgresql://u:planted-pw@127.0.0.1:1/x")
+    with pytest.raises(dg.Failure, match="WEATHERVANE_STATE_URL") as raised:
+        bench.call(connector, shop)
+    assert raised.value.allow_retries is True
+    assert "planted-pw" not in str(raised.value.description)
+
+
+def test_each_vendor_counts_in_its_own_scope(bench: Bench) -> None:
+    """A developer token and an app are shared by all tenants, a shop and an account are not."""
+    bench.call(shopify(bench, SHOPIFY_ACCESS_TOKEN="shpat_x"), shop)
+    bench.call(google(bench, "1//planted-refresh"), campaigns)
+    bench.call(meta(bench, "EAAplantedplanted"), account)
+    bench.configure(KLAVIYO_API_KEY="pk_planted", KLAVIYO_BASE_URL=f"{bench.sandbox.url}/t/acme")
+    bench.call(KlaviyoConnector(), promos)
+    found = bench.quotas()
+    assert found["shopify:acme.myshopify.com"] == {"rate 2"}
+    assert found["meta_ads:app 77"] == {"rate 10"}
+    assert {scope.partition(":")[0] for scope in found} == {"shopify", "google_ads", "meta_ads", "klaviyo"}
+    assert {"rate 10", "rate 2.5"} in found.values()
+
+
+@pytest.mark.parametrize(
+    ("values", "scope", "windows"),
+    [
+        ({"OPEN_METEO_NON_COMMERCIAL": "true"}, "open_meteo:free", len(OPEN_METEO_FREE)),
+        ({"OPEN_METEO_API_KEY": "planted-key"}, "open_meteo:key ", 0),
+        (
+            {"OPEN_METEO_FORECAST_URL": "http://127.0.0.1:9/v1/f", "OPEN_METEO_ARCHIVE_URL": "http://127.0.0.1:9/v1/a"},
+            "open_meteo:http://127.0.0.1:9",
+            0,
+        ),
+    ],
+)
+def test_only_the_free_hosts_count_weight(bench: Bench, values: dict[str, str], scope: str, windows: int) -> None:
+    """A paid key has no minute, hour or day; a server of one's own has no limit at all."""
+    bench.configure(**values)
+
+    async def look(client: Any) -> tuple[str, int]:
+        pace = client.session._pace
+        await pace.take(100.0)
+        return pace.scope, len(pace._limits)
+
+    found, limits = bench.call(OpenMeteoConnector(), look)
+    assert found.startswith(scope)
+    assert "planted" not in found
+    assert limits == 1 + windows
+
+
+def test_a_day_of_free_weather_that_is_spent_defers_the_run(bench: Bench) -> None:
+    """10,000 of weight a day: the run frees its slot until 00:00 UTC instead of failing."""
+    bench.configure(OPEN_METEO_NON_COMMERCIAL="true")
+
+    async def spend(client: Any) -> None:
+        client.session._pace._sleep = _no_sleep
+        client.session._pace._patience_s = 0
+        await client.session._pace.take(10_000.0)
+        await client.session.get(client.archive_url)
+
+    with pytest.raises(dg.Failure, match="run the same window again") as raised:
+        bench.call(OpenMeteoConnector(), spend)
+    assert raised.value.allow_retries is False
+    assert isinstance(raised.value.__cause__, Deferred)
+    until = raised.value.metadata["deferred_until"].value
+    assert isinstance(until, float)
+    assert until == pytest.approx(datetime.now(UTC).timestamp() // 86_400 * 86_400 + 86_400, abs=5)
+
+
+async def _no_sleep(_: float) -> None:
+    return None
