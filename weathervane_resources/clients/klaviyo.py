@@ -125,7 +125,7 @@ class KlaviyoClient:
         seen: set[str] = set()
         for channel in CHANNELS:
             for archived in (False, True):
-                async for page in self._campaigns(channel, archived, times):
+                async for page in self._campaigns(channel, times, archived=archived):
                     yield _once(page, seen)
 
     async def campaigns(
@@ -140,18 +140,20 @@ class KlaviyoClient:
     ) -> AsyncIterator[CampaignsPage]:
         """Yield one channel's campaigns, archived ones or the others, each once."""
         seen: set[str] = set()
-        async for page in self._campaigns(channel, archived, Times(updated_from, updated_to, created_from, created_to)):
+        async for page in self._campaigns(
+            channel, Times(updated_from, updated_to, created_from, created_to), archived=archived
+        ):
             yield _once(page, seen)
 
-    async def _campaigns(self, channel: Channel, archived: bool, times: Times) -> AsyncIterator[CampaignsPage]:
+    async def _campaigns(self, channel: Channel, times: Times, *, archived: bool) -> AsyncIterator[CampaignsPage]:
         window = f"{channel}{' archived' if archived else ''}"
         links = NextUrl(self.session.origin, Trail(self.session.where(window)))
         url = f"{self.base_url.rstrip('/')}/api/campaigns"
-        params: dict[str, str] | None = self._query(channel, archived, times)
+        params: dict[str, str] | None = self._query(channel, times, archived=archived)
         while True:
             rows, bad, next_url, size = await self._page(url, params, window)
             following = links.next(next_url, size)
-            yield CampaignsPage([_campaign(row, channel, archived) for row in rows], bad)
+            yield CampaignsPage([_campaign(row, channel, archived=archived) for row in rows], bad)
             if following is None:
                 return
             url, params = following, None
@@ -175,7 +177,7 @@ class KlaviyoClient:
             "X-Klaviyo-Revision-Fall-Forward-Opt-Out": "1",
         }
 
-    def _query(self, channel: Channel, archived: bool, times: Times) -> dict[str, str]:
+    def _query(self, channel: Channel, times: Times, *, archived: bool) -> dict[str, str]:
         """Sorted by `updated_at`: a campaign updated while we read moves to the end and is met twice, not missed."""
         terms = [f"equals(messages.channel,'{channel}')", f"equals(archived,{'true' if archived else 'false'})"]
         terms += times.filters(self.clock() - SAFETY)
@@ -185,7 +187,7 @@ class KlaviyoClient:
         return query
 
 
-def _campaign(row: _Resource, channel: Channel, archived: bool) -> Campaign:
+def _campaign(row: _Resource, channel: Channel, *, archived: bool) -> Campaign:
     sent = msgspec.structs.asdict(row.attributes)
     sent["archived"] = archived if row.attributes.archived is None else row.attributes.archived
     return Campaign(id=row.id, channel=channel, **sent)

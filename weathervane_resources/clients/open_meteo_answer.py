@@ -87,10 +87,8 @@ def read_places(body: bytes, asked: Asked) -> list[PlaceDays]:
     Raises:
         Malformed: see `_place`, or another number of places than asked for.
     """
-    if len(asked.points) == 1:
-        sent = [decode(body, _Place, asked.where)]
-    else:
-        sent = decode(body, list[_Place], asked.where)
+    is_alone = len(asked.points) == 1
+    sent = [decode(body, _Place, asked.where)] if is_alone else decode(body, list[_Place], asked.where)
     if len(sent) != len(asked.points):
         raise Malformed(f"{len(sent)} locations for {len(asked.points)} asked", **asked.where)
     days = asked.days()
