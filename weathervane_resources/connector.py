@@ -1,6 +1,7 @@
 """What the five connectors share: the way to a source, its shared quota and its token endpoint.
 
-Belongs here: what does not depend on the vendor. Does not belong here: addresses, credentials and rates (`connectors.py`).
+Belongs here: what does not depend on the vendor. Does not belong here: addresses, credentials and rates
+(`connectors.py`).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ SANDBOX_RATE_PER_S = 2_000.0
 
 @dataclass(frozen=True)
 class Line:
-    """How one tenant's requests reach a source: base address, headers, pace, and the shared state (None for stub rows)."""
+    """How one tenant's requests reach a source: base address, headers, pace, the shared state (None for stub rows)."""
 
     access: Access
     base_url: str

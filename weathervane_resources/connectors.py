@@ -6,8 +6,8 @@ Belongs here: which address, which credential, which quota. Does not belong here
     async with shopify.connect(access, platform) as client:
         async for page in client.orders(start, end): ...
 
-A session, a limiter and a lock belong to the event loop they are made in, so all of them are made in `connect`. Stub mode
-touches neither the vault nor the state database.
+A session, a limiter and a lock belong to the event loop they are made in, so all of them are made in `connect`. Stub
+mode touches neither the vault nor the state database.
 """
 
 from __future__ import annotations

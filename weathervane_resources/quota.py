@@ -127,7 +127,7 @@ class SharedQuota:
             state: The state database.
             scope: What is shared: `shopify:acme.myshopify.com`. No credential; take a fingerprint of it.
             limits: All of them hold.
-            throttle_scope: The vendor's word for this scope in a throttle (`developer_token`); others do not concern it.
+            throttle_scope: The vendor's word for this scope in a throttle (`developer_token`); others are not for it.
             patience_s: Longest wait for a turn.
             clock: Seconds since 1970; on a database server its clock is asked instead, for all machines alike.
             sleep: Waits; tests pass their own.

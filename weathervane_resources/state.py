@@ -58,7 +58,7 @@ class State:
         """Open a transaction; committed when the block ends well.
 
         Args:
-            durable: The commit survives a power cut (tokens). Without, it survives a crash of the process only (quotas).
+            durable: The commit survives a power cut (tokens), not only a crash of the process (quotas).
         Raises: StateError: unreachable, unreadable, full, or busy for too long.
         """
         try:
@@ -216,7 +216,7 @@ def _make_tables(connection: sa.Connection, state: State) -> None:
         connection.execute(sa.insert(schema_version).values(id=1, version=SCHEMA_VERSION))
     elif version > SCHEMA_VERSION:
         raise StateError(
-            f"{state!r} was written by a newer Weathervane (schema {version}, we know {SCHEMA_VERSION}); upgrade this one"
+            f"{state!r} was written by a newer Weathervane (schema {version}, not {SCHEMA_VERSION}); upgrade this one"
         )
 
 
