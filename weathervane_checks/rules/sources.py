@@ -12,10 +12,17 @@ from weathervane_checks.findings import Finding
 STUB, NOT_CONFIGURED = "stub", "not_configured"
 
 
-def judge_live_source(ledger: pl.DataFrame, days: Sequence[date]) -> list[Finding]:
-    """Return one finding a day: stub rows warn; a source that is not configured has nothing to warn about."""
+def judge_live_source(ledger: pl.DataFrame, days: Sequence[date], dying_version: str = "") -> list[Finding]:
+    """Return one finding a day: stub rows warn; a source that is not configured has nothing to warn about.
+
+    `dying_version` says of the API version in use that it has ended or soon will; it warns on the last day, once a run.
+    """
     sources = dict(ledger.select("date", "source").iter_rows())
-    return [_judge(day, sources.get(day)) for day in sorted(days)]
+    findings = [_judge(day, sources.get(day)) for day in sorted(days)]
+    if dying_version and findings and findings[-1].is_ok and findings[-1].observed != NOT_CONFIGURED:
+        last = findings[-1]
+        findings[-1] = Finding(last.day, "warning", last.observed, "live", ("version_sunset",), dying_version)
+    return findings
 
 
 def _judge(day: date, source: str | None) -> Finding:

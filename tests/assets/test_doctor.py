@@ -1,0 +1,81 @@
+"""The doctor: one line for each part, and what to do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.assets.test_cli import GOOD, run
+from weathervane_resources.sandbox import RunningSandbox
+
+
+def live(url: str) -> dict[str, str]:
+    base = f"{url}/t/acme"
+    return {
+        "SHOPIFY_BASE_URL": base,
+        "SHOPIFY_SHOP_DOMAIN": "acme",
+        "SHOPIFY_ACCESS_TOKEN": "shpat_PLANTED",
+        "META_BASE_URL": base,
+        "META_ACCESS_TOKEN": "EAAPLANTED",
+        "META_AD_ACCOUNT_ID": "act_1",
+        "GOOGLE_ADS_BASE_URL": base,
+        "GOOGLE_OAUTH_URL": f"{base}/token",
+        "GOOGLE_ADS_CUSTOMER_ID": "1-2-3",
+        "GOOGLE_ADS_DEVELOPER_TOKEN": "PLANTED",
+        "GOOGLE_ADS_REFRESH_TOKEN": "1//PLANTED",
+        "GOOGLE_ADS_CLIENT_ID": "client",
+        "GOOGLE_ADS_CLIENT_SECRET": "PLANTED",
+        "KLAVIYO_BASE_URL": base,
+        "KLAVIYO_API_KEY": "pk_PLANTED",
+        "OPEN_METEO_FORECAST_URL": f"{base}/v1/forecast",
+        "OPEN_METEO_ARCHIVE_URL": f"{base}/v1/archive",
+    }
+
+
+def findings(folder: Path, **env: str) -> tuple[int, dict[str, str]]:
+    done = run(folder, "doctor", "--json", **env)
+    assert "PLANTED" not in done.stdout + done.stderr
+    lines = json.loads(done.stdout)
+    return done.returncode, {line["subject"]: line["text"] for line in lines if line["level"] == "finding"}
+
+
+def test_a_healthy_installation_has_no_finding(tmp_path: Path) -> None:
+    """Someone installs it on a Monday and wants to know before Tuesday whether the tokens work."""
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    with RunningSandbox() as sandbox:
+        assert findings(tmp_path, **live(sandbox.url)) == (0, {})
+        listed = run(tmp_path, "tokens", "list")
+    assert "google_ads" in listed.stdout
+    assert "valid" in listed.stdout
+    assert "PLANTED" not in listed.stdout
+
+
+def test_each_illness_is_named_with_its_cure(tmp_path: Path) -> None:
+    """v21 of Google's API ended one night and every import with it; an expired token said "HTTP 400"."""
+    (tmp_path / "tenants.toml").write_text(GOOD.replace("USD", "EUR"))
+    (tmp_path / "file").write_text("")
+    with RunningSandbox() as sandbox:
+        sick = {
+            "META_ACCESS_TOKEN": "expired_PLANTED",
+            "KLAVIYO_API_KEY": "denied_PLANTED",
+            "GOOGLE_ADS_API_VERSION": "v21",
+            "WEATHERVANE_LAKE": "file/lake",
+            "WEATHERVANE_STATE_URL": f"sqlite:///{tmp_path}/state.db",
+        }
+        code, found = findings(tmp_path, **live(sandbox.url) | sick)
+    assert code == 1
+    assert set(found) == {"lake", "version", "shopify acme", "meta_ads acme", "google_ads acme", "klaviyo acme"}
+    assert "cannot be written" in found["lake"]
+    assert "GOOGLE_ADS_API_VERSION=v21 ended 2026-08-05" in found["version"]
+    assert "the shop says America/New_York, USD" in found["shopify acme"]
+    assert "ACME__META_ACCESS_TOKEN" in found["meta_ads acme"]
+    assert "campaigns:read" in found["klaviyo acme"] or "permission" in found["klaviyo acme"].lower()
+
+
+def test_an_endpoint_that_nobody_answers_is_a_finding(tmp_path: Path) -> None:
+    """A proxy that is down looks like a wrong token until someone says which address did not answer."""
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    nobody = {"OPEN_METEO_FORECAST_URL": "http://127.0.0.1:9/f", "OPEN_METEO_ARCHIVE_URL": "http://127.0.0.1:9/a"}
+    code, found = findings(tmp_path, **nobody)
+    assert code == 1
+    assert set(found) == {"open_meteo acme"}
