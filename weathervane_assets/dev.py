@@ -91,7 +91,7 @@ def serve_sandbox(settings: Settings, *, port: int, faults: str, latency_s: floa
         sandbox_config(tenants), faults=faults, latency_s=latency_s, replay_dir=replay
     )
     try:
-        asyncio.run(serve_forever(config, port))
+        asyncio.run(serve_forever(config, port, lambda url: click.echo(f"sandbox on {url} (ctrl-c ends it)")))
     except SandboxPortBusy as error:
         raise ConfigurationError(f"{error}; choose another with --port") from error
     except UnknownFaultMode as error:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,18 @@ def test_a_busy_port_is_one_line(tmp_path: Path) -> None:
             assert "--port" in done.stderr
             assert "Traceback" not in done.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"tenants.toml"}
+
+
+def test_the_sandbox_says_where_it_is_and_ends_politely(tmp_path: Path) -> None:
+    """With port 0 nobody knows the port but the process itself; a script has to read it somewhere."""
+    command = [sys.executable, "-m", "weathervane_assets.cli", "sandbox", "--port", "0"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        line = process.stdout.readline() if process.stdout else ""
+        url = line.split()[2]
+        with urllib.request.urlopen(f"{url}/healthz", timeout=10) as reply:
+            assert reply.status == 200
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
 
 
 def test_tenants_are_listed_and_synced(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+from collections.abc import Callable
 from threading import Event, Thread
 from types import TracebackType
 from typing import Self
@@ -114,14 +115,15 @@ def _runner(app: web.Application) -> web.AppRunner:
     return web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
 
 
-async def serve_forever(config: SandboxConfig, port: int) -> None:
-    """Serve on the loopback address until cancelled. Raises: SandboxPortBusy."""
+async def serve_forever(config: SandboxConfig, port: int, on_ready: Callable[[str], object] = str) -> None:
+    """Serve on the loopback address until cancelled; `on_ready` is told the URL. Raises: SandboxPortBusy."""
     app = create_app(config)
     listener = _listen(port)
     runner = _runner(app)
     await runner.setup()
     try:
         await web.SockSite(runner, listener).start()
+        on_ready(f"http://{HOST}:{listener.getsockname()[1]}")
         await asyncio.Event().wait()
     finally:
         await runner.cleanup()
