@@ -206,7 +206,7 @@ class VendorSession:
 
     async def _heed(self, reply: Reply) -> None:
         """Take the vendor's hints: a quota that is nearly spent, a version that is not the one asked for."""
-        rest_s, scope = rest_after(self.vendor, reply.headers)
+        rest_s, scope = rest_after(self.vendor, reply.headers, reply.body)
         if rest_s > 0 and reply.status < 400:
             self._rests_until = self._clock() + timedelta(seconds=rest_s)
             await self._pace.pause(rest_s, scope)

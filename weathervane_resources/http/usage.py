@@ -1,10 +1,12 @@
 """What vendors say about their quotas before they refuse: how long to hold back after an answer that was good.
 
-Facts (read 2026-11): Shopify's REST bucket leaks its size in 20 s (40 at 2/s, 400 at 20/s); Meta's usage headers are
+Facts (read 2026-11): Shopify's REST bucket leaks its size in 20 s (40 at 2/s, 400 at 20/s), GraphQL's
+`throttleStatus` is points and points a second; Meta's usage headers are
 percentages of a rolling hour; Klaviyo's `RateLimit-*` describe the steady window and are absent on a 429.
 """
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,6 +18,8 @@ SHOPIFY_FULL_RATIO, SHOPIFY_EASED_RATIO, SHOPIFY_LEAK_S = 0.9, 0.75, 20.0
 META_BUSY_PERCENT, META_REST_S_PER_PERCENT = 90.0, 6.0
 
 _ABSURD = 1e9
+_COST_MARKER = b'"throttleStatus"'
+_COST = re.compile(rb'"(requestedQueryCost|currentlyAvailable|restoreRate)"\s*:\s*(\d+(?:\.\d+)?)')
 _META_HEADERS = {
     "x-app-usage": "app",
     "x-business-use-case-usage": "account",
@@ -25,14 +29,26 @@ _META_HEADERS = {
 _META_PERCENTS = ("call_count", "total_cputime", "total_time", "acc_id_util_pct", "app_id_util_pct")
 
 
-def rest_after(vendor: str, headers: Mapping[str, str]) -> tuple[float, str]:
+def rest_after(vendor: str, headers: Mapping[str, str], body: bytes = b"") -> tuple[float, str]:
     """Return the seconds to hold back, 0 for none, and the scope of the quota that is nearly spent.
 
-    `headers` have lower-case names.
+    `headers` have lower-case names; of `body` only GraphQL's `throttleStatus` is looked at.
     """
-    reader = {"shopify": _shopify, "meta_ads": _meta, "klaviyo": _klaviyo}.get(vendor)
-    wait_s, scope = reader(headers) if reader else (0.0, "")
+    if vendor == "shopify" and _COST_MARKER in body:
+        wait_s, scope = _shopify_cost(body)
+    else:
+        reader = {"shopify": _shopify, "meta_ads": _meta, "klaviyo": _klaviyo}.get(vendor)
+        wait_s, scope = reader(headers) if reader else (0.0, "")
     return min(max(wait_s, 0.0), LONGEST_REST_S), scope
+
+
+def _shopify_cost(body: bytes) -> tuple[float, str]:
+    """GraphQL: wait until a query that costs as much as this one did can be paid for again."""
+    facts = {name.decode(): float(value) for name, value in _COST.findall(body)}
+    needed, left, restored_s = (facts.get(name) for name in ("requestedQueryCost", "currentlyAvailable", "restoreRate"))
+    if needed is None or left is None or not restored_s or left >= needed:
+        return 0.0, ""
+    return (needed - left) / restored_s, "shop"
 
 
 def _shopify(headers: Mapping[str, str]) -> tuple[float, str]:

@@ -82,3 +82,17 @@ def test_the_session_keeps_what_the_vendor_says_about_the_version() -> None:
 
     [note] = asyncio.run(main())
     assert "2026-01" in note
+
+
+@pytest.mark.parametrize(
+    ("requested", "available", "restored", "wait_s"),
+    [(50, 10, 50, 0.8), (50, 50, 50, 0.0), (50, 1000, 50, 0.0), (1000, 0, 100, 10.0), (9000, 0, 1, 60.0)],
+)
+def test_a_graphql_query_waits_until_it_can_be_paid_for(
+    requested: int, available: int, restored: int, wait_s: float
+) -> None:
+    """Waiting for the whole bucket costs twenty times what the next query needs; not waiting costs a THROTTLED."""
+    status = {"maximumAvailable": 2000, "currentlyAvailable": available, "restoreRate": restored}
+    cost = {"requestedQueryCost": requested, "actualQueryCost": 3, "throttleStatus": status}
+    body = json.dumps({"data": {}, "extensions": {"cost": cost}}).encode()
+    assert rest_after("shopify", {}, body) == (wait_s, "shop" if wait_s else "")
