@@ -15,7 +15,7 @@ from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import GeoNamesConnector, ShopifyConnector
 from weathervane_resources.credentials import Access
 from weathervane_resources.geocoder import COUNTRY, BadPlacesFile, PostalPlaces, parse_postal_zip
-from weathervane_resources.http.errors import VendorError
+from weathervane_resources.http.errors import Malformed, VendorError
 from weathervane_resources.lake_io import Batch
 from weathervane_resources.platform import Platform
 
@@ -57,9 +57,14 @@ async def _fetch(
     rows: list[Order] = []
     bad: list[BadRow] = []
     async with shopify.connect(access, platform) as client:
+        promised = await client.order_count(start, end)
         async for page in client.orders(start, end):
             rows += page.rows
             bad += page.bad
+        if len(rows) + len(bad) < promised:
+            # the count was asked first, and orders only come, so fewer rows are a page that was lost
+            text = f"{len(rows) + len(bad)} orders came, but Shopify counts {promised}"
+            raise Malformed(text, **client.session.where(f"{window.first}..{window.last}"))
         requests = client.session.requests
     refuse_bad_rows(bad, f"shopify orders of {window}")
     return rows, requests
