@@ -149,7 +149,10 @@ class MetaAdsConnector(Connector):
 
 
 class GoogleAdsConnector(Connector):
-    """Google Ads API of one customer a tenant; the developer token, and so its quota, is the installation's."""
+    """Google Ads API of one customer a tenant; the developer token, and so its quota, is the installation's.
+
+    `use_stream`: reports come as `searchStream` sends them, in one answer; without it page by page.
+    """
 
     names: ClassVar[SourceNames] = GOOGLE_ADS
     throttle_scope: ClassVar[str] = "developer_token"
@@ -157,6 +160,7 @@ class GoogleAdsConnector(Connector):
     cure_name: ClassVar[str] = "GOOGLE_ADS_REFRESH_TOKEN"
     rate_limit_per_second: float = 5.0
     rate_limit_capacity: float = 10.0
+    use_stream: bool = True
 
     @asynccontextmanager
     async def connect(self, access: Access, platform: Platform) -> AsyncIterator[GoogleAdsClient]:
@@ -175,7 +179,7 @@ class GoogleAdsConnector(Connector):
             live = values.get("GOOGLE_ADS_BASE_URL") or "https://googleads.googleapis.com"
             line = await self._line(access, platform, live, f"developer {fingerprint(developer_token)}")
             async with self._auth(line) as auth, self._session(line, auth, version, extra=extra) as session:
-                yield GoogleAdsClient(session, line.base_url, version, customer)
+                yield GoogleAdsClient(session, line.base_url, version, customer, self.use_stream)
 
     @asynccontextmanager
     async def _auth(self, line: Line) -> AsyncIterator[Auth]:

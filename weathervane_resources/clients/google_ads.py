@@ -1,8 +1,9 @@
-"""Google Ads REST `googleAds:search`: one row a campaign and account-local day.
+"""Google Ads REST `googleAds:searchStream` and `googleAds:search`: one row a campaign and account-local day.
 
-Facts (developers.google.com, read 2026-11): a page has up to 10,000 rows, `pageSize` is an error, and all pages of a
-query are one operation of the quota; int64 arrive as strings, doubles as numbers, absent optionals are left out; an
-empty answer has no `results` but keeps `fieldMask`. `developer-token` and `login-customer-id` come with the session.
+Facts (developers.google.com, read 2026-11): a stream is one answer, a JSON array of batches, and an error may follow
+good batches; a page of a search has up to 10,000 rows, `pageSize` is an error; either way a query is one operation of
+the quota; int64 arrive as strings, doubles as numbers, absent optionals are left out; an empty answer has no `results`
+but keeps `fieldMask`. `developer-token` and `login-customer-id` come with the session.
 """
 
 from collections.abc import AsyncIterator
@@ -13,7 +14,7 @@ from typing import Annotated, Any, Generic, TypeVar
 import msgspec
 
 from weathervane_resources.clients.rows import BadRow, PageDecoder
-from weathervane_resources.http.errors import Malformed
+from weathervane_resources.http.errors import Malformed, Where
 from weathervane_resources.http.paging import PageToken, Trail
 from weathervane_resources.http.session import Reply, Request, VendorSession
 
@@ -62,7 +63,7 @@ class CampaignDay(msgspec.Struct, frozen=True):
 
 
 class _Search(msgspec.Struct, Generic[R], rename="camel"):
-    results: list[R] = []
+    results: list[R] | msgspec.UnsetType = msgspec.UNSET
     next_page_token: str | None = None
     field_mask: str | None = None
 
@@ -90,11 +91,28 @@ class GoogleAdsClient:
     base_url: str
     api_version: str
     customer_id: str
+    use_stream: bool = True
 
     def campaign_days(self, since: date, until: date) -> AsyncIterator[SearchPage[CampaignDay]]:
         """Yield the campaign days of since..until, both inclusive, in account-local days."""
         query = CAMPAIGN_DAYS.format(since=since.isoformat(), until=until.isoformat())
-        return self.search(query, CampaignDay, ("campaign", "id"), f"{since}..{until}")
+        ask = self.stream if self.use_stream else self.search
+        return ask(query, CampaignDay, ("campaign", "id"), f"{since}..{until}")
+
+    async def stream(
+        self, query: str, row: type[R], key_path: tuple[str, ...] = (), window: str = ""
+    ) -> AsyncIterator[SearchPage[R]]:
+        """Yield the rows of a GAQL query, decoded as `row`, as one page: all batches came in one answer."""
+        decoder = _stream_decoder(row, key_path)
+        where = self.session.where(window)
+
+        def parse(reply: Reply) -> SearchPage[R]:
+            batches, rows, bad = decoder.decode(reply.body, where)
+            for batch in batches:
+                _require_content(batch, where)
+            return SearchPage(rows, bad)
+
+        yield await self.session.read(self._request("searchStream", {"query": query}, window), parse)
 
     async def search(
         self, query: str, row: type[R], key_path: tuple[str, ...] = (), window: str = ""
@@ -114,24 +132,40 @@ class GoogleAdsClient:
     async def _page(
         self, decoder: PageDecoder[R, Any], body: dict[str, str], window: str
     ) -> tuple[SearchPage[R], str | None, int]:
-        url = f"{self.base_url.rstrip('/')}/{self.api_version}/customers/{self.customer_id}/googleAds:search"
         where = self.session.where(window)
 
         def parse(reply: Reply) -> tuple[SearchPage[R], str | None, int]:
             page, rows, bad = decoder.decode(reply.body, where)
-            if not rows and not bad and b'"results"' not in reply.body and page.field_mask is None:
-                raise Malformed("neither results nor fieldMask in the answer", **where)
+            _require_content(page, where)
             return SearchPage(rows, bad), page.next_page_token, len(reply.body)
 
-        return await self.session.read(Request("POST", url, json=body, window=window, is_safe=True), parse)
+        return await self.session.read(self._request("search", body, window), parse)
+
+    def _request(self, method: str, body: dict[str, str], window: str) -> Request:
+        url = f"{self.base_url.rstrip('/')}/{self.api_version}/customers/{self.customer_id}/googleAds:{method}"
+        return Request("POST", url, json=body, window=window, is_safe=True)
+
+
+def _require_content(page: _Search[Any], where: Where) -> None:
+    if page.results is msgspec.UNSET and page.field_mask is None:
+        raise Malformed("neither results nor fieldMask in the answer", **where)
+
+
+def _rows_of(page: _Search[Any]) -> list[Any]:
+    return [] if isinstance(page.results, msgspec.UnsetType) else page.results
 
 
 def _decoder(row: type[R], key_path: tuple[str, ...]) -> PageDecoder[R, Any]:
     typed: Any = _Search[row]  # type: ignore[valid-type]
+    return PageDecoder(msgspec.json.Decoder(typed), msgspec.json.Decoder(_Search[msgspec.Raw]), row, _rows_of, key_path)
+
+
+def _stream_decoder(row: type[R], key_path: tuple[str, ...]) -> PageDecoder[R, Any]:
+    typed: Any = list[_Search[row]]  # type: ignore[valid-type]
     return PageDecoder(
         msgspec.json.Decoder(typed),
-        msgspec.json.Decoder(_Search[msgspec.Raw]),
+        msgspec.json.Decoder(list[_Search[msgspec.Raw]]),
         row,
-        lambda p: list(p.results),
+        lambda batches: [found for batch in batches for found in _rows_of(batch)],
         key_path,
     )

@@ -243,7 +243,8 @@ def test_the_meta_account_is_read() -> None:
 
 
 def google(session: VendorSession) -> AsyncIterator[Any]:
-    return GoogleAdsClient(session, session.origin, "v26", "99").campaign_days(date(2026, 11, 1), date(2026, 11, 3))
+    client = GoogleAdsClient(session, session.origin, "v26", "99", use_stream=False)
+    return client.campaign_days(date(2026, 11, 1), date(2026, 11, 3))
 
 
 DAY = {
