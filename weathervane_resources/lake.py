@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+T = TypeVar("T")
 
 MONTH = "month"
 LEDGER = "_ledger"
@@ -110,17 +113,7 @@ class Lake:
 
         Raises: LakeError: the table cannot be read, or lacks a column that the shape has.
         """
-        table = self._table(self.uri(tenant, dataset))
-        if table is None:
-            return pl.LazyFrame(schema=shape.schema)
-        rows = pl.scan_delta(table)
-        absent = [name for name in shape.schema.names() if name not in rows.collect_schema()]
-        if absent:
-            hint = "it was written under another contract; delete the table and run its backfill again"
-            raise LakeError(f"the table {tenant}/{dataset} lacks {', '.join(absent)}: {hint}")
-        if days is not None:
-            rows = rows.filter(pl.col(MONTH).is_in(_months(days)) & _within(days))
-        return rows.select(shape.schema.names())
+        return _rows_of(self._table(self.uri(tenant, dataset)), f"{tenant}/{dataset}", shape, days)
 
     def ledger(self, tenant: str, dataset: str | None = None) -> pl.DataFrame:
         """Return what was last written for each dataset and day, zero rows included."""
@@ -152,11 +145,15 @@ class Lake:
         """
         _check_frame(frame, dataset, shape, days)
         uri = self.uri(tenant, dataset)
-        before = self.scan(tenant, dataset, shape, days).collect()
-        _guard_live_rows(before, source, f"{tenant}/{dataset}")
-        merged = _keep_learning_time(frame, before, shape)
-        stored = merged.with_columns(pl.col("date").dt.strftime("%Y-%m").alias(MONTH))
-        version = self._commit(uri, stored, _predicate(days), [MONTH])
+
+        def merge(table: DeltaTable | None) -> tuple[pl.DataFrame, tuple[pl.DataFrame, pl.DataFrame]]:
+            # read from the very version that the commit is based on: if another writer comes between, both are done again
+            before = _rows_of(table, f"{tenant}/{dataset}", shape, days).collect()
+            _guard_live_rows(before, source, f"{tenant}/{dataset}")
+            merged = _keep_learning_time(frame, before, shape)
+            return merged.with_columns(pl.col("date").dt.strftime("%Y-%m").alias(MONTH)), (merged, before)
+
+        version, (merged, before) = self._commit(uri, merge, day_predicate(days), [MONTH])
         notes = _day_changes(merged, before, shape, days).select(
             pl.lit(dataset).alias("dataset"),
             "date",
@@ -166,19 +163,19 @@ class Lake:
             pl.lit(run_id).alias("run_id"),
             pl.lit(now).dt.cast_time_unit("us").alias("written_at_utc"),
         )
-        predicate = f"dataset = '{dataset}' AND {_predicate(days)}"
-        self._commit(self.uri(tenant, LEDGER), notes, predicate, ["dataset"])
+        predicate = f"dataset = '{dataset}' AND {day_predicate(days)}"
+        self._commit(self.uri(tenant, LEDGER), lambda _: (notes, None), predicate, ["dataset"])
         return Written(uri, version, notes)
 
     def append(self, folder: str, table: str, frame: pl.DataFrame, partition_by: list[str]) -> None:
         """Add rows to an append-only table (`<lake>/<folder>/<table>`)."""
-        self._commit(self.uri(folder, table), frame, None, partition_by)
+        self._commit(self.uri(folder, table), lambda _: (frame, None), None, partition_by)
 
     def replace_shared(
         self, folder: str, table: str, frame: pl.DataFrame, predicate: str, partition_by: list[str]
     ) -> None:
         """Replace the rows of a shared table that `predicate` names; it must hold no text from outside."""
-        self._commit(self.uri(folder, table), frame, predicate, partition_by)
+        self._commit(self.uri(folder, table), lambda _: (frame, None), predicate, partition_by)
 
     def scan_shared(self, folder: str, table: str, schema: pl.Schema) -> pl.LazyFrame:
         """Return all rows of an append-only table; empty where there is none."""
@@ -193,31 +190,55 @@ class Lake:
         except (DeltaError, OSError) as error:
             raise LakeError(f"the table {uri} cannot be read: {_first_line(error)}") from None
 
-    def _commit(self, uri: str, frame: pl.DataFrame, predicate: str | None, partition_by: list[str]) -> int:
-        """Write once; a commit that lost against another writer's is retried, since the write is idempotent."""
+    def _commit(
+        self,
+        uri: str,
+        build: Callable[[DeltaTable | None], tuple[pl.DataFrame, T]],
+        predicate: str | None,
+        partition_by: list[str],
+    ) -> tuple[int, T]:
+        """Commit what `build` makes of the table's current version; return the version made and what `build` noted.
+
+        A commit that lost against another writer's is built and tried again, since the write is idempotent.
+        """
         for attempt in range(1, COMMIT_ATTEMPTS + 1):
-            exists = self._table(uri) is not None
+            table = self._table(uri)
+            frame, noted = build(table)
             try:
-                self._write(uri, frame, predicate if exists else None, partition_by, append=predicate is None)
+                return _write(uri, table, frame, predicate, partition_by), noted
             except CommitFailedError:
                 pass
             except (DeltaError, OSError) as error:
                 # two writers that both find no table both create it; the second is told so by a plain DeltaError
-                if exists or self._table(uri) is None:
+                if table is not None or self._table(uri) is None:
                     raise LakeError(f"the table {uri} cannot be written: {_first_line(error)}") from None
-            else:
-                return DeltaTable(uri).version()
             time.sleep(random.uniform(0.05, 0.2) * attempt)
         raise LakeError(f"{uri}: {COMMIT_ATTEMPTS} commits in a row lost against other writers; run it again")
 
-    def _write(
-        self, uri: str, frame: pl.DataFrame, predicate: str | None, partition_by: list[str], *, append: bool
-    ) -> None:
-        if append or predicate is None:
-            mode = "append" if append else "error"
-            write_deltalake(uri, frame, mode=mode, partition_by=partition_by, configuration=RETENTION)  # type: ignore[call-overload]
-        else:
-            write_deltalake(uri, frame, mode="overwrite", predicate=predicate)
+
+def _write(
+    uri: str, table: DeltaTable | None, frame: pl.DataFrame, predicate: str | None, partition_by: list[str]
+) -> int:
+    """Write once, on top of `table`'s version where it is to be replaced; return the version of the commit."""
+    if table is not None and predicate is not None:
+        write_deltalake(table, frame, mode="overwrite", predicate=predicate)
+        return table.version()
+    mode = "append" if predicate is None else "error"
+    write_deltalake(uri, frame, mode=mode, partition_by=partition_by, configuration=RETENTION)  # type: ignore[call-overload]
+    return 0 if table is None else DeltaTable(uri).version()
+
+
+def _rows_of(table: DeltaTable | None, name: str, shape: Shape, days: Sequence[date] | None) -> pl.LazyFrame:
+    if table is None:
+        return pl.LazyFrame(schema=shape.schema)
+    rows = pl.scan_delta(table)
+    absent = [column for column in shape.schema.names() if column not in rows.collect_schema()]
+    if absent:
+        hint = "it was written under another contract; delete the table and run its backfill again"
+        raise LakeError(f"the table {name} lacks {', '.join(absent)}: {hint}")
+    if days is not None:
+        rows = rows.filter(pl.col(MONTH).is_in(_months(days)) & _within(days))
+    return rows.select(shape.schema.names())
 
 
 def _first_line(error: Exception) -> str:
@@ -239,7 +260,7 @@ def _within(days: Sequence[date]) -> pl.Expr:
     return pl.col("date").is_in(sorted(set(days)))
 
 
-def _predicate(days: Sequence[date]) -> str:
+def day_predicate(days: Sequence[date]) -> str:
     """Say the same as `_within` in SQL. Dates are dates, so nothing from outside gets into the text."""
     if _is_contiguous(days):
         return f"date >= '{min(days).isoformat()}' AND date <= '{max(days).isoformat()}'"

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -401,3 +402,31 @@ def test_the_version_before_a_replacement_can_still_be_read(lake: Lake) -> None:
     first = put(lake, frame((MON, "a", "1")), [MON])
     put(lake, frame((MON, "a", "2")), [MON])
     assert pl.read_delta(first.uri, version=first.version)["amount"].to_list() == [Decimal(1)]
+
+
+class Interrupted(Lake):
+    """A lake in which another writer commits to the same days between our reading and our commit, once."""
+
+    def _commit(self, uri: str, build: Any, predicate: str | None, partition_by: list[str]) -> Any:
+        rivals = [lambda: put(Lake(self.root), frame((MON, "1", "2.00")), [MON])] if uri.endswith("orders") else []
+
+        def between(table: Any) -> Any:
+            built = build(table)
+            if rivals:
+                rivals.pop()()
+            return built
+
+        return super()._commit(uri, between, predicate, partition_by)
+
+
+def test_a_writer_that_comes_between_is_seen_by_the_guard_and_the_counts(tmp_path: Path) -> None:
+    """Rows were read once and not again when the commit was tried again: stub rows went over a live row unseen."""
+    calm = Lake(str(tmp_path))
+    put(calm, frame((MON, "1", "1.00"), source="stub"), [MON], source="stub")
+    with pytest.raises(StubWouldReplaceLive):
+        put(Interrupted(str(tmp_path)), frame((MON, "1", "1.00"), source="stub"), [MON], source="stub")
+    assert set(stored(calm)["source"]) == {"shopify_api"}
+    written = put(Interrupted(str(tmp_path)), frame((MON, "1", "3.00"), (MON, "2", "1.00")), [MON])
+    assert written.days.row(0, named=True)["updated_rows"] == 1
+    assert written.days.row(0, named=True)["new_rows"] == 1
+    assert written.version == calm.version("acme", "orders")
