@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
 from aiohttp import web
+
+from tests.serving import serving
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("weathervane_assets", "weathervane_resources", "weathervane_checks")
@@ -65,26 +65,10 @@ def parrot() -> Iterator[str]:
         following = str(request.url.with_query(page="2")) if page is None else None
         return web.json_response({"reviews": rows, "next": following})
 
-    loop, started, box = asyncio.new_event_loop(), threading.Event(), {}
-
-    async def serve() -> None:
-        app = web.Application()
-        app.router.add_get("/v1/reviews", answer)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        box["port"], box["stop"] = runner.addresses[0][1], asyncio.Event()
-        started.set()
-        await box["stop"].wait()
-        await runner.cleanup()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
-    thread.start()
-    started.wait(10)
-    yield f"http://127.0.0.1:{box['port']}"
-    loop.call_soon_threadsafe(box["stop"].set)
-    thread.join(10)
-    loop.close()
+    app = web.Application()
+    app.router.add_get("/v1/reviews", answer)
+    with serving(app) as url:
+        yield url
 
 
 def test_the_playbook_makes_a_new_source(tmp_path: Path, parrot: str) -> None:

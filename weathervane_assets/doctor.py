@@ -9,7 +9,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import dagster as dg
@@ -58,7 +58,7 @@ def examine(settings: Settings, now: datetime) -> Iterator[Line]:
     tenants = platform.tenants()
     yield Line("tenants", "ok", f"{settings.tenants_file}: {', '.join(tenants)}")
     yield _lake(settings)
-    yield from _state(settings)
+    yield from _state(settings, now)
     yield from _versions(list(tenants), now)
     for tenant in tenants.values():
         for connector, probe in PROBES:
@@ -73,10 +73,10 @@ def _lake(settings: Settings) -> Line:
     return Line("lake", "ok", settings.lake)
 
 
-def _state(settings: Settings) -> Iterator[Line]:
+def _state(settings: Settings, now: datetime) -> Iterator[Line]:
     try:
         state = open_state(settings.state_url)
-        stored = Vault(state, settings.token_key, lambda: datetime.now(tz=UTC)).list_tokens()
+        stored = Vault(state, settings.token_key, lambda: now).list_tokens()
     except StateError as error:
         yield Line("state", "finding", str(error))
         return

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from datetime import date
 
@@ -12,12 +10,12 @@ import pytest
 from aiohttp import web
 
 from tests.assets.conftest import Installation
+from tests.serving import serving
 
 
 @pytest.fixture
 def forgetful(installation: Installation) -> Iterator[str]:
     """The sandbox behind a proxy that drops the Link header, so that every listing ends after its first page."""
-    loop, started, box = asyncio.new_event_loop(), threading.Event(), {}
 
     async def forward(request: web.Request) -> web.Response:
         # 250 a page would hold the whole window; two a page make the loss visible
@@ -29,24 +27,10 @@ def forgetful(installation: Installation) -> Iterator[str]:
     def _kept(request: web.Request) -> dict[str, str]:
         return {k: v for k, v in request.headers.items() if k.lower().startswith("x-")}
 
-    async def serve() -> None:
-        app = web.Application()
-        app.router.add_get("/{path:.*}", forward)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        box["port"], box["stop"] = runner.addresses[0][1], asyncio.Event()
-        started.set()
-        await box["stop"].wait()
-        await runner.cleanup()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
-    thread.start()
-    started.wait(10)
-    yield f"http://127.0.0.1:{box['port']}/t/acme"
-    loop.call_soon_threadsafe(box["stop"].set)
-    thread.join(10)
-    loop.close()
+    app = web.Application()
+    app.router.add_get("/{path:.*}", forward)
+    with serving(app) as url:
+        yield f"{url}/t/acme"
 
 
 def test_one_page_where_the_count_says_more_is_an_error(
