@@ -23,6 +23,8 @@ from weathervane_resources.settings import ConfigurationError
 TENANT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 CURRENCY = re.compile(r"[A-Z]{3}")
 SHOPIFY_PROTOCOLS = ("graphql", "rest")
+JOIN_MODES = ("observed", "as_of")
+LONGEST_DECISION_LEAD_DAYS = 14
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,9 @@ class Tenant:
     climatology_years: int = 10
     alert_urls: tuple[str, ...] = ()
     thresholds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    join_mode: str = "observed"
+    decision_hour: int = 6
+    decision_lead_days: int = 1
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -51,6 +56,12 @@ class Tenant:
     def day_start(self, day: date) -> datetime:
         """Return the instant (UTC) at which the tenant-local `day` begins."""
         return datetime(day.year, day.month, day.day, tzinfo=self.zone).astimezone(UTC)
+
+    def decision_at(self, day: date) -> datetime:
+        """Return the instant (UTC) at which the decision for the tenant-local `day` is taken: `decision_lead_days` before it."""
+        taken_on = day - timedelta(days=self.decision_lead_days)
+        local = datetime(taken_on.year, taken_on.month, taken_on.day, self.decision_hour, tzinfo=self.zone)
+        return local.astimezone(UTC)
 
     def window(self, first: date, last: date) -> tuple[datetime, datetime]:
         """Return the half-open span of instants (UTC) that covers the local days `first` to `last`."""
@@ -124,9 +135,22 @@ def _tenant(file: Path, tenant_id: str, table: Any, threshold_names: frozenset[s
         start_date=read.take("start_date", date, start_date, lambda v: not isinstance(v, datetime), "a date"),
         shopify_protocol=protocol,
         climatology_years=read.take("climatology_years", int, 10, lambda v: 1 <= v <= 80, "a number of years, 1-80"),
+        **_decision(read),
         alert_urls=tuple(urls),
         thresholds=_thresholds(read, threshold_names),
     )
+
+
+def _decision(read: _Reader) -> dict[str, Any]:
+    """Return how the matrix joins the weather, and when the decision that it is for is taken."""
+    longest = LONGEST_DECISION_LEAD_DAYS
+    return {
+        "join_mode": read.take("join_mode", str, "observed", JOIN_MODES.__contains__, "observed or as_of"),
+        "decision_hour": read.take("decision_hour", int, 6, lambda v: 0 <= v <= 23, "an hour of the day, 0-23"),
+        "decision_lead_days": read.take(
+            "decision_lead_days", int, 1, lambda v: 0 <= v <= longest, f"a number of days, 0-{longest}"
+        ),
+    }
 
 
 def _thresholds(read: _Reader, names: frozenset[str]) -> Mapping[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -79,6 +80,9 @@ BAD = {
     "an empty name": (GOOD + "name = ' '\n", "[tenants.acme] name: is ' '; it must be a name"),
     "an unknown protocol": (GOOD + "shopify_protocol = 'soap'\n", "[tenants.acme] shopify_protocol: is 'soap'; it must be graphql or rest"),
     "no years": (GOOD + "climatology_years = 0\n", "[tenants.acme] climatology_years: is 0; it must be a number of years, 1-80"),
+    "an unknown join mode": (GOOD + "join_mode = 'latest'\n", "[tenants.acme] join_mode: is 'latest'; it must be observed or as_of"),
+    "an hour past midnight": (GOOD + "decision_hour = 24\n", "[tenants.acme] decision_hour: is 24; it must be an hour of the day, 0-23"),
+    "a decision after the day": (GOOD + "decision_lead_days = -1\n", "[tenants.acme] decision_lead_days: is -1"),
     "years as yes": (GOOD + "climatology_years = true\n", "[tenants.acme] climatology_years: is True"),
     "urls as text": (GOOD + "alert_urls = 'slack://x'\n", "[tenants.acme] alert_urls: is 'slack://x'; it must be a list of Apprise URLs"),
     "a threshold as text": (GOOD + "geocoded_ratio_warning = '0.8'\n", "[tenants.acme] geocoded_ratio_warning: is '0.8'; it must be a number >= 0"),
@@ -161,3 +165,13 @@ def test_every_instant_is_in_the_window_of_its_day_and_of_no_other(zone: str, in
     assert first <= instant < after
     assert shop.window(day - timedelta(days=1), day - timedelta(days=1))[1] == first
     assert shop.window(day + timedelta(days=1), day + timedelta(days=1))[0] == after
+
+
+def test_the_decision_is_taken_at_the_tenants_hour_on_the_day_before() -> None:
+    """An hour in UTC is yesterday's evening in Auckland and moves with every clock change."""
+    kiwi = Tenant("kiwi", "Kiwi", "Pacific/Auckland", "NZD", START)
+    assert kiwi.join_mode == "observed"
+    assert kiwi.decision_at(date(2026, 9, 26)) == datetime(2026, 9, 24, 18, tzinfo=UTC)
+    assert kiwi.decision_at(date(2026, 9, 28)) == datetime(2026, 9, 26, 17, tzinfo=UTC)
+    same_day = replace(kiwi, decision_lead_days=0, decision_hour=0)
+    assert same_day.decision_at(date(2026, 9, 26)) == same_day.day_start(date(2026, 9, 26))
