@@ -8,8 +8,11 @@ the regressors depend on the slot only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +27,15 @@ FULL_HARMONIC_YEARS = 10
 MIN_DAYS_OF_YEAR = 330
 """A year counts towards `years` if it has at least this many days."""
 
+READ = ("temp_c", "temp_max_c", "temp_min_c", "precip_mm")
+CELLS_AT_ONCE = 25
+"""Cells whose arrays are in memory at once, for each thread."""
+THREADS = min(4, os.cpu_count() or 1)
+
 Array = npt.NDArray[np.float64]
+Whole = npt.NDArray[np.int64]
+Ranks = npt.NDArray[np.signedinteger[Any]]
+Number = TypeVar("Number", bound=np.number[Any])
 
 NORMALS_SCHEMA = pl.Schema(
     {
@@ -51,77 +62,140 @@ def normals(history: pl.DataFrame) -> pl.DataFrame:
 
     `history`: `geohash`, `date` (one row each), `temp_c`, `temp_max_c`, `temp_min_c`, `precip_mm`, observed only.
     """
-    slotted = history.with_columns(day_slot(pl.col("date")).alias("_slot"), pl.col("date").dt.year().alias("_year"))
-    frames = [
-        _cell_normals(str(cell), rows)
-        for (cell,), rows in slotted.sort("geohash", "date").group_by("geohash", maintain_order=True)
-    ]
-    return pl.concat(frames) if frames else pl.DataFrame(schema=NORMALS_SCHEMA)
+    cells = history["geohash"].unique().sort()
+    if cells.is_empty():
+        return pl.DataFrame(schema=NORMALS_SCHEMA)
+    days = history.select("geohash", "date", *READ).sort("geohash", "date")
+    groups = [cells.slice(first, CELLS_AT_ONCE) for first in range(0, len(cells), CELLS_AT_ONCE)]
+    with ThreadPoolExecutor(THREADS) as pool:  # numpy lets go of the interpreter while it sorts and adds
+        return pl.concat(list(pool.map(partial(_normals_of, days), groups)))
 
 
-def _cell_normals(cell: str, rows: pl.DataFrame) -> pl.DataFrame:
-    columns = ("temp_c", "temp_max_c", "temp_min_c", "precip_mm")
-    mean, highest, lowest, precip = _by_slot_and_year(rows, columns)
-    years = int((np.isfinite(mean).sum(axis=0) >= MIN_DAYS_OF_YEAR).sum())
-    nothing = np.full(SLOTS, np.nan)
-    out = dict.fromkeys(
-        ("temp_mean_c", "temp_sd_c", "temp_p10_c", "temp_p90_c", "precip_mean_mm", "precip_sd_mm"), nothing
-    )
-    if years >= MIN_YEARS:
-        harmonics = 3 if years >= FULL_HARMONIC_YEARS else 2
-        out["temp_mean_c"], out["temp_sd_c"] = _harmonic_fit(mean, harmonics)
-        out["temp_p10_c"] = _window(lowest, lambda sample: np.nanpercentile(sample, 10, axis=1))
-        out["temp_p90_c"] = _window(highest, lambda sample: np.nanpercentile(sample, 90, axis=1))
-        out["precip_mean_mm"] = _window(precip, lambda sample: np.nanmean(sample, axis=1))
-        out["precip_sd_mm"] = _window(precip, lambda sample: np.nanstd(sample, axis=1))
+def _normals_of(days: pl.DataFrame, cells: pl.Series) -> pl.DataFrame:
+    """Return the normals of a few cells, all in one set of arrays."""
+    first = days["geohash"].search_sorted(cells[0], side="left")
+    last = days["geohash"].search_sorted(cells[-1], side="right")
+    mine = days.slice(first, last - first)
+    mean, highest, lowest, precip = _by_slot_and_year(mine)
+    years = (np.isfinite(mean).sum(axis=1) >= MIN_DAYS_OF_YEAR).sum(axis=1)
+    temp_mean, temp_sd = _harmonic_fit(mean, np.where(years >= FULL_HARMONIC_YEARS, 3, 2))
+    precip_mean, precip_sd = _window_moments(precip)
+    values = {
+        "temp_mean_c": temp_mean,
+        "temp_sd_c": temp_sd,
+        "temp_p10_c": _window_percentiles(lowest, 0.1),
+        "temp_p90_c": _window_percentiles(highest, 0.9),
+        "precip_mean_mm": precip_mean,
+        "precip_sd_mm": precip_sd,
+    }
+    is_enough = years[:, None] >= MIN_YEARS
     return pl.DataFrame(
-        {"geohash": [cell] * SLOTS, "day_of_year": np.arange(1, SLOTS + 1), **out, "years": [years] * SLOTS},
+        {
+            "geohash": cells.gather(np.repeat(np.arange(len(cells)), SLOTS)),
+            "day_of_year": np.tile(np.arange(1, SLOTS + 1), len(cells)),
+            **{name: np.where(is_enough, value, np.nan).ravel() for name, value in values.items()},
+            "years": np.repeat(years, SLOTS),
+        },
         schema_overrides=NORMALS_SCHEMA,
         nan_to_null=True,
     )
 
 
-def _by_slot_and_year(rows: pl.DataFrame, columns: tuple[str, ...]) -> Iterator[Array]:
-    """Yield each column as an array (366 slots, years), NaN where there is no value."""
-    years = rows["_year"].to_numpy()
-    slot = rows["_slot"].to_numpy().astype(np.int64) - 1
-    for name in columns:
-        table = np.full((SLOTS, int(years.max() - years.min()) + 1), np.nan)
-        table[slot, years - years.min()] = rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
-        yield table
+def _by_slot_and_year(days: pl.DataFrame) -> list[Array]:
+    """Return each column of `READ` as an array (cells, 366 slots, years), NaN where there is no value."""
+    cell, slot, year = pl.col("geohash").rle_id(), day_slot(pl.col("date")) - 1, pl.col("date").dt.year()
+    first, last = days.select(year.min().alias("first"), year.max().alias("last")).row(0)
+    width = last - first + 1
+    place = days.select((cell.cast(pl.Int64) * SLOTS + slot) * width + (year - first))["geohash"].to_numpy()
+    shape = (days["geohash"].n_unique(), SLOTS, width)
+    tables = []
+    for name in READ:
+        table = np.full(shape, np.nan)
+        table.put(place, days[name].cast(pl.Float64).fill_null(float("nan")).to_numpy())
+        tables.append(table)
+    return tables
 
 
-def _harmonic_fit(values: Array, harmonics: int) -> tuple[Array, Array]:
-    """Return the fitted mean and the standard deviation about it, one of each a slot."""
+def _design(harmonics: int) -> Array:
     angle = 2 * np.pi * (np.arange(SLOTS) + 0.5) / SLOTS
     waves = [wave(k * angle) for k in range(1, harmonics + 1) for wave in (np.cos, np.sin)]
-    design = np.column_stack([np.ones(SLOTS), *waves])
-    count = np.isfinite(values).sum(axis=1)
-    total = np.nansum(values, axis=1)
-    root = np.sqrt(count)
-    target = np.divide(total, root, out=np.zeros(SLOTS), where=count > 0)
-    coefficients, *_ = np.linalg.lstsq(design * root[:, None], target, rcond=None)
-    fitted = design @ coefficients
-    squares = np.nansum((values - fitted[:, None]) ** 2, axis=1)
-    pooled_squares, pooled_count = _pool(squares), _pool(count.astype(np.float64))
-    return fitted, np.sqrt(np.divide(pooled_squares, pooled_count, out=np.full(SLOTS, np.nan), where=pooled_count > 0))
+    design: Array = np.column_stack([np.ones(SLOTS), *waves])
+    return design
 
 
-def _neighbours() -> npt.NDArray[np.int64]:
-    """Return for each slot the indices of the slots within the window, wrapped over the year's end."""
-    return (np.arange(SLOTS)[:, None] + np.arange(-HALF_WINDOW, HALF_WINDOW + 1)[None, :]) % SLOTS
+def _harmonic_fit(values: Array, harmonics: Whole) -> tuple[Array, Array]:
+    """Return the fitted mean and the standard deviation about it (cells, slots); NaN for a cell without values.
+
+    `harmonics`: how many each cell gets.
+    """
+    count = np.isfinite(values).sum(axis=2).astype(np.float64)
+    total = np.nansum(values, axis=2)
+    fitted = np.full(count.shape, np.nan)
+    for k in np.unique(harmonics):
+        these = np.flatnonzero((harmonics == k) & (count.sum(axis=1) > 0))
+        design = _design(int(k))
+        root = np.sqrt(count[these])[:, :, None]
+        # the pseudo-inverse of the weighted design: least squares also where a season is missing
+        target = np.divide(total[these, :, None], root, out=np.zeros(root.shape), where=root > 0)
+        fitted[these] = (design @ (np.linalg.pinv(design * root) @ target))[:, :, 0]
+    squares = np.nansum((values - fitted[:, :, None]) ** 2, axis=2)
+    return fitted, np.sqrt(_ratio(_window_sum(squares), _window_sum(count)))
 
 
-def _pool(by_slot: Array) -> Array:
-    pooled: Array = by_slot[_neighbours()].sum(axis=1)
-    return pooled
+def _ratio(total: Array, count: Array) -> Array:
+    ratio: Array = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return ratio
 
 
-def _window(values: Array, statistic: Callable[[Array], Array]) -> Array:
-    """Apply `statistic` to all values within +-15 days of each slot; NaN where there is none in reach."""
-    sample = values[_neighbours()].reshape(SLOTS, -1)
-    is_known = np.isfinite(sample).any(axis=1)
-    result = np.full(SLOTS, np.nan)
-    if is_known.any():
-        result[is_known] = statistic(sample[is_known])
-    return result
+def _windows(values: npt.NDArray[Number]) -> npt.NDArray[Number]:
+    """Return a view with the slots within +-15 days of each slot as its last axis, wrapped over the year's end."""
+    wrapped = np.concatenate([values[:, -HALF_WINDOW:], values, values[:, :HALF_WINDOW]], axis=1)
+    return np.lib.stride_tricks.sliding_window_view(wrapped, 2 * HALF_WINDOW + 1, axis=1)
+
+
+def _window_sum(by_slot: npt.NDArray[Number]) -> npt.NDArray[Number]:
+    total: npt.NDArray[Number] = _windows(by_slot).sum(axis=-1)
+    return total
+
+
+def _window_moments(values: Array) -> tuple[Array, Array]:
+    """Return mean and standard deviation of all values in each window.
+
+    From the slots' own sums and squares about their own means: nothing cancels, so that a dry season is exactly 0.
+    """
+    count = np.isfinite(values).sum(axis=2).astype(np.float64)
+    total = np.nansum(values, axis=2)
+    slot_mean = np.divide(total, count, out=np.zeros(count.shape), where=count > 0)
+    within = np.nansum((values - slot_mean[:, :, None]) ** 2, axis=2)
+    pooled = _window_sum(count)
+    mean = _ratio(_window_sum(total), pooled)
+    between = (_windows(count) * (_windows(slot_mean) - mean[:, :, None]) ** 2).sum(axis=-1)
+    return mean, np.sqrt(_ratio(_window_sum(within) + between, pooled))
+
+
+def _window_percentiles(values: Array, share: float) -> Array:
+    """Return the percentile `share` of all values in each window, as numpy's `linear` method has it."""
+    known = _window_sum(np.isfinite(values).sum(axis=2))
+    return np.stack([_percentiles(cell, counts, share) for cell, counts in zip(values, known, strict=True)])
+
+
+def _percentiles(values: Array, known: Whole, share: float) -> Array:
+    """Return the percentile of each window of one cell; `known` is how many values are in it.
+
+    Ranks are partitioned in place of the values: as 16-bit integers that is several times as fast. NaN ranks last.
+    """
+    order = np.argsort(values, axis=None)
+    ranks: Ranks = np.empty(values.size, np.int16 if values.size < np.iinfo(np.int16).max else np.int32)
+    ranks[order] = np.arange(values.size)
+    ascending = values.ravel()[order]
+    windows = _windows(ranks.reshape(1, *values.shape))[0].reshape(SLOTS, -1)
+    found = np.full(SLOTS, np.nan)
+    for count in np.unique(known[known > 0]):  # a window over Feb 29 has fewer
+        rows = known == count
+        at = share * (count - 1)
+        below = int(at)
+        parted = np.partition(windows[rows], below, axis=1)
+        low = ascending[parted[:, below]]
+        high = low if below + 1 == count else ascending[parted[:, below + 1 :].min(axis=1)]
+        found[rows] = low + (at - below) * (high - low)
+    return found

@@ -11,6 +11,7 @@ from weathervane_assets.transforms.calendar import day_slot
 
 LOOKBACK_DAYS = 7
 ROLL_MIN_DAYS = 5
+ROLLED = {"temp_c": "temp_roll7", "precip_mm": "precip_roll7"}
 LAGGED = {
     "temp_c": "temp_c_lag1",
     "precip_mm": "precip_mm_lag1",
@@ -18,6 +19,9 @@ LAGGED = {
     "precip_probability": "precip_probability_lag1",
     "humidity_mean": "humidity_lag1",
 }
+_DAY = "_day"
+_FAR_APART_DAYS = 10_000_000
+"""More than there are days between any two dates."""
 
 
 def _limit(default: float, unit: str, reason: str) -> float:
@@ -55,58 +59,76 @@ def describe_days(
     `values`: `geohash`, `date`, the weather values, `observation_type`, `source_model`, `source`, `as_of_utc`; from
     `LOOKBACK_DAYS` before the first active day on. `normals`: `geohash`, `year`, `day_of_year`, `temp_mean_c`,
     `precip_mean_mm`, `temp_p90_c`. `active`: `date`, `geohash`. `cells`: `geohash`, `timezone`, `lst_offset_hours`.
-    A cell or day without weather has no row: it is missing, not zero.
+    A cell or day without weather has no row: it is missing, not zero. Rows are in order of cell and day.
+
+    Raises: ValueError: a cell has two rows of one day.
     """
-    dated = values.with_columns(day_slot(pl.col("date")).cast(pl.Int16).alias("day_of_year"))
-    with_normals = _join_normals(dated, normals)
-    described = _add_heatwave(_add_lags(_add_rolling(with_normals)), limits).with_columns(
+    ordered = _on_one_calendar(values).with_columns(day_slot(pl.col("date")).cast(pl.Int16).alias("day_of_year"))
+    described = _join_normals(ordered, normals).with_columns(
         (pl.col("temp_c") - pl.col("temp_mean_c")).alias("temp_anomaly"),
         (pl.col("precip_mm") - pl.col("precip_mean_mm")).alias("precip_anomaly"),
+        *(_mean_before(name).alias(rolled) for name, rolled in ROLLED.items()),
+        *(_days_ago(pl.col(name), 1).alias(lag) for name, lag in LAGGED.items()),
+        _heatwave(limits).cast(pl.Int8).alias("heatwave_flag"),
         **_flags(limits),
     )
-    wanted = active.select("date", "geohash").join(described, on=["date", "geohash"], how="inner", validate="1:1")
-    return _add_day_columns(wanted.join(cells, on="geohash", how="inner", validate="m:1"))
+    wanted = described.drop(_DAY).join(
+        active.select("date", "geohash"), on=["date", "geohash"], how="inner", validate="1:1", maintain_order="left"
+    )
+    return _add_day_columns(wanted.join(cells, on="geohash", how="inner", validate="m:1", maintain_order="left"))
+
+
+def _on_one_calendar(values: pl.DataFrame) -> pl.DataFrame:
+    """Sort by cell and day, and number the days so that two rows differ by n only n days apart in one cell.
+
+    Then "n days ago" is a comparison with an earlier row instead of a join of the table with itself.
+    """
+    ordered = values.sort("geohash", "date").with_columns(
+        (pl.col("geohash").rle_id().cast(pl.Int64) * _FAR_APART_DAYS + pl.col("date").to_physical()).alias(_DAY)
+    )
+    repeated = ordered.filter(pl.col(_DAY).diff() == 0)
+    if not repeated.is_empty():
+        cell, day = repeated.select("geohash", "date").row(0)
+        raise ValueError(f"{repeated.height} days have weather twice, first {cell} on {day}: pass one version of each")
+    return ordered
 
 
 def _join_normals(dated: pl.DataFrame, normals: pl.DataFrame) -> pl.DataFrame:
-    columns = ["geohash", "year", "day_of_year", "temp_mean_c", "precip_mean_mm", "temp_p90_c"]
+    keys = ["geohash", "year", "day_of_year"]
     by_year = dated.with_columns(pl.col("date").dt.year().cast(pl.Int32).alias("year"))
-    table = normals.select(columns).with_columns(pl.col("year").cast(pl.Int32))
-    return by_year.join(table, on=["geohash", "year", "day_of_year"], how="left", validate="m:1").drop("year")
+    table = normals.select(*keys, "temp_mean_c", "precip_mean_mm", "temp_p90_c").cast({"year": pl.Int32})
+    return by_year.join(table, on=keys, how="left", validate="m:1", maintain_order="left").drop("year")
 
 
-def _add_rolling(frame: pl.DataFrame) -> pl.DataFrame:
-    """Add the means of the 7 calendar days before, where at least 5 of them have a value."""
-    ordered = frame.sort("geohash", "date")
-    window = {"window_size": "7d", "min_samples": ROLL_MIN_DAYS, "closed": "left"}
-    return ordered.with_columns(
-        pl.col(name).rolling_mean_by("date", **window).over("geohash").alias(rolled)  # type: ignore[arg-type]
-        for name, rolled in {"temp_c": "temp_roll7", "precip_mm": "precip_roll7"}.items()
-    )
+def _days_ago(value: pl.Expr, days: int) -> pl.Expr:
+    """Return the value of exactly `days` days before. The row is that many rows up or fewer: see `_mean_before`."""
+    rows_up = [pl.when(_distance(n) == days).then(value.shift(n)) for n in range(1, days + 1)]
+    return pl.coalesce(rows_up)
 
 
-def _add_lags(frame: pl.DataFrame) -> pl.DataFrame:
-    """Add yesterday's values, by date: after a gap there is no yesterday."""
-    lagged = frame.select(
-        pl.col("geohash"),
-        pl.col("date").dt.offset_by("1d"),
-        *(pl.col(name).alias(lag) for name, lag in LAGGED.items()),
-    )
-    return frame.join(lagged, on=["geohash", "date"], how="left", validate="1:1")
+def _mean_before(name: str) -> pl.Expr:
+    """Return the mean of the 7 calendar days before, where at least 5 of them have a value.
+
+    Days are unique, so the 7 days before are among the 7 rows before.
+    """
+    week = [pl.when(_distance(n) <= LOOKBACK_DAYS).then(pl.col(name).shift(n)) for n in range(1, LOOKBACK_DAYS + 1)]
+    known = pl.sum_horizontal(value.is_not_null().cast(pl.UInt8) for value in week)
+    return pl.when(known >= ROLL_MIN_DAYS).then(pl.sum_horizontal(week) / known)
 
 
-def _add_heatwave(frame: pl.DataFrame, limits: FlagLimits) -> pl.DataFrame:
+def _distance(rows: int) -> pl.Expr:
+    """Return how many days lie between a row and the one `rows` above it; between two cells, very many."""
+    return pl.col(_DAY) - pl.col(_DAY).shift(rows)
+
+
+def _heatwave(limits: FlagLimits) -> pl.Expr:
     """Mark the third and later days of heat: a day is only ever judged by itself and the two before it.
 
     A mild yesterday rules a heatwave out, but not on a day whose own maximum nobody knows.
     """
     hot = (pl.col("temp_max_c") > pl.col("temp_p90_c")) & (pl.col("temp_max_c") >= limits.heat_min_c)
-    heat = frame.select("geohash", "date", hot.alias("_hot"))
-    for back in (1, 2):
-        earlier = heat.select("geohash", pl.col("date").dt.offset_by(f"{back}d"), pl.col("_hot").alias(f"_hot{back}"))
-        frame = frame.join(earlier, on=["geohash", "date"], how="left", validate="1:1")
-    flag = pl.when(pl.col("temp_max_c").is_not_null()).then(pl.all_horizontal(hot, "_hot1", "_hot2"))
-    return frame.with_columns(flag.cast(pl.Int8).alias("heatwave_flag")).drop("_hot1", "_hot2")
+    run = pl.all_horizontal(hot, _days_ago(hot, 1), _days_ago(hot, 2))
+    return pl.when(pl.col("temp_max_c").is_not_null()).then(run)
 
 
 def _flags(limits: FlagLimits) -> Mapping[str, pl.Expr]:
@@ -129,4 +151,4 @@ def _add_day_columns(frame: pl.DataFrame) -> pl.DataFrame:
         midnight.alias("local_datetime"),
         utc.dt.replace_time_zone("UTC").alias("utc_datetime"),
         pl.lit("lst").alias("day_basis"),
-    ).sort("date", "geohash")
+    )
