@@ -56,7 +56,7 @@ async def _fetch(
     start, end = window.tenant.window(window.first, window.last)
     rows: list[Order] = []
     bad: list[BadRow] = []
-    async with shopify.connect(access, platform) as client:
+    async with shopify.connect(access, platform, protocol=window.tenant.shopify_protocol) as client:
         promised = await client.order_count(start, end)
         async for page in client.orders(start, end):
             rows += page.rows

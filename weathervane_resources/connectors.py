@@ -27,6 +27,8 @@ from weathervane_resources.clients.klaviyo import KlaviyoClient
 from weathervane_resources.clients.meta_ads import MetaAdsClient
 from weathervane_resources.clients.open_meteo import OpenMeteoClient
 from weathervane_resources.clients.shopify import ShopifyClient
+from weathervane_resources.clients.shopify_graphql import ShopifyGraphql
+from weathervane_resources.clients.shopify_rest import ShopifyRest
 from weathervane_resources.connector import Connector, Line, origin_of_url
 from weathervane_resources.credentials import (
     GOOGLE_ADS,
@@ -78,8 +80,10 @@ class ShopifyConnector(Connector):
     rate_limit_capacity: float = 40.0
 
     @asynccontextmanager
-    async def connect(self, access: Access, platform: Platform) -> AsyncIterator[ShopifyClient]:
-        """Yield a client of the tenant's shop.
+    async def connect(
+        self, access: Access, platform: Platform, protocol: str = "graphql"
+    ) -> AsyncIterator[ShopifyClient]:
+        """Yield a client of the tenant's shop that speaks `graphql` or `rest`, with the same rows.
 
         Raises: dagster.Failure: a vendor call failed; `allow_retries` says whether trying again can help.
         """
@@ -89,7 +93,8 @@ class ShopifyConnector(Connector):
             version = _version(access, "SHOPIFY_API_VERSION")
             line = await self._line(access, platform, live, host)
             async with self._auth(line) as auth, self._session(line, auth, version) as session:
-                yield ShopifyClient(session, line.base_url, version)
+                speak = {"graphql": ShopifyGraphql, "rest": ShopifyRest}[protocol]
+                yield speak(session, line.base_url, version)
 
     @asynccontextmanager
     async def _auth(self, line: Line) -> AsyncIterator[Auth]:

@@ -14,7 +14,9 @@ from tests.resources.http.scripted import DATA, NOW, Script, calling, json_answe
 from weathervane_resources.clients.google_ads import GoogleAdsClient
 from weathervane_resources.clients.klaviyo import KlaviyoClient
 from weathervane_resources.clients.meta_ads import MetaAdsClient
-from weathervane_resources.clients.shopify import FIELDS, Order, ShopifyClient, _page
+from weathervane_resources.clients.shopify import Order
+from weathervane_resources.clients.shopify_rest import FIELDS, ShopifyRest
+from weathervane_resources.clients.shopify_window import kept_page
 from weathervane_resources.http.errors import AuthExpired, ForeignOrigin, Malformed, PagingLoop, TooBig, VendorError
 from weathervane_resources.http.session import VendorSession
 
@@ -39,8 +41,8 @@ def call(script: Script, vendor: str, ask: Callable[[VendorSession], Any]) -> An
     return asyncio.run(main())
 
 
-def shopify(session: VendorSession) -> ShopifyClient:
-    return ShopifyClient(session, session.origin, "2026-10")
+def shopify(session: VendorSession) -> ShopifyRest:
+    return ShopifyRest(session, session.origin, "2026-10", lambda: NOW)
 
 
 def order(number: int, at: str = "2026-11-01T08:00:00Z", **more: Any) -> dict[str, Any]:
@@ -65,7 +67,7 @@ def test_filters_go_with_page_one_only_and_every_page_asks_for_our_fields() -> N
     script = Script([linked({"orders": [order(1)]}, "p2"), {"orders": [order(2)]}])
     assert [row.id for page in orders(script) for row in page.rows] == [1, 2]
     first, second = (request.query for request in script.seen)
-    assert (first["status"], first["limit"], first["created_at_max"]) == ("any", "250", "2026-11-02T00:00:00+00:00")
+    assert (first["status"], first["limit"], first["created_at_max"]) == ("any", "250", "2026-11-02T00:00:00Z")
     assert dict(second) == {"page_info": "p2", "limit": "250", "fields": FIELDS}
 
 
@@ -143,7 +145,7 @@ def test_every_order_in_shopifys_own_documentation_is_read() -> None:
     sent = [o for pair in pairs for o in pair["response"].get("orders", [])]
     full = [msgspec.convert(o, Order) for o in sent if "created_at" in o]
     assert len(full) > 5
-    page = _page(full, [], set(), "created_at", datetime(2000, 1, 1, tzinfo=UTC), NOW)
+    page = kept_page(full, [], set(), "created_at", datetime(2000, 1, 1, tzinfo=UTC), NOW)
     assert page.bad == []
 
 
@@ -171,7 +173,7 @@ def test_shop_scopes_and_count_are_read() -> None:
         {"read_orders"},
         7,
     )
-    assert script.seen[2].query["created_at_max"] == "2026-11-01T23:59:59+00:00"
+    assert script.seen[2].query["created_at_max"] == "2026-11-01T23:59:59Z"
     with pytest.raises(ValueError, match="aware"):
         call(
             Script([{}]),

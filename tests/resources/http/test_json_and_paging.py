@@ -40,7 +40,7 @@ def test_broken_json_is_malformed_and_nothing_else(body: bytes) -> None:
 @pytest.mark.parametrize("body", [b'{"orders": null}', b"{}", b"[]", b"null"])
 def test_a_missing_or_null_collection_is_malformed(body: bytes) -> None:
     """`{"orders": null}` on page 2: exit 0 with 250 of 18,000 orders."""
-    from weathervane_resources.clients.shopify import _PAGE
+    from weathervane_resources.clients.shopify_rest import _PAGE
 
     with pytest.raises(Malformed):
         _PAGE.decode(body, WHERE)

@@ -1,0 +1,133 @@
+"""Shopify Admin REST, for shops that still use it: orders by created or updated time, their count, shop and scopes.
+
+Facts (shopify.dev, read 2026-11): legacy since 2024-10-01, still served; `status` defaults to `open` and forgets closed
+orders; `created_at_max` is inclusive; with `page_info` only `limit` and `fields` may be sent; a retired version is served
+by the oldest living one and only `X-Shopify-API-Version` tells.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from weathervane_resources.clients.rows import BadRow, PageDecoder
+from weathervane_resources.clients.shopify import Order, OrdersPage, Shop, TimeField
+from weathervane_resources.clients.shopify_window import ceil_second, kept_page, require_sight, stamp, window_name
+from weathervane_resources.http.paging import LinkHeader, Trail
+from weathervane_resources.http.session import Reply, Request, VendorSession, utc_now
+from weathervane_resources.http.strict_json import decode
+
+R = TypeVar("R")
+
+
+class _Orders(msgspec.Struct, Generic[R]):
+    orders: list[R]
+
+
+class _Count(msgspec.Struct):
+    count: int
+
+
+class _ShopPage(msgspec.Struct):
+    shop: Shop
+
+
+class _Scope(msgspec.Struct):
+    handle: str
+
+
+class _Scopes(msgspec.Struct):
+    access_scopes: list[_Scope]
+
+
+FIELDS = ",".join(Order.__struct_fields__)
+PAGE_SIZE = 250
+_PAGE: PageDecoder[Order, Any] = PageDecoder(
+    msgspec.json.Decoder(_Orders[Order]), msgspec.json.Decoder(_Orders[msgspec.Raw]), Order, lambda p: p.orders, ("id",)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ShopifyRest:
+    """One shop. `base_url` is `https://<shop>.myshopify.com` or its override."""
+
+    session: VendorSession
+    base_url: str
+    api_version: str
+    clock: Callable[[], datetime] = utc_now
+
+    async def shop(self) -> Shop:
+        """Return the shop's time zone, currency and the API version that really answers."""
+        request = Request("GET", self._url("shop.json"), params={"fields": "iana_timezone,currency"}, window="shop")
+
+        def parse(reply: Reply) -> Shop:
+            shop = decode(reply.body, _ShopPage, self.session.where("shop")).shop
+            return msgspec.structs.replace(shop, served_version=reply.headers.get("x-shopify-api-version"))
+
+        return await self.session.read(request, parse)
+
+    async def access_scopes(self) -> frozenset[str]:
+        """Return the token's scopes; without `read_all_orders` orders older than 60 days are invisible."""
+        url = f"{self.base_url.rstrip('/')}/admin/oauth/access_scopes.json"
+        where = self.session.where("scopes")
+        request = Request("GET", url, window="scopes")
+        page = await self.session.read(request, lambda reply: decode(reply.body, _Scopes, where))
+        return frozenset(scope.handle for scope in page.access_scopes)
+
+    async def order_count(self, created_from: datetime, created_to: datetime) -> int:
+        """Return how many orders were created in [from, to), by Shopify's own count (times have whole seconds)."""
+        window = window_name(created_from, created_to)
+        params = _bounds("created_at", created_from, ceil_second(created_to) - timedelta(seconds=1))
+        await self._require_sight(created_from, window)
+        request = Request("GET", self._url("orders/count.json"), params=params, window=window)
+        where = self.session.where(window)
+        return (await self.session.read(request, lambda reply: decode(reply.body, _Count, where))).count
+
+    async def order_counts(self, edges: Sequence[datetime]) -> list[int]:
+        """Return the count between each two neighbours of `edges`, one request each."""
+        return [await self.order_count(start, end) for start, end in pairwise(edges)]
+
+    def orders(self, created_from: datetime, created_to: datetime) -> AsyncIterator[OrdersPage]:
+        """Yield the orders created in [from, to), each once."""
+        return self._orders("created_at", created_from, created_to)
+
+    def changed_orders(self, updated_from: datetime, updated_to: datetime) -> AsyncIterator[OrdersPage]:
+        """Yield the orders last updated in [from, to), each once."""
+        return self._orders("updated_at", updated_from, updated_to)
+
+    async def _orders(self, by: TimeField, start: datetime, end: datetime) -> AsyncIterator[OrdersPage]:
+        window = window_name(start, end)
+        where = self.session.where(window)
+        links = LinkHeader(self.session.origin, Trail(where))
+        paging = {"limit": str(PAGE_SIZE), "fields": FIELDS}
+        params = {**_bounds(by, start, end), "order": f"{by} asc", **paging}
+        seen: set[int] = set()
+        await self._require_sight(start, window)
+
+        def parse(reply: Reply) -> tuple[Reply, list[Order], list[BadRow]]:
+            _, rows, bad = _PAGE.decode(reply.body, where)
+            return reply, rows, bad
+
+        while True:
+            request = Request("GET", self._url("orders.json"), params=params, window=window)
+            reply, rows, bad = await self.session.read(request, parse)
+            page = kept_page(rows, bad, seen, by, start, end)
+            is_stale = bool(rows) and page.duplicates == len(rows)
+            page_info = links.next(reply.headers, len(reply.body), is_stale=is_stale)
+            yield page
+            if page_info is None:
+                return
+            params = {"page_info": page_info, **paging}
+
+    async def _require_sight(self, start: datetime, window: str) -> None:
+        await require_sight(start, self.clock(), self.access_scopes, self.session.where(window))
+
+    def _url(self, path: str) -> str:
+        return f"{self.base_url.rstrip('/')}/admin/api/{self.api_version}/{path}"
+
+
+def _bounds(by: TimeField, start: datetime, end: datetime) -> dict[str, str]:
+    return {"status": "any", f"{by}_min": stamp(start), f"{by}_max": stamp(end)}
