@@ -1,13 +1,21 @@
 """The asset `features`: the modelling matrix of a tenant's cells and days."""
 
+from dataclasses import dataclass
 from datetime import date
 
 import dagster as dg
 import polars as pl
 
 from weathervane_assets.ads import sources_of
+from weathervane_assets.as_of import AsOf
 from weathervane_assets.transforms.calendar import day_frame
-from weathervane_assets.transforms.features import build_matrix, finish_matrix, tenant_ads, tenant_promos
+from weathervane_assets.transforms.features import (
+    build_matrix,
+    finish_matrix,
+    planned_promos,
+    tenant_ads,
+    tenant_promos,
+)
 from weathervane_assets.weather import active_in
 from weathervane_assets.window import Window, open_window
 from weathervane_resources.clock import Clock
@@ -30,24 +38,65 @@ def features(
     """The modelling matrix: each cell a tenant ships to, each day, with its sales, its weather and the tenant's ads and promos.
 
     A day without orders is a row with zero orders. Missing weather is null and marked. Columns that begin with
-    `tenant_` concern the whole tenant-day and repeat on each cell: never sum them over cells.
+    `tenant_` concern the whole tenant-day and repeat on each cell: never sum them over cells. In join mode `as_of` each
+    row knows the weather, cells and plans that its decision could know, and nothing later.
     """
     window = open_window(context.partition_keys, platform, clock)
-    sold = orders.collect()
-    weather = weather_daily.collect()
+    tables = Tables(orders.collect(), ads.collect(), promos.collect())
+    frame = (
+        matrix_as_of(AsOf(window), tables) if is_as_of(window) else _observed(window, tables, weather_daily.collect())
+    )
+    return Batch(frame, _source(sources_of(window, INPUTS)), metadata_by_day=_coverage(frame))
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What is joined to the weather: a window's orders, ads and promos."""
+
+    orders: pl.DataFrame
+    ads: pl.DataFrame
+    promos: pl.DataFrame
+
+
+def is_as_of(window: Window) -> bool:
+    """Whether the tenant's matrix may only know what was known at the decision."""
+    return window.tenant.join_mode == "as_of"
+
+
+def _observed(window: Window, tables: Tables, weather: pl.DataFrame) -> pl.DataFrame:
     fetched = _fetched(window)
     matrix = build_matrix(
         active_in(window),
-        sold,
-        tenant_ads(ads.collect(), fetched, window.tenant.currency),
-        tenant_promos(promos.collect(), fetched),
+        tables.orders,
+        tenant_ads(tables.ads, fetched, window.tenant.currency),
+        tenant_promos(tables.promos, fetched),
         weather,
         join_mode="observed",
     )
-    source = _source(sources_of(window, INPUTS))
+    return _finish(matrix, window)
+
+
+def matrix_as_of(as_of: AsOf, tables: Tables, versions: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Return the matrix in join mode as_of: what each row's decision could know, and the sales that came after it.
+
+    What ads cost on the day is not known before it: null. `versions` stands in for those of the lake.
+    """
+    window = as_of.window
+    unread = day_frame(window.days).with_columns(has_meta=pl.lit(value=False), has_google=pl.lit(value=False))
+    matrix = build_matrix(
+        as_of.active,
+        tables.orders,
+        tenant_ads(tables.ads.clear(), unread, window.tenant.currency),
+        planned_promos(tables.promos, as_of.decisions),
+        as_of.weather(as_of.versions if versions is None else versions),
+        join_mode="as_of",
+    )
+    return _finish(matrix, window)
+
+
+def _finish(matrix: pl.DataFrame, window: Window) -> pl.DataFrame:
     as_of = pl.lit(window.now).dt.cast_time_unit("us")
-    frame = finish_matrix(matrix, window.tenant.id, source, as_of)
-    return Batch(frame, source, metadata_by_day=_coverage(frame))
+    return finish_matrix(matrix, window.tenant.id, _source(sources_of(window, INPUTS)), as_of)
 
 
 def _fetched(window: Window) -> pl.DataFrame:

@@ -10,6 +10,7 @@ import polars as pl
 
 from weathervane_assets.tables import WEATHER_VALUES, Features, conform
 
+NOT_PLANNED = ("Draft", "Cancelled", "Canceled", "Cancelled: Account Disabled", "Cancelled: Internal Error")
 NOT_SENT = ("Draft", "Cancelled", "Canceled", "Scheduled", "Cancelled: Account Disabled", "Cancelled: Internal Error")
 CARRIED = (
     *WEATHER_VALUES,
@@ -106,16 +107,36 @@ def _type_of(column: str) -> pl.DataType:
 def tenant_promos(promos: pl.DataFrame, fetched: pl.DataFrame) -> pl.DataFrame:
     """Return the promo counts of each tenant-day; `fetched`: `date`, `has_promos`. Null where promos were not read."""
     sent = promos.filter(~pl.col("status").is_in(NOT_SENT) & pl.col("send_time").is_not_null())
-    by_channel = sent.group_by("date").agg(
+    by_channel = _by_channel(sent)
+    counts = [name for name in by_channel.columns if name != "date"]
+    joined = fetched.join(by_channel, on="date", how="left", validate="1:1")
+    # a day that was read and shows no campaign is zero; a day not read is null
+    return joined.select("date", *(pl.when("has_promos").then(pl.col(n).fill_null(0)).cast(pl.Int32) for n in counts))
+
+
+def _by_channel(campaigns: pl.DataFrame) -> pl.DataFrame:
+    return campaigns.group_by("date").agg(
         pl.len().alias("tenant_promos"),
         (pl.col("channel") == "email").sum().alias("tenant_promos_email"),
         (pl.col("channel") == "sms").sum().alias("tenant_promos_sms"),
         (pl.col("channel") == "mobile_push").sum().alias("tenant_promos_push"),
     )
-    counts = [name for name in by_channel.columns if name != "date"]
-    joined = fetched.join(by_channel, on="date", how="left", validate="1:1")
-    # a day that was read and shows no campaign is zero; a day not read is null
-    return joined.select("date", *(pl.when("has_promos").then(pl.col(n).fill_null(0)).cast(pl.Int32) for n in counts))
+
+
+def planned_promos(promos: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
+    """Return the promo counts of each tenant-day as far as they were known at its decision, else null.
+
+    A campaign counts if it stood planned at the decision and has not been touched since: only then is what it was
+    known. A campaign that changed later may have been planned or not, so the absence of a plan proves nothing and is
+    null, not zero. `decisions`: `date`, `decision_at`.
+    """
+    dated = promos.join(decisions, on="date", how="inner", validate="m:1")
+    stood = pl.max_horizontal("created_at", "updated_at") <= pl.col("decision_at")
+    is_planned = ~pl.col("status").is_in(NOT_PLANNED) & pl.coalesce("send_time", "scheduled_at").is_not_null()
+    known = _by_channel(dated.filter(stood & is_planned))
+    counts = [name for name in known.columns if name != "date"]
+    joined = decisions.select("date").join(known, on="date", how="left", validate="1:1")
+    return joined.select("date", *(pl.when(pl.col(n) > 0).then(n).cast(pl.Int32).alias(n) for n in counts))
 
 
 def build_matrix(

@@ -1,0 +1,112 @@
+"""The matrix as it could be known when each decision was taken, read from the lake.
+
+Belongs here: reading what the snapshots need (versions, normals, orders) for a tenant's days. Does not belong here: how a
+snapshot is computed (`transforms/as_of.py`). The asset `features` builds its rows with it in join mode `as_of`, and the
+check `weather_join_leakage` builds them again with a shuffled future.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+
+import polars as pl
+
+from weathervane_assets.tables import WEATHER_VALUES, Climatology, WeatherDaily, conform, key_columns, polars_schema
+from weathervane_assets.transforms.as_of import decision_frame, describe_as_of, known_cells, weather_span
+from weathervane_assets.transforms.calendar import active_cells, history_start
+from weathervane_assets.transforms.weather import FlagLimits
+from weathervane_assets.weather import shipping_days
+from weathervane_assets.window import Window
+from weathervane_resources.credentials import STUB
+from weathervane_resources.lake import Shape
+from weathervane_resources.weather_cache import ARCHIVE_MODEL, VERSIONS_SCHEMA, cell_table
+
+NORMALS_SHAPE = Shape(polars_schema(Climatology), tuple(key_columns(Climatology)))
+
+
+@dataclass(frozen=True)
+class AsOf:
+    """What was known of a window's days at their decisions."""
+
+    window: Window
+
+    @cached_property
+    def decisions(self) -> pl.DataFrame:
+        """`date`, `decision_at`, `normals_year` of each day."""
+        return decision_frame({day: self.window.tenant.decision_at(day) for day in self.window.days})
+
+    @cached_property
+    def _order_days(self) -> pl.DataFrame:
+        return shipping_days(self.window, history_start(self.window.first), self.window.last)
+
+    @cached_property
+    def active(self) -> pl.DataFrame:
+        """`date`, `geohash`, `is_first_order_day` of the cells that the decision of the day could know of."""
+        return known_cells(self._all_active, self._order_days, self.window.tenant.decision_lead_days)
+
+    @cached_property
+    def _all_active(self) -> pl.DataFrame:
+        return active_cells(self._order_days, self.window.days)
+
+    @property
+    def left_out(self) -> pl.DataFrame:
+        """`date`, `geohash` of the active cells that the decision could not know of."""
+        return self._all_active.join(self.active, on=["date", "geohash"], how="anti").select("date", "geohash")
+
+    @cached_property
+    def cells(self) -> pl.DataFrame:
+        """The active cells, their grid points and time zones."""
+        return cell_table(self._all_active["geohash"].to_list())
+
+    @cached_property
+    def source(self) -> str:
+        """The source of the window's weather, as the ledger has it for the newest day."""
+        ledger = self.window.lake.ledger(self.window.tenant.id, "weather_daily")
+        mine = ledger.filter(pl.col("date").is_in(list(self.window.days))).sort("date")
+        return str(mine["source"][-1]) if mine.height else "not_configured"
+
+    @cached_property
+    def versions(self) -> pl.DataFrame:
+        """Every version of the weather of the window's cells, from the days before it on; several a cell and day."""
+        first, last = weather_span(self.window.days)
+        table = self.window.lake.scan_shared("_weather", "versions", VERSIONS_SCHEMA).filter(
+            pl.col("valid_year").is_between(first.year, last.year)
+            & (pl.col("source") == self.source)
+            & pl.col("point").is_in(self.cells["point"].unique().to_list())
+            & pl.col("valid_date").is_between(first, last)
+        )
+        kind = pl.when(pl.col("model") == ARCHIVE_MODEL).then(pl.lit("observed")).otherwise(pl.lit("forecast"))
+        by_cell = self.cells.select("geohash", "point").join(table.collect(), on="point", how="inner", validate="m:m")
+        return by_cell.select(
+            "geohash",
+            "valid_date",
+            "known_at_utc",
+            (pl.col("model") == ARCHIVE_MODEL).alias("is_archived"),
+            *WEATHER_VALUES,
+            (pl.lit(STUB) if self.source == STUB else kind).alias("observation_type"),
+            pl.col("model").alias("source_model"),
+            "source",
+            pl.col("known_at_utc").alias("as_of_utc"),
+        ).sort("geohash", "valid_date", "known_at_utc", *WEATHER_VALUES)
+
+    @cached_property
+    def normals(self) -> pl.DataFrame:
+        """The normals that the decisions may use; none where their year was never materialised."""
+        years = self.decisions["normals_year"].unique().to_list()
+        januaries = [date(year, 1, 1) for year in years]
+        table = self.window.lake.scan(self.window.tenant.id, "climatology", NORMALS_SHAPE, januaries)
+        return table.with_columns(pl.col("date").dt.year().alias("year")).collect()
+
+    def weather(self, versions: pl.DataFrame) -> pl.DataFrame:
+        """Return the weather of each cell and day as its decision knew it from `versions`, as rows of `WeatherDaily`."""
+        described = describe_as_of(
+            self.active,
+            versions,
+            self.normals,
+            self.cells.drop("point"),
+            self.decisions,
+            FlagLimits.of(self.window.tenant.thresholds),
+        )
+        return conform(described.with_columns(tenant_id=pl.lit(self.window.tenant.id)), WeatherDaily)
