@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.assets.conftest import Installation
+from tests.assets.conftest import TENANTS, Installation
 from tests.serving import serving
 
 
@@ -37,6 +37,8 @@ def test_one_page_where_the_count_says_more_is_an_error(
     installation: Installation, forgetful: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A popular connector read 392 of 8,000 orders, and its sync was green."""
+    by_rest = TENANTS.replace('currency = "USD"', 'currency = "USD"\nshopify_protocol = "rest"')
+    (installation.folder / "tenants.toml").write_text(by_rest)
     monkeypatch.setenv("SHOPIFY_BASE_URL", forgetful)
     monkeypatch.setenv("ACME__SHOPIFY_SHOP_DOMAIN", "acme")
     monkeypatch.setenv("ACME__SHOPIFY_ACCESS_TOKEN", "shpat_live")
