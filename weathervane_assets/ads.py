@@ -5,13 +5,12 @@ import asyncio
 import dagster as dg
 import polars as pl
 
-from weathervane_assets.orders import refuse_bad_rows
+from weathervane_assets.quarantine import Fetched, read_pages, tolerate
 from weathervane_assets.tables import Ads, conform, polars_schema
 from weathervane_assets.transforms.ads import google_rows, meta_rows
 from weathervane_assets.window import Window, announce, empty_batch, in_window, open_window
 from weathervane_resources.clients.google_ads import CampaignDay
 from weathervane_resources.clients.meta_ads import Insight
-from weathervane_resources.clients.rows import BadRow
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import GoogleAdsConnector, MetaAdsConnector
 from weathervane_resources.credentials import Access
@@ -29,24 +28,19 @@ def meta_ads(context: dg.AssetExecutionContext, platform: Platform, clock: Clock
     announce(context, access)
     if not access.is_configured:
         return empty_batch(polars_schema(Ads))
-    rows, currency, requests = asyncio.run(_fetch_meta(meta, access, platform, window))
-    frame = meta_rows(rows, tenant_id=window.tenant.id, currency=currency, source=access.source, as_of=window.now)
-    return Batch(in_window(frame, window), access.source, {"requests": requests})
+    sent, currency = asyncio.run(_fetch_meta(meta, access, platform, window))
+    found = meta_rows(sent.rows, tenant_id=window.tenant.id, currency=currency, source=access.source, as_of=window.now)
+    rejects = tolerate(found, sent, window, "meta insights")
+    return Batch(in_window(found.rows, window), access.source, {"requests": sent.requests}, rejects=rejects)
 
 
 async def _fetch_meta(
     meta: MetaAdsConnector, access: Access, platform: Platform, window: Window
-) -> tuple[list[Insight], str, int]:
-    rows: list[Insight] = []
-    bad: list[BadRow] = []
+) -> tuple[Fetched[Insight], str]:
     async with meta.connect(access, platform) as client:
         account = await client.account()
-        async for page in client.insights(window.first, window.last):
-            rows += page.rows
-            bad += page.bad
-        requests = client.session.requests
-    refuse_bad_rows(bad, f"meta insights of {window}")
-    return rows, account.currency, requests
+        rows, bad = await read_pages(client.insights(window.first, window.last))
+        return Fetched(rows, bad, client.session.requests), account.currency
 
 
 def google_ads(
@@ -61,23 +55,18 @@ def google_ads(
     announce(context, access)
     if not access.is_configured:
         return empty_batch(polars_schema(Ads))
-    rows, requests = asyncio.run(_fetch_google(google, access, platform, window))
-    frame = google_rows(rows, tenant_id=window.tenant.id, source=access.source, as_of=window.now)
-    return Batch(in_window(frame, window), access.source, {"requests": requests})
+    sent = asyncio.run(_fetch_google(google, access, platform, window))
+    found = google_rows(sent.rows, tenant_id=window.tenant.id, source=access.source, as_of=window.now)
+    rejects = tolerate(found, sent, window, "google ads")
+    return Batch(in_window(found.rows, window), access.source, {"requests": sent.requests}, rejects=rejects)
 
 
 async def _fetch_google(
     google: GoogleAdsConnector, access: Access, platform: Platform, window: Window
-) -> tuple[list[CampaignDay], int]:
-    rows: list[CampaignDay] = []
-    bad: list[BadRow] = []
+) -> Fetched[CampaignDay]:
     async with google.connect(access, platform) as client:
-        async for page in client.campaign_days(window.first, window.last):
-            rows += page.rows
-            bad += page.bad
-        requests = client.session.requests
-    refuse_bad_rows(bad, f"google ads of {window}")
-    return rows, requests
+        rows, bad = await read_pages(client.campaign_days(window.first, window.last))
+        return Fetched(rows, bad, client.session.requests)
 
 
 def ads(

@@ -6,10 +6,10 @@ import dagster as dg
 import polars as pl
 
 from weathervane_assets.pictures import orders_picture
+from weathervane_assets.quarantine import Fetched, read_pages, tolerate
 from weathervane_assets.tables import Orders, polars_schema
 from weathervane_assets.transforms.orders import geocoded_by_day, order_rows
 from weathervane_assets.window import Window, announce, checkpoints, empty_batch, in_window, open_window
-from weathervane_resources.clients.rows import BadRow
 from weathervane_resources.clients.shopify import Order
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import GeoNamesConnector, ShopifyConnector
@@ -37,44 +37,30 @@ def orders(
     announce(context, access)
     if not access.is_configured:
         return empty_batch(polars_schema(Orders))
-    found, requests = asyncio.run(_fetch(shopify, access, platform, window))
-    places = asyncio.run(_places(context, found, PostalPlaces(window.lake, access.is_stub), platform, geonames))
-    frame = order_rows(
-        found,
+    sent = asyncio.run(_fetch(shopify, access, platform, window))
+    places = asyncio.run(_places(context, sent.rows, PostalPlaces(window.lake, access.is_stub), platform, geonames))
+    found = order_rows(
+        sent.rows,
         places,
         tenant_id=window.tenant.id,
         timezone=window.tenant.timezone,
         source=access.source,
         as_of=window.now,
     )
-    return _batch(in_window(frame, window), window, access.source, requests)
+    rejects = tolerate(found, sent, window, "shopify orders")
+    return _batch(in_window(found.rows, window), rejects, window, access.source, sent.requests)
 
 
-async def _fetch(
-    shopify: ShopifyConnector, access: Access, platform: Platform, window: Window
-) -> tuple[list[Order], int]:
+async def _fetch(shopify: ShopifyConnector, access: Access, platform: Platform, window: Window) -> Fetched[Order]:
     start, end = window.tenant.window(window.first, window.last)
-    rows: list[Order] = []
-    bad: list[BadRow] = []
     async with shopify.connect(access, platform, protocol=window.tenant.shopify_protocol) as client:
         promised = await client.order_count(start, end)
-        async for page in client.orders(start, end):
-            rows += page.rows
-            bad += page.bad
+        rows, bad = await read_pages(client.orders(start, end))
         if len(rows) + len(bad) < promised:
             # the count was asked first, and orders only come, so fewer rows are a page that was lost
             text = f"{len(rows) + len(bad)} orders came, but Shopify counts {promised}"
             raise Malformed(text, **client.session.where(f"{window.first}..{window.last}"))
-        requests = client.session.requests
-    refuse_bad_rows(bad, f"shopify orders of {window}")
-    return rows, requests
-
-
-def refuse_bad_rows(bad: list[BadRow], where: str) -> None:
-    """Fail the partition rather than lose a row: nothing of it is written."""
-    if bad:
-        sample = "; ".join(f"{row.key or 'no key'}: {row.reason}" for row in bad[:3])
-        raise dg.Failure(f"{where}: {len(bad)} rows are not what the vendor promises ({sample})", allow_retries=False)
+        return Fetched(rows, bad, client.session.requests)
 
 
 async def _places(
@@ -101,11 +87,11 @@ async def _places(
     return postal.read(countries)
 
 
-def _batch(frame: pl.DataFrame, window: Window, source: str, requests: int) -> Batch:
+def _batch(frame: pl.DataFrame, rejects: pl.DataFrame, window: Window, source: str, requests: int) -> Batch:
     ratios = {row["date"]: row["geocoded_ratio"] for row in geocoded_by_day(frame).iter_rows(named=True)}
     seen = checkpoints(frame)
     by_day: dict[object, dict[str, object]] = {
         day: {"geocoded_ratio": ratios[day], "checkpoint": seen[day]} for day in window.days if day in ratios
     }
     by_day.setdefault(window.last, {})["orders"] = dg.MetadataValue.md(orders_picture(frame, window.days))
-    return Batch(frame, source, {"requests": requests}, by_day)  # type: ignore[arg-type]
+    return Batch(frame, source, {"requests": requests}, by_day, rejects)  # type: ignore[arg-type]

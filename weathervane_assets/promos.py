@@ -4,12 +4,11 @@ import asyncio
 
 import dagster as dg
 
-from weathervane_assets.orders import refuse_bad_rows
+from weathervane_assets.quarantine import Fetched, read_pages, tolerate
 from weathervane_assets.tables import Promos, polars_schema
 from weathervane_assets.transforms.promos import promo_rows
 from weathervane_assets.window import Window, announce, checkpoints, empty_batch, open_window
 from weathervane_resources.clients.klaviyo import Campaign
-from weathervane_resources.clients.rows import BadRow
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import KlaviyoConnector
 from weathervane_resources.credentials import Access
@@ -27,30 +26,23 @@ def promos(context: dg.AssetExecutionContext, platform: Platform, clock: Clock, 
     announce(context, access)
     if not access.is_configured:
         return empty_batch(polars_schema(Promos))
-    campaigns, requests = asyncio.run(_fetch(klaviyo, access, platform, window))
-    frame = promo_rows(
-        campaigns,
+    sent = asyncio.run(_fetch(klaviyo, access, platform, window))
+    found = promo_rows(
+        sent.rows,
         window.days,
         tenant_id=window.tenant.id,
         timezone=window.tenant.timezone,
         source=access.source,
         as_of=window.now,
     )
-    by_day = {day: {"checkpoint": at} for day, at in checkpoints(frame).items()}
-    return Batch(frame, access.source, {"requests": requests}, by_day)
+    by_day = {day: {"checkpoint": at} for day, at in checkpoints(found.rows).items()}
+    rejects = tolerate(found, sent, window, "klaviyo campaigns")
+    return Batch(found.rows, access.source, {"requests": sent.requests}, by_day, rejects)
 
 
-async def _fetch(
-    klaviyo: KlaviyoConnector, access: Access, platform: Platform, window: Window
-) -> tuple[list[Campaign], int]:
+async def _fetch(klaviyo: KlaviyoConnector, access: Access, platform: Platform, window: Window) -> Fetched[Campaign]:
     """Read every campaign created before the window ends: Klaviyo cannot filter by send time, and creation precedes it."""
     _, end = window.tenant.window(window.first, window.last)
-    rows: list[Campaign] = []
-    bad: list[BadRow] = []
     async with klaviyo.connect(access, platform) as client:
-        async for page in client.all_campaigns(created_to=end):
-            rows += page.rows
-            bad += page.bad
-        requests = client.session.requests
-    refuse_bad_rows(bad, f"klaviyo campaigns of {window}")
-    return rows, requests
+        rows, bad = await read_pages(client.all_campaigns(created_to=end))
+        return Fetched(rows, bad, client.session.requests)

@@ -10,7 +10,7 @@ partition in a run, write in place, and put sample rows, which are customer data
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,6 +21,7 @@ from dagster_polars import BasePolarsUPathIOManager
 
 from weathervane_resources.clock import system_now
 from weathervane_resources.lake import Lake, Shape
+from weathervane_resources.quarantine import replace_quarantine
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -32,13 +33,15 @@ ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 class Batch:
     """What an asset hands to the lake: the rows of its window, where they came from, and what to show of them.
 
-    `source` is one of the source names, `stub`, `not_configured`, or several joined by `+`.
+    `source` is one of the source names, `stub`, `not_configured`, or several joined by `+`. `rejects` are the rows of the
+    window that cannot be used (`date`, `key`, `reason`), for the quarantine; None where there is nothing to set aside.
     """
 
     frame: pl.DataFrame
     source: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
     metadata_by_day: Mapping[date, Mapping[str, Any]] = field(default_factory=dict)
+    rejects: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -114,10 +117,30 @@ class DeltaLakeIOManager(BasePolarsUPathIOManager):
         shared = {"path": dg.MetadataValue.path(written.uri), "table_version": written.version, "source": obj.source}
         shared |= {"window": f"{window.first}/{window.last}", **obj.metadata}
         by_day = {row["date"]: row for row in written.days.iter_rows(named=True)}
+        set_aside = self._set_aside(obj, dataset, window, context.run_id)
         for key in sorted(keys):
             _, day = split_key(key)
-            metadata = shared | _row_counts(by_day[day]) | dict(obj.metadata_by_day.get(day, {}))
+            metadata = shared | _row_counts(by_day[day]) | set_aside(day) | dict(obj.metadata_by_day.get(day, {}))
             context.step_context.add_asset_metadata(metadata, asset_key=context.asset_key, partition_key=key)
+
+    def _set_aside(
+        self, batch: Batch, dataset: str, window: TenantDays, run_id: str
+    ) -> Callable[[date], dict[str, int]]:
+        """Replace the window's quarantine; return what to show of it by day."""
+        rejects = batch.rejects
+        if rejects is None:
+            return lambda _: {}
+        replace_quarantine(
+            self.lake,
+            window.tenant,
+            dataset,
+            rejects,
+            days=window.days,
+            source=batch.source,
+            run_id=run_id,
+            now=system_now(),
+        )
+        return lambda day: {"quarantined_rows": rejects.filter(pl.col("date") == day).height}
 
     def load_input(self, context: dg.InputContext) -> pl.LazyFrame | None:
         """Return the upstream rows of the partitions mapped to this run's."""

@@ -11,21 +11,20 @@ from weathervane_resources.clients.google_ads import CampaignDay
 from weathervane_resources.clients.meta_ads import Action, Insight
 
 from weathervane_assets.tables import Ads, conform
-from weathervane_assets.transforms.unusable import refuse_unusable
+from weathervane_assets.transforms.rejects import Sorted, known_currency, set_aside
 
 MICROS = Decimal(1_000_000)
 MONEY = pl.Decimal(18, 4)
 PURCHASE_ACTIONS = ("omni_purchase", "purchase", "offsite_conversion.fb_pixel_purchase")
 """Meta reports one purchase under several action types; the first of these that is present is taken, never their sum."""
 INTEGERS = ("impressions", "clicks")
+KEYS = ("account_id", "campaign_id", "adset_id")
 
 
-def meta_rows(
-    insights: Sequence[Insight], *, tenant_id: str, currency: str, source: str, as_of: datetime
-) -> pl.DataFrame:
-    """Return one row per ad set and account-local day; `currency` is the account's.
+def meta_rows(insights: Sequence[Insight], *, tenant_id: str, currency: str, source: str, as_of: datetime) -> Sorted:
+    """Return one row per ad set and account-local day; `currency` is the account's. Unusable rows are set aside.
 
-    Raises: ValueError: a day or amount cannot be read; counts them by column.
+    Raises: ValueError: two rows of one ad set and day contradict each other.
     """
     columns: dict[str, list[str | None]] = {
         "date": [row.date_start for row in insights],
@@ -50,12 +49,12 @@ def purchases(actions: Sequence[Action] | None) -> str | None:
     return next((by_type[name] for name in PURCHASE_ACTIONS if by_type.get(name) is not None), None)
 
 
-def google_rows(days: Sequence[CampaignDay], *, tenant_id: str, source: str, as_of: datetime) -> pl.DataFrame:
+def google_rows(days: Sequence[CampaignDay], *, tenant_id: str, source: str, as_of: datetime) -> Sorted:
     """Return one row per campaign and account-local day.
 
     Google leaves out what is zero or unset: a campaign-day that is reported without cost, impressions or clicks had none
     of them (the three are always selected); absent conversions stay null.
-    Raises: ValueError: a day or amount cannot be read; counts them by column.
+    Unusable rows are set aside. Raises: ValueError: two rows of one campaign and day contradict each other.
     """
     metrics = [row.metrics for row in days]
     columns: dict[str, list[str | None]] = {
@@ -87,19 +86,34 @@ def _text(columns: dict[str, list[str | None]]) -> pl.DataFrame:
     return pl.DataFrame([pl.Series(name, values, dtype=pl.String) for name, values in columns.items()])
 
 
-def _finish(text: pl.DataFrame, *, platform: str, tenant_id: str, source: str, as_of: datetime) -> pl.DataFrame:
+def _finish(text: pl.DataFrame, *, platform: str, tenant_id: str, source: str, as_of: datetime) -> Sorted:
     typed = text.with_columns(
         pl.col("date").str.to_date("%Y-%m-%d", strict=False),
         pl.col("spend", "conversion_value").cast(MONEY, strict=False),
         pl.col(*INTEGERS).cast(pl.Int64, strict=False),
-        pl.col("conversions").cast(pl.Float64, strict=False),
+        _finite("conversions"),
+        known_currency(),
+        *(pl.col(name).replace("", None) for name in KEYS),
         tenant_id=pl.lit(tenant_id),
         platform=pl.lit(platform),
         source=pl.lit(source),
         as_of_utc=pl.lit(as_of).dt.cast_time_unit("us"),
     )
-    refuse_unusable(f"{platform} rows", text, typed, ("date", "currency", "spend", *INTEGERS))
-    return conform(_once(typed, platform).sort("date", "account_id", "campaign_id", "adset_id"), Ads)
+    keys = KEYS if platform == "meta" else KEYS[:2]
+    usable, rejects = set_aside(
+        text,
+        typed,
+        ("date", "currency", "spend", *INTEGERS, *keys),
+        day=pl.col("date"),
+        key=pl.concat_str(keys, separator="/", ignore_nulls=True),
+    )
+    frame = conform(_once(usable, platform).sort("date", *KEYS), Ads)
+    return Sorted(frame, rejects.unique(maintain_order=True))
+
+
+def _finite(column: str) -> pl.Expr:
+    number = pl.col(column).cast(pl.Float64, strict=False)
+    return pl.when(number.is_finite()).then(number).alias(column)
 
 
 def _once(rows: pl.DataFrame, platform: str) -> pl.DataFrame:
@@ -108,8 +122,7 @@ def _once(rows: pl.DataFrame, platform: str) -> pl.DataFrame:
     Raises: ValueError: one ad set and day came with two different sets of numbers; which is right cannot be known.
     """
     distinct = rows.unique(maintain_order=True)
-    keys = ["date", "account_id", "campaign_id", "adset_id"]
-    contradictions = distinct.height - distinct.unique(keys).height
+    contradictions = distinct.height - distinct.unique(["date", *KEYS]).height
     if contradictions:
         raise ValueError(f"{platform}: {contradictions} rows contradict another row of the same ad set and day")
     return distinct

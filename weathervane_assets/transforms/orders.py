@@ -11,7 +11,7 @@ from weathervane_resources.clients.shopify import AmountField, Order, ShippingAd
 from weathervane_resources.geocoder import locate
 
 from weathervane_assets.tables import Orders, conform
-from weathervane_assets.transforms.unusable import refuse_unusable
+from weathervane_assets.transforms.rejects import Sorted, known_currency, set_aside
 
 MONEY = pl.Decimal(18, 4)
 RFC3339 = "%+"
@@ -30,32 +30,36 @@ _NOWHERE = ShippingAddress()
 
 def order_rows(
     orders: Sequence[Order], places: pl.DataFrame, *, tenant_id: str, timezone: str, source: str, as_of: datetime
-) -> pl.DataFrame:
+) -> Sorted:
     """Return one row per order on the tenant-local day it was created.
 
+    An order of which a value cannot be read, or is absent where the contract wants one, is set aside.
     `places`: the postal tables of the countries shipped to (`PostalPlaces.read`).
-    Raises: ValueError: a value cannot be read, or is absent where the contract wants one; counts them by column.
     """
     sent = _columns(orders)
     raw = sent.with_columns(
         pl.col("created_at", "updated_at", "cancelled_at").str.to_datetime(RFC3339, time_zone="UTC", strict=False),
         pl.col(list(AMOUNTS)).cast(MONEY, strict=False),
+        known_currency(),
     )
-    refuse_unusable("orders", sent, raw, REQUIRED)
-    located = locate(raw, places)
-    return conform(
-        located.with_columns(
+    day = pl.col("created_at").dt.convert_time_zone(timezone).dt.date()
+    usable, rejects = set_aside(sent, raw, REQUIRED, day=day, key=pl.col("order_id"))
+    frame = conform(
+        locate(usable, places)
+        .with_columns(
             pl.lit(tenant_id).alias("tenant_id"),
-            pl.col("created_at").dt.convert_time_zone(timezone).dt.date().alias("date"),
+            day.alias("date"),
             pl.col("postal_code").alias("shipping_postal_code"),
             pl.col("country").alias("shipping_country"),
             pl.col("latitude").alias("ship_latitude"),
             pl.col("longitude").alias("ship_longitude"),
             pl.lit(source).alias("source"),
             pl.lit(as_of).dt.cast_time_unit("us").alias("as_of_utc"),
-        ).sort("created_at", "order_id"),
+        )
+        .sort("created_at", "order_id"),
         Orders,
     )
+    return Sorted(frame, rejects)
 
 
 def _columns(orders: Sequence[Order]) -> pl.DataFrame:

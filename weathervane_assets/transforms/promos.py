@@ -9,8 +9,9 @@ import polars as pl
 from weathervane_resources.clients.klaviyo import Campaign
 
 from weathervane_assets.tables import Promos, conform
-from weathervane_assets.transforms.unusable import refuse_unusable
+from weathervane_assets.transforms.rejects import Sorted, set_aside
 
+REQUIRED = ("campaign_id", "created_at", "updated_at")
 TIMES = ("created_at", "scheduled_at", "send_time", "updated_at")
 
 
@@ -22,10 +23,10 @@ def promo_rows(
     timezone: str,
     source: str,
     as_of: datetime,
-) -> pl.DataFrame:
+) -> Sorted:
     """Return the campaigns that fall on `days`: by send time, else scheduled time, else (drafts) creation time.
 
-    Raises: ValueError: a time cannot be read, or creation or update time is absent; counts them by column.
+    One of which a time cannot be read, or creation or update time is absent, is set aside, on the day that is left.
     """
     text: dict[str, list[str | None]] = {
         "campaign_id": [c.id for c in campaigns],
@@ -38,14 +39,16 @@ def promo_rows(
     frame = sent.with_columns(
         # %+ also reads a space for the T, as some datetimes arrive (Estuary changelog 2026-07-30)
         pl.col(*TIMES).str.to_datetime("%+", time_zone="UTC", strict=False),
+        pl.col("campaign_id").replace("", None),
         is_archived=pl.Series([bool(c.archived) for c in campaigns], dtype=pl.Boolean),
     )
-    refuse_unusable("campaigns", sent, frame, ("created_at", "updated_at"))
-    goes_out = pl.coalesce("send_time", "scheduled_at", "created_at")
-    dated = frame.with_columns(
-        goes_out.dt.convert_time_zone(timezone).dt.date().alias("date"),
+    goes_out = pl.coalesce("send_time", "scheduled_at", "created_at").dt.convert_time_zone(timezone).dt.date()
+    usable, rejects = set_aside(sent, frame, REQUIRED, day=goes_out, key=pl.col("campaign_id"))
+    dated = usable.with_columns(
+        goes_out.alias("date"),
         tenant_id=pl.lit(tenant_id),
         source=pl.lit(source),
         as_of_utc=pl.lit(as_of).dt.cast_time_unit("us"),
     )
-    return conform(dated.filter(pl.col("date").is_in(list(days))).sort("date", "campaign_id"), Promos)
+    mine = dated.filter(pl.col("date").is_in(list(days))).sort("date", "campaign_id")
+    return Sorted(conform(mine, Promos), rejects)

@@ -28,7 +28,7 @@ def insight(**change: Any) -> Insight:
 
 
 def meta(*insights: Insight) -> pl.DataFrame:
-    return meta_rows(insights, tenant_id="acme", currency="EUR", source="meta_api", as_of=NOW)
+    return meta_rows(insights, tenant_id="acme", currency="EUR", source="meta_api", as_of=NOW).rows
 
 
 def campaign_day(
@@ -38,7 +38,7 @@ def campaign_day(
 
 
 def google(*days: CampaignDay) -> pl.DataFrame:
-    return google_rows(days, tenant_id="acme", source="google_ads_api", as_of=NOW)
+    return google_rows(days, tenant_id="acme", source="google_ads_api", as_of=NOW).rows
 
 
 def test_both_platforms_keep_the_one_contract() -> None:
@@ -89,13 +89,18 @@ def test_the_accounts_currency_is_the_rows_and_else_the_accounts_own() -> None:
     [
         ({"spend": None}, "spend"), ({"spend": "1,20"}, "spend"), ({"impressions": None}, "impressions"),
         ({"clicks": "many"}, "clicks"), ({"date_start": "03/01/2025"}, "date"),
-        ({"actions": [Action("purchase", "n/a")]}, "conversions"), ({"action_values": [Action("purchase", "n/a")]}, "conversion_value"),
+        ({"adset_id": ""}, "adset_id"), ({"account_currency": "???"}, "currency"),
+        ({"actions": [Action("purchase", "NaN")]}, "conversions"), ({"date_start": "2025-02-30"}, "date"), ({"action_values": [Action("purchase", "n/a")]}, "conversion_value"),
     ],
 )  # fmt: skip
-def test_a_meta_value_that_cannot_be_read_is_refused_and_named(change: dict[str, Any], column: str) -> None:
+def test_a_meta_row_with_a_value_that_cannot_be_read_is_set_aside(change: dict[str, Any], column: str) -> None:
     """Spend that cannot be read became zero, and the cheapest campaign of the year was scaled up."""
-    with pytest.raises(ValueError, match=rf"meta rows without a usable value: {{'{column}': 1}}"):
-        meta(insight(), insight(adset_id="t", **change))
+    bad = insight(**{"adset_id": "t", **change})
+    found = meta_rows([insight(), bad, bad], tenant_id="acme", currency="EUR", source="meta_api", as_of=NOW)
+    assert found.rows["adset_id"].to_list() == ["s"]
+    day = None if column == "date" else date(2025, 3, 1)
+    key = "1/c/" if column == "adset_id" else "1/c/t"
+    assert found.rejects.rows() == [(day, key.rstrip("/"), f"{column} is missing or not usable")]
 
 
 MICROS = st.integers(0, 10**12).map(lambda cents: cents * 10_000)
@@ -133,7 +138,8 @@ def test_a_conversion_value_is_the_number_that_was_sent(sent: float, kept: str) 
     assert row["conversions"] == sent
 
 
-def test_a_google_row_without_currency_is_refused() -> None:
+def test_a_google_row_without_currency_is_set_aside() -> None:
     """Spend of no currency was taken for the shop's."""
-    with pytest.raises(ValueError, match=r"google rows without a usable value: {'currency': 1}"):
-        google(campaign_day(currency=None))
+    found = google_rows([campaign_day(currency=None)], tenant_id="acme", source="google_ads_api", as_of=NOW)
+    assert found.rows.is_empty()
+    assert found.rejects["reason"].to_list() == ["currency is missing or not usable"]

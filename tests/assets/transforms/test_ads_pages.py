@@ -25,7 +25,7 @@ ROW = {
 def rows(*changes: dict[str, str]) -> Any:
     insights = [msgspec.convert(ROW | change, Insight) for change in changes]
     at = datetime(2026, 11, 2, tzinfo=UTC)
-    return meta_rows(insights, tenant_id="acme", currency="USD", source="meta_api", as_of=at)
+    return meta_rows(insights, tenant_id="acme", currency="USD", source="meta_api", as_of=at).rows
 
 
 def test_a_row_that_two_pages_carry_is_spent_once() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from weathervane_assets.tables import Orders, polars_schema
 from weathervane_assets.transforms.orders import geocoded_by_day, order_rows
+from weathervane_assets.transforms.rejects import Sorted
 from weathervane_resources.clients.shopify import LineItem, Money, MoneySet, Order, ShippingAddress
 from weathervane_resources.geocoder import PLACES_SCHEMA
 
@@ -31,6 +32,10 @@ def order(number: int = 1, created_at: str = "2025-03-01T12:00:00Z", **change: A
 
 
 def rows(*orders: Order, timezone: str = "America/New_York") -> pl.DataFrame:
+    return sort_out(*orders, timezone=timezone).rows
+
+
+def sort_out(*orders: Order, timezone: str = "America/New_York") -> Sorted:
     return order_rows(orders, NO_PLACES, tenant_id="acme", timezone=timezone, source="shopify_api", as_of=NOW)
 
 
@@ -141,15 +146,30 @@ def test_cancelled_and_test_orders_are_kept_and_marked() -> None:
 @pytest.mark.parametrize(
     ("change", "column"),
     [
-        ({"created_at": "yesterday"}, "created_at"), ({"updated_at": None}, "updated_at"), ({"currency": None}, "currency"),
+        ({"created_at": "yesterday"}, "created_at"), ({"updated_at": None}, "updated_at"), ({"currency": None}, "currency"), ({"currency": "usd"}, "currency"),
         ({"total_price": None}, "total_price"), ({"total_price": "12,50"}, "total_price"), ({"total_tax": ""}, "total_tax"),
         ({"cancelled_at": "soon"}, "cancelled_at"), ({"current_subtotal_price": "free"}, "net_revenue"),
     ],
 )  # fmt: skip
-def test_a_value_that_cannot_be_read_is_refused_not_dropped(change: dict[str, Any], column: str) -> None:
+def test_an_order_with_a_value_that_cannot_be_read_is_set_aside(change: dict[str, Any], column: str) -> None:
     """A cancellation time in a new format became null, and cancelled orders counted as sales."""
-    with pytest.raises(ValueError, match=rf"orders without a usable value: {{'{column}': 1}}"):
-        rows(order(1), order(2, **change))
+    found = sort_out(order(1), order(2, **change))
+    assert found.rows["order_id"].to_list() == ["1"]
+    day = None if column == "created_at" else date(2025, 3, 1)
+    assert found.rejects.rows() == [(day, "2", f"{column} is missing or not usable")]
+
+
+def test_every_reason_is_named_and_no_value() -> None:
+    """The value that could not be read may be anything, a customer's name even."""
+    found = sort_out(order(1, currency="XXX", total_price="Jane Doe", created_at="2025-02-30T10:00:00Z"))
+    (reject,) = found.rejects.to_dicts()
+    columns = ("created_at", "currency", "total_price")
+    assert reject["reason"] == "; ".join(f"{column} is missing or not usable" for column in columns)
+
+
+def test_an_unknown_state_passes() -> None:
+    """A payment state that Shopify added last week is no reason to lose the sale."""
+    assert row(order(financial_status="partially_teleported"))["financial_status"] == "partially_teleported"
 
 
 def test_an_order_without_an_address_is_an_order() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from weathervane_assets.tables import Promos, polars_schema
 from weathervane_assets.transforms.promos import promo_rows
+from weathervane_assets.transforms.rejects import Sorted
 from weathervane_resources.clients.klaviyo import Campaign
 
 NOW = datetime(2025, 6, 1, 8, tzinfo=UTC)
@@ -28,6 +29,12 @@ def campaign(number: str = "c1", **change: Any) -> Campaign:
 def rows(
     *campaigns: Campaign, days: Sequence[date] = (FEB28, MAR1, MAR2, MAR3), timezone: str = "America/New_York"
 ) -> pl.DataFrame:
+    return sort_out(*campaigns, days=days, timezone=timezone).rows
+
+
+def sort_out(
+    *campaigns: Campaign, days: Sequence[date] = (FEB28, MAR1, MAR2, MAR3), timezone: str = "America/New_York"
+) -> Sorted:
     return promo_rows(campaigns, days, tenant_id="acme", timezone=timezone, source="klaviyo_api", as_of=NOW)
 
 
@@ -79,7 +86,9 @@ def test_absent_optionals_stay_null_and_absent_state_is_named() -> None:
         ({"send_time": "soon"}, "send_time"),
     ],
 )
-def test_a_time_that_cannot_be_read_is_refused_not_dropped(change: dict[str, Any], column: str) -> None:
+def test_a_campaign_with_a_time_that_cannot_be_read_is_set_aside(change: dict[str, Any], column: str) -> None:
     """An unread send time moved the campaign, silently, to the day it was drafted."""
-    with pytest.raises(ValueError, match=rf"campaigns without a usable value: {{'{column}': 1}}"):
-        rows(campaign(**change))
+    found = sort_out(campaign("good"), campaign(**change))
+    assert found.rows["campaign_id"].to_list() == ["good"]
+    assert found.rejects["key"].to_list() == ["c1"]
+    assert found.rejects["reason"].to_list() == [f"{column} is missing or not usable"]

@@ -1,0 +1,86 @@
+"""How many unusable rows a run puts up with.
+
+Belongs here: what a run read, and the decision to set rows aside or to fail. Does not belong here: what makes a row
+unusable (`transforms/rejects.py`) and where it is kept (`weathervane_resources.quarantine`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Generic, Protocol, TypeVar
+
+import dagster as dg
+import polars as pl
+
+from weathervane_assets.transforms.rejects import REJECTS, Sorted
+from weathervane_assets.window import Window
+from weathervane_resources.clients.rows import BadRow
+
+Row = TypeVar("Row")
+Row_co = TypeVar("Row_co", covariant=True)
+MOST_REJECTED_RATIO = 0.01
+"""Above this it is no longer a few odd rows but a source that changed, and sums without them would be wrong."""
+ALWAYS_TOLERATED = 1
+"""One odd row does not fail a small day, of which it is more than the ratio."""
+_ID = r"^[A-Za-z0-9_:./|-]{1,100}$"
+"""What stands in the place of an id may be anything, a person's address even: only what looks like one is kept."""
+
+
+class Page(Protocol[Row_co]):
+    """One page of a vendor's answer."""
+
+    @property
+    def rows(self) -> Sequence[Row_co]:
+        """The rows of the promised shape."""
+
+    @property
+    def bad(self) -> Sequence[BadRow]:
+        """The others."""
+
+
+@dataclass(frozen=True)
+class Fetched(Generic[Row]):
+    """What a vendor sent for a window. `expected_by_day` is its own count of rows, where it has one."""
+
+    rows: list[Row]
+    bad: list[BadRow]
+    requests: int
+    expected_by_day: dict[date, int] = field(default_factory=dict)
+
+
+async def read_pages(pages: AsyncIterator[Page[Row]]) -> tuple[list[Row], list[BadRow]]:
+    """Read all pages; return their rows and what is not of the promised shape."""
+    rows: list[Row] = []
+    bad: list[BadRow] = []
+    async for page in pages:
+        rows += page.rows
+        bad += page.bad
+    return rows, bad
+
+
+def tolerate(found: Sorted, sent: Fetched[Any], window: Window, what: str) -> pl.DataFrame:
+    """Return the rows to set aside as `REJECTS`, each on a day of the window (its first, where the row's is not known).
+
+    Raises: dagster.Failure: they are more than one and more than 1% of what was read (not retried). Nothing is written.
+    """
+    misshapen = pl.DataFrame([(None, row.key, row.reason) for row in sent.bad], schema=REJECTS, orient="row")
+    known = pl.concat([found.rejects, misshapen]).with_columns(
+        pl.col("date").fill_null(window.first), pl.when(pl.col("key").str.contains(_ID)).then("key").alias("key")
+    )
+    mine = known.filter(pl.col("date").is_in(list(window.days)))
+    read = len(sent.rows) + len(sent.bad)
+    if mine.height > max(ALWAYS_TOLERATED, MOST_REJECTED_RATIO * read):
+        raise dg.Failure(
+            f"{what} of {window}: {mine.height} of {read} rows cannot be used, more than {MOST_REJECTED_RATIO:.0%}; "
+            f"nothing was written ({_sample(mine)}). If the vendor changed its format, update Weathervane; a few rows "
+            "that are wrong at the vendor must be mended there.",
+            allow_retries=False,
+        )
+    return mine
+
+
+def _sample(rejects: pl.DataFrame) -> str:
+    rows = rejects.head(3).select(pl.col("key").fill_null("no key"), "reason").iter_rows()
+    return ", ".join(f"{key}: {reason}" for key, reason in rows)

@@ -1,0 +1,60 @@
+"""What a vendor sent and we cannot use is set aside with its reason, never turned into a null.
+
+Belongs here: telling usable rows from others. Does not belong here: how many may be set aside
+(`weathervane_assets.quarantine`) and where they are kept (`weathervane_resources.quarantine`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+import polars as pl
+
+REJECTS = pl.Schema({"date": pl.Date(), "key": pl.String(), "reason": pl.String()})
+"""`date` is null where it cannot be read; `reason` names columns, never a value."""
+
+_CODES = (
+    "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BYR BZD CAD CDF CHF "
+    "CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GGP GHS GIP GMD GNF GTQ GYD HKD HNL "
+    "HRK HTG HUF IDR ILS IMP INR IQD IRR ISK JEP JMD JOD JPY KES KGS KHR KID KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD "
+    "LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR "
+    "PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SLL SOS SRD SSP STD STN SVC SYP SZL THB TJS TMT TND "
+    "TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG"
+)
+CURRENCIES = frozenset(_CODES.split())
+"""ISO 4217, and what Shopify takes beside it. `XXX` is Shopify's "unrecognized currency" and is in no list of ours."""
+
+
+class Sorted(NamedTuple):
+    """A vendor's rows, told apart: those that can be used, and `REJECTS` of the others."""
+
+    rows: pl.DataFrame
+    rejects: pl.DataFrame
+
+
+def known_currency(column: str = "currency") -> pl.Expr:
+    """Return the currency where it is one, else null."""
+    return pl.when(pl.col(column).is_in(list(CURRENCIES))).then(pl.col(column)).alias(column)
+
+
+def set_aside(
+    sent: pl.DataFrame, read: pl.DataFrame, required: Collection[str], *, day: pl.Expr, key: pl.Expr
+) -> Sorted:
+    """Compare columns as they were sent with what was read of them, row by row.
+
+    A row is set aside where a required column has no value, or any column lost the one it had. `day` and `key` are
+    computed on `read`.
+    """
+    marks = pl.DataFrame(
+        [
+            # an optional value that was not sent is no loss
+            read[name].is_null() & (sent[name].is_not_null() | (name in required))
+            for name in sent.columns
+        ]
+    )
+    is_lost = marks.select(pl.any_horizontal(pl.all())).to_series()
+    words = [pl.when(pl.col(name)).then(pl.lit(f"{name} is missing or not usable")) for name in marks.columns]
+    reasons = marks.filter(is_lost).select(pl.concat_str(words, separator="; ", ignore_nulls=True).alias("reason"))
+    rejects = read.filter(is_lost).select(day.alias("date"), key.alias("key")).hstack(reasons)
+    return Sorted(read.filter(~is_lost), rejects.match_to_schema(REJECTS))
