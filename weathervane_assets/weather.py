@@ -1,6 +1,8 @@
 """The assets `climatology`, `weather_daily` and `weather_forecast`: the weather of the places a tenant ships to."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime, timedelta
 
 import dagster as dg
@@ -20,13 +22,16 @@ from weathervane_assets.transforms.calendar import active_cells, history_start
 from weathervane_assets.transforms.normals import base_period, normals
 from weathervane_assets.transforms.weather import LOOKBACK_DAYS, FlagLimits, describe_days
 from weathervane_assets.window import Window, announce, empty_batch, open_window
+from weathervane_resources.clients.open_meteo import OpenMeteoClient
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import OpenMeteoConnector
 from weathervane_resources.credentials import Access
+from weathervane_resources.failures import as_failure
 from weathervane_resources.lake import Shape
 from weathervane_resources.lake_io import Batch
 from weathervane_resources.platform import Platform
-from weathervane_resources.weather_cache import ARCHIVE_MODEL, FORECAST_MODEL, WeatherCache, cell_table
+from weathervane_resources.state import open_state
+from weathervane_resources.weather_cache import ARCHIVE_MODEL, LOCK_PATIENCE_S, Lock, WeatherCache, cell_table
 
 FORECAST_DAYS = 7
 """Longest lead of `weather_forecast`, days after the day of issue."""
@@ -63,11 +68,15 @@ async def _fill(
     now: datetime,
 ) -> int:
     """Fetch what the cache misses of the points and days; return the number of requests."""
-    points, start, end = span
-    async with connector.connect(access, platform) as client:
-        await cache.fetch(client, cache.plan_archive(points, start, end, now), model=ARCHIVE_MODEL, known_at=now)
-        await cache.fetch(client, cache.plan_forecast(points, start, end, now), model=FORECAST_MODEL, known_at=now)
-        return client.session.requests
+    with as_failure():
+        lock = _lock(platform, cache)
+        return await cache.fill(*span, now, lambda: connector.connect(access, platform), lock)
+
+
+def _lock(platform: Platform, cache: WeatherCache) -> Lock:
+    """Return the lock under which weather of the source is fetched, over all runs and tenants."""
+    state = open_state(platform.settings().state_url)
+    return lambda: state.exclusive(f"weather {cache.source}", LOCK_PATIENCE_S)
 
 
 def climatology(
@@ -207,16 +216,36 @@ async def _learn_forecasts(
     platform: Platform,
 ) -> int:
     """Fetch the forecasts that can still be had: today's; in stub mode also past ones, by the sandbox's clock."""
-    today = window.tenant.today(window.now)
+    if _unlearnt(window, wanted, cache).is_empty():
+        return 0
+    with as_failure():
+        async with _lock(platform, cache)():
+            missing = _unlearnt(window, wanted, cache)
+            return await _learn(window, missing, cache, lambda at: connector.connect(access, platform, at), access)
+
+
+def _unlearnt(window: Window, wanted: pl.DataFrame, cache: WeatherCache) -> pl.DataFrame:
+    """Return the days and points of which no forecast of that day is known."""
     known = cache.issued(wanted["point"].to_list(), window.first, window.last, window.tenant.timezone)
-    missing = wanted.join(known, left_on=["date", "point"], right_on=["issue_date", "point"], how="anti")
+    return wanted.join(known, left_on=["date", "point"], right_on=["issue_date", "point"], how="anti")
+
+
+async def _learn(
+    window: Window,
+    missing: pl.DataFrame,
+    cache: WeatherCache,
+    connect: Callable[[datetime | None], AbstractAsyncContextManager[OpenMeteoClient]],
+    access: Access,
+) -> int:
+    """Fetch and keep what can still be had of the missing forecasts; return the number of requests."""
+    today = window.tenant.today(window.now)
     gate = asyncio.Semaphore(ISSUES_AT_ONCE)
 
     async def learn(day: date, points: list[str]) -> tuple[list[pl.DataFrame], int]:
         issued = window.now if day == today else window.tenant.day_start(day) + timedelta(hours=ISSUE_HOUR)
         plan = cache.whole_forecast(points, day, day + timedelta(days=FORECAST_DAYS))
-        async with gate, connector.connect(access, platform, issued if access.is_stub else None) as client:
-            return await cache.ask(client, plan, model=FORECAST_MODEL, known_at=issued), client.session.requests
+        async with gate, connect(issued if access.is_stub else None) as client:
+            return await cache.ask(client, plan, known_at=issued), client.session.requests
 
     by_day = missing.group_by("date").agg(pl.col("point").unique().sort()).sort("date").iter_rows()
     learnable = [(day, points) for day, points in by_day if day == today or (access.is_stub and day < today)]

@@ -1,7 +1,7 @@
 """The weather cache: every value ever fetched, with when it was known, shared by all tenants.
 
-Belongs here: which points and days are still missing, fetching them in few requests, and reading the latest version.
-Does not belong here: what is derived from the values (`weathervane_assets.transforms.weather`).
+Belongs here: which points and days are still missing, fetching them, and reading the latest version.
+Does not belong here: how missing days become requests (`weather_plan.py`), what is derived from the values (`weathervane_assets.transforms.weather`).
 
 Points, not cells: a cell is served by the point of a 0.1 degree grid nearest to its centre, so that neighbouring cells
 and other tenants share it. Days are the point's local standard time. Nothing is overwritten; a value that comes back
@@ -10,43 +10,52 @@ different is a new version.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import polars as pl
 
-from weathervane_resources.clients.open_meteo import Host, OpenMeteoClient, call_weight
+from weathervane_resources.clients.open_meteo import OpenMeteoClient
 from weathervane_resources.clients.open_meteo_answer import PlaceDays, Point
 from weathervane_resources.geocoder import centre, standard_offset_hours, time_zone
 from weathervane_resources.lake import Lake
+from weathervane_resources.weather_plan import (
+    ARCHIVE_MODEL,
+    FORECAST_MODEL,
+    MISSING_SCHEMA,
+    VALUES_BY_VARIABLE,
+    Request,
+    days_of,
+    requests_for,
+    split,
+)
 
-ARCHIVE_MODEL = "era5_seamless"
-FORECAST_MODEL = "best_match"
+__all__ = [
+    "ARCHIVE_MODEL",
+    "FORECAST_MODEL",
+    "Request",
+    "WeatherCache",
+    "archive_end",
+    "cell_table",
+    "offset_of",
+    "point_of",
+]
+
+Connect = Callable[[], AbstractAsyncContextManager[OpenMeteoClient]]
+Lock = Callable[[], AbstractAsyncContextManager[None]]
+
 ARCHIVE_DELAY_DAYS = 6
 """Days before today that the archive does not have yet; the forecast host has them."""
 LONGEST_LEAD_DAYS = 15
-HEAVIEST_REQUEST = 4_500.0
-"""Open-Meteo refuses one request of more than 5,000 calls' weight."""
-FORECAST_FRESH_FOR = timedelta(hours=1)
+ASK_AGAIN_AFTER = {ARCHIVE_MODEL: timedelta(hours=20), FORECAST_MODEL: timedelta(hours=1)}
+"""When a host is asked again: the forecast host for any day, the archive for days that it answered with null. Below a
+day, so that each day's run asks."""
 ZONE_YEAR = 2026
 """The year whose standard offset cuts the days, for all years: a day must not move when a country changes its clock."""
-
-VALUES_BY_VARIABLE = {
-    "temperature_2m_mean": "temp_c",
-    "temperature_2m_max": "temp_max_c",
-    "temperature_2m_min": "temp_min_c",
-    "apparent_temperature_mean": "apparent_temp_c",
-    "precipitation_sum": "precip_mm",
-    "precipitation_probability_max": "precip_probability",
-    "relative_humidity_2m_mean": "humidity_mean",
-    "wind_gusts_10m_max": "wind_gust_max_kmh",
-    "wind_speed_10m_max": "wind_speed_max_kmh",
-    "uv_index_max": "uv_index_max",
-    "snowfall_sum": "snowfall_cm",
-}
-FORECAST_VARIABLES = tuple(VALUES_BY_VARIABLE)
-ARCHIVE_VARIABLES = tuple(v for v in FORECAST_VARIABLES if v not in ("precipitation_probability_max", "uv_index_max"))
+LOCK_PATIENCE_S = 1_800.0
+"""How long a run waits for another one that fetches: what it fetches need not be fetched again."""
 
 VERSIONS_SCHEMA = pl.Schema(
     {
@@ -65,13 +74,16 @@ VERSIONS_SCHEMA = pl.Schema(
 )
 
 
-@dataclass(frozen=True)
-class Request:
-    """Points that miss the same span of days."""
-
-    points: tuple[str, ...]
-    start: date
-    end: date
+UNANSWERED_SCHEMA = pl.Schema(
+    {
+        "source": pl.String(),
+        "model": pl.String(),
+        "point": pl.String(),
+        "valid_date": pl.Date(),
+        "asked_at_utc": pl.Datetime("us", "UTC"),
+        "valid_year": pl.Int32(),
+    }
+)
 
 
 def point_of(cell: str) -> str:
@@ -123,59 +135,95 @@ class WeatherCache:
 
     def plan_archive(self, points: Sequence[str], start: date, end: date, now: datetime) -> list[Request]:
         """Return what must be fetched from the archive so that start..end is there, as far as it exists."""
-        last = min(end, archive_end(now))
-        return self._plan(points, start, last, pl.col("model") == ARCHIVE_MODEL, ARCHIVE_VARIABLES)
+        return requests_for(self.missing_archive(points, start, end, now), ARCHIVE_MODEL)
 
     def plan_forecast(self, points: Sequence[str], start: date, end: date, now: datetime) -> list[Request]:
         """Return what must be fetched from the forecast host: days after the archive's last, not read within the hour."""
+        return requests_for(self.missing_forecast(points, start, end, now), FORECAST_MODEL)
+
+    def missing_archive(self, points: Sequence[str], start: date, end: date, now: datetime) -> pl.DataFrame:
+        """Return `point` and `valid_date` that the archive was not asked for, or not lately where it had nothing."""
+        last = min(end, archive_end(now))
+        archived = self._versions_of(points, start, end).filter(pl.col("model") == ARCHIVE_MODEL)
+        return _missing(points, start, last, [archived, self._unanswered(ARCHIVE_MODEL, points, start, end, now)])
+
+    def missing_forecast(self, points: Sequence[str], start: date, end: date, now: datetime) -> pl.DataFrame:
+        """Return `point` and `valid_date` after the archive's last day that were not asked for within the hour."""
         first = max(start, archive_end(now) + timedelta(days=1))
         last = min(end, now.date() + timedelta(days=LONGEST_LEAD_DAYS))
-        fresh = (pl.col("model") == FORECAST_MODEL) & pl.col("known_at_utc").is_between(now - FORECAST_FRESH_FOR, now)
-        return self._plan(points, first, last, fresh, FORECAST_VARIABLES)
+        is_fresh = pl.col("known_at_utc").is_between(now - ASK_AGAIN_AFTER[FORECAST_MODEL], now)
+        fresh = self._versions_of(points, start, end).filter((pl.col("model") == FORECAST_MODEL) & is_fresh)
+        return _missing(points, first, last, [fresh, self._unanswered(FORECAST_MODEL, points, start, end, now)])
 
-    def _plan(
-        self, points: Sequence[str], start: date, end: date, is_there: pl.Expr, variables: Sequence[str]
-    ) -> list[Request]:
-        if start > end or not points:
-            return []
-        wanted = pl.DataFrame({"point": sorted(set(points))}, schema={"point": pl.String}).join(
-            pl.DataFrame({"valid_date": pl.date_range(start, end, eager=True)}), how="cross"
-        )
-        have = self._scan(points, start, end).filter(is_there).select("point", "valid_date").unique().collect()
-        missing = wanted.join(have, on=["point", "valid_date"], how="anti")
-        spans = missing.group_by("point").agg(pl.min("valid_date").alias("start"), pl.max("valid_date").alias("end"))
-        grouped = spans.group_by("start", "end").agg(pl.col("point").sort()).sort("start", "end")
-        return [
-            Request(tuple(chunk), first, last)
-            for first, last, same_span in grouped.iter_rows()
-            for chunk in _chunks(same_span, (last - first).days + 1, variables)
-        ]
+    def _unanswered(self, model: str, points: Sequence[str], start: date, end: date, now: datetime) -> pl.LazyFrame:
+        """Return the days that the model's host answered with null when it was asked lately."""
+        is_lately = pl.col("asked_at_utc").is_between(now - ASK_AGAIN_AFTER[model], now)
+        asked = self._scan("unanswered", UNANSWERED_SCHEMA, points, start, end)
+        return asked.filter((pl.col("model") == model) & is_lately)
 
     def whole_forecast(self, points: Sequence[str], start: date, end: date) -> list[Request]:
         """Return requests for start..end of every point, whatever is known already."""
-        chunks = _chunks(points, (end - start).days + 1, FORECAST_VARIABLES)
-        return [Request(tuple(chunk), start, end) for chunk in chunks]
+        return split(points, start, end, FORECAST_MODEL)
 
-    async def fetch(
-        self, client: OpenMeteoClient, requests: Sequence[Request], *, model: str, known_at: datetime
-    ) -> None:
-        """Fetch `requests` from the model's host and keep what came."""
-        self.keep(await self.ask(client, requests, model=model, known_at=known_at))
+    async def fill(
+        self, points: Sequence[str], start: date, end: date, now: datetime, connect: Connect, lock: Lock
+    ) -> int:
+        """Fetch what is missing of the points and days; return the number of HTTP requests.
+
+        Runs that want the same at once fetch it once: the plan is made again under the lock, after the others' fetch.
+        """
+
+        def plan() -> list[Request]:
+            span = (points, start, end, now)
+            return self.plan_archive(*span) + self.plan_forecast(*span)
+
+        if not plan():
+            return 0
+        async with lock():
+            requests = plan()
+            if not requests:
+                return 0
+            async with connect() as client:
+                await self.fetch(client, requests, known_at=now)
+                return client.session.requests
+
+    async def fetch(self, client: OpenMeteoClient, requests: Sequence[Request], *, known_at: datetime) -> None:
+        """Fetch `requests` and keep what came, also if a later one fails: it was paid for."""
+        frames: list[pl.DataFrame] = []
+        try:
+            for request in requests:
+                frames += await self.ask(client, [request], known_at=known_at)
+                self._note_unanswered(request, frames[-1], known_at)
+        finally:
+            self.keep(frames)
 
     async def ask(
-        self, client: OpenMeteoClient, requests: Sequence[Request], *, model: str, known_at: datetime
+        self, client: OpenMeteoClient, requests: Sequence[Request], *, known_at: datetime
     ) -> list[pl.DataFrame]:
-        """Return the versions that `requests` bring from the model's host; a day without values is not among them."""
-        host: Host = "archive" if model == ARCHIVE_MODEL else "forecast"
-        variables = ARCHIVE_VARIABLES if model == ARCHIVE_MODEL else FORECAST_VARIABLES
+        """Return the versions that each of `requests` brings; a day without values is not among them."""
         frames = []
         for request in requests:
             points = [_asked(point) for point in request.points]
-            asked_model = ARCHIVE_MODEL if model == ARCHIVE_MODEL else None
-            names = iter(request.points)
-            async for batch in client.daily(host, points, request.start, request.end, variables, asked_model):
-                frames += [self._versions([next(names) for _ in batch], batch, model, known_at)]
+            model = ARCHIVE_MODEL if request.model == ARCHIVE_MODEL else None
+            span = (request.start, request.end)
+            batches = client.daily(request.host, points, *span, request.variables, model)
+            places = [place async for batch in batches for place in batch]
+            frames.append(self._versions(request.points, places, request.model, known_at))
         return frames
+
+    def _note_unanswered(self, request: Request, versions: pl.DataFrame, asked_at: datetime) -> None:
+        """Remember the days that a host answered with null, so that not every run asks for them again."""
+        empty = days_of([request]).join(versions, on=["point", "valid_date"], how="anti")
+        if not empty.is_empty():
+            rows = empty.select(
+                pl.lit(self.source).alias("source"),
+                pl.lit(request.model).alias("model"),
+                "point",
+                "valid_date",
+                pl.lit(asked_at).dt.cast_time_unit("us").alias("asked_at_utc"),
+                pl.col("valid_date").dt.year().alias("valid_year"),
+            )
+            self.lake.append("_weather", "unanswered", rows, ["source", "valid_year"])
 
     def keep(self, versions: Sequence[pl.DataFrame]) -> None:
         """Append versions in one commit."""
@@ -185,7 +233,7 @@ class WeatherCache:
 
     def latest(self, points: Sequence[str], start: date, end: date, known_by: datetime | None = None) -> pl.DataFrame:
         """Return one row per point and day: the archive's newest version, else the forecast host's; as known by then."""
-        versions = self._scan(points, start, end)
+        versions = self._versions_of(points, start, end)
         if known_by is not None:
             versions = versions.filter(pl.col("known_at_utc") <= known_by)
         rank = (pl.col("model") == ARCHIVE_MODEL).alias("_is_archive")
@@ -204,7 +252,7 @@ class WeatherCache:
         """
         issue_date = pl.col("known_at_utc").dt.convert_time_zone(zone).dt.date()
         return (
-            self._scan(points, first - timedelta(days=1), last + timedelta(days=LONGEST_LEAD_DAYS + 1))
+            self._versions_of(points, first - timedelta(days=1), last + timedelta(days=LONGEST_LEAD_DAYS + 1))
             .filter(pl.col("model") == FORECAST_MODEL)
             .with_columns(issue_date.alias("issue_date"))
             .filter(pl.col("issue_date").is_between(first, last))
@@ -213,9 +261,12 @@ class WeatherCache:
             .collect()
         )
 
-    def _scan(self, points: Sequence[str], start: date, end: date) -> pl.LazyFrame:
+    def _versions_of(self, points: Sequence[str], start: date, end: date) -> pl.LazyFrame:
+        return self._scan("versions", VERSIONS_SCHEMA, points, start, end)
+
+    def _scan(self, table: str, schema: pl.Schema, points: Sequence[str], start: date, end: date) -> pl.LazyFrame:
         years = list(range(start.year, end.year + 1))
-        return self.lake.scan_shared("_weather", "versions", VERSIONS_SCHEMA).filter(
+        return self.lake.scan_shared("_weather", table, schema).filter(
             pl.col("valid_year").is_in(years)
             & (pl.col("source") == self.source)
             & pl.col("point").is_in(sorted(set(points)))
@@ -259,7 +310,10 @@ class WeatherCache:
         )
 
 
-def _chunks(points: Sequence[str], days: int, variables: Sequence[str]) -> list[Sequence[str]]:
-    """Split points so that no request weighs more than the vendor takes."""
-    most = max(1, int(HEAVIEST_REQUEST / call_weight(variables, days, 1)))
-    return [points[first : first + most] for first in range(0, len(points), most)]
+def _missing(points: Sequence[str], start: date, end: date, settled: list[pl.LazyFrame]) -> pl.DataFrame:
+    """Return `point` and `valid_date` of start..end that are not settled."""
+    if start > end or not points:
+        return pl.DataFrame(schema=MISSING_SCHEMA)
+    wanted = days_of([Request(tuple(sorted(set(points))), start, end)])
+    have = pl.concat([scan.select("point", "valid_date") for scan in settled]).unique().collect()
+    return wanted.join(have, on=["point", "valid_date"], how="anti")

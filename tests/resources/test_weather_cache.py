@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -15,16 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.resources.http.scripted import Script, calling
-from weathervane_resources.clients.open_meteo import OpenMeteoClient, call_weight
+from weathervane_resources.clients.open_meteo import OpenMeteoClient
 from weathervane_resources.geocoder import centre
 from weathervane_resources.http.auth import StaticHeaders
+from weathervane_resources.http.errors import VendorError
+from weathervane_resources.http.pacing import Pace
 from weathervane_resources.lake import Lake
+from weathervane_resources.state import open_state
 from weathervane_resources.weather_cache import (
     ARCHIVE_MODEL,
-    ARCHIVE_VARIABLES,
     FORECAST_MODEL,
-    HEAVIEST_REQUEST,
-    VALUES_BY_VARIABLE,
     VERSIONS_SCHEMA,
     Request,
     WeatherCache,
@@ -33,6 +34,7 @@ from weathervane_resources.weather_cache import (
     offset_of,
     point_of,
 )
+from weathervane_resources.weather_plan import HEAVIEST_REQUEST, VALUES_BY_VARIABLE, requests_for
 
 NOW = datetime(2025, 6, 30, 12, tzinfo=UTC)
 TODAY = NOW.date()
@@ -112,7 +114,7 @@ def test_an_empty_cache_misses_everything_that_the_archive_has(cache: WeatherCac
 def test_the_forecast_host_is_asked_only_for_days_after_the_archives_last(cache: WeatherCache) -> None:
     """Asked for the full history first, the forecast host answered 'out of allowed range', and 15 degrees were made up."""
     assert cache.plan_forecast([BERLIN], days_ago(300), TODAY + timedelta(days=40), NOW) == [
-        Request((BERLIN,), days_ago(6), TODAY + timedelta(days=15))
+        Request((BERLIN,), days_ago(6), TODAY + timedelta(days=15), FORECAST_MODEL)
     ]
     assert cache.plan_forecast([BERLIN], days_ago(300), days_ago(7), NOW) == []
 
@@ -162,10 +164,7 @@ def test_no_request_weighs_more_than_the_vendor_takes(cache: WeatherCache) -> No
     plan = cache.plan_archive(points, date(2015, 1, 1), date(2024, 12, 31), NOW)
     assert sorted(p for r in plan for p in r.points) == sorted(points)
     for request in plan:
-        assert (
-            call_weight(ARCHIVE_VARIABLES, (request.end - request.start).days + 1, len(request.points))
-            <= HEAVIEST_REQUEST
-        )
+        assert request.weight <= HEAVIEST_REQUEST
     whole = cache.whole_forecast(points, TODAY, TODAY)
     assert [p for r in whole for p in r.points] == points
 
@@ -268,13 +267,13 @@ async def open_meteo(request: web.Request) -> web.Response:
     return web.json_response(places if len(places) > 1 else places[0])
 
 
-def fetch(cache: WeatherCache, requests: Sequence[Request], model: str) -> Script:
-    script = Script([open_meteo])
+def fetch(cache: WeatherCache, requests: Sequence[Request], script: Script | None = None) -> Script:
+    script = script or Script([open_meteo])
 
     async def main() -> None:
         async with calling(script, "open_meteo", StaticHeaders({})) as session:
             client = OpenMeteoClient(session, f"{session.origin}/v1/forecast", f"{session.origin}/v1/archive")
-            await cache.fetch(client, requests, model=model, known_at=NOW)
+            await cache.fetch(client, requests, known_at=NOW)
 
     asyncio.run(main())
     return script
@@ -282,7 +281,7 @@ def fetch(cache: WeatherCache, requests: Sequence[Request], model: str) -> Scrip
 
 def test_what_was_fetched_is_there_and_a_day_without_values_stays_missing(cache: WeatherCache) -> None:
     """Archive rows not yet published arrive as null: they became 0 degrees, 'observed', with a freeze flag."""
-    script = fetch(cache, cache.plan_archive([BERLIN, BOSTON], days_ago(9), TODAY, NOW), ARCHIVE_MODEL)
+    script = fetch(cache, cache.plan_archive([BERLIN, BOSTON], days_ago(9), TODAY, NOW))
     (request,) = script.seen
     assert request.path == "/v1/archive"
     assert request.query["models"] == ARCHIVE_MODEL
@@ -293,14 +292,11 @@ def test_what_was_fetched_is_there_and_a_day_without_values_stays_missing(cache:
     ]
     assert latest["lst_offset_hours"].to_list() == [-5, -5, 1, 1]
     assert latest["uv_index_max"].null_count() == latest["precip_probability"].null_count() == latest.height
-    assert cache.plan_archive([BERLIN, BOSTON], days_ago(9), TODAY, NOW) == [
-        Request((BOSTON, BERLIN), days_ago(7), days_ago(7))
-    ]
 
 
 def test_a_forecast_comes_from_its_host_with_probability_as_a_ratio(cache: WeatherCache) -> None:
     """40 percent stored as 40 set the flag of every day; the model name of the archive was sent to the forecast host."""
-    script = fetch(cache, [Request((BERLIN,), days_ago(1), TODAY)], FORECAST_MODEL)
+    script = fetch(cache, [Request((BERLIN,), days_ago(1), TODAY, FORECAST_MODEL)])
     (request,) = script.seen
     assert request.path == "/v1/forecast"
     assert "models" not in request.query
@@ -312,5 +308,95 @@ def test_a_forecast_comes_from_its_host_with_probability_as_a_ratio(cache: Weath
 
 def test_a_fetch_of_nothing_writes_no_version(cache: WeatherCache) -> None:
     """An empty commit a run is a thousand versions a year that say nothing."""
-    fetch(cache, [], ARCHIVE_MODEL)
+    fetch(cache, [])
     assert cache.lake.version("_weather", "versions") is None
+
+
+# fetching once
+
+
+def test_a_day_that_the_archive_answers_with_null_is_asked_again_the_next_day_only(cache: WeatherCache) -> None:
+    """ERA5-Land was null for days: each run of each tenant asked for them again, all day long."""
+    fetch(cache, cache.plan_archive([BERLIN, BOSTON], days_ago(9), TODAY, NOW))
+    assert cache.plan_archive([BERLIN, BOSTON], days_ago(9), TODAY, NOW + HOUR) == []
+    again = Request((BOSTON, BERLIN), days_ago(7), days_ago(7))
+    assert cache.plan_archive([BERLIN, BOSTON], days_ago(9), days_ago(7), NOW + 24 * HOUR) == [again]
+    assert cache.plan_archive([BERLIN, BOSTON], days_ago(9), days_ago(7), NOW - HOUR) == [again]
+    assert cache.latest([BERLIN], days_ago(7), days_ago(7)).is_empty()
+
+
+def test_a_hole_far_from_the_newest_day_does_not_fetch_the_years_between_again(cache: WeatherCache) -> None:
+    """One null of 2018 and one new day: eight years of every point, 209 calls' weight each."""
+    days = [date(2018, 1, 1) + timedelta(days=n) for n in range(2_000)]
+    cache.keep([versions(BERLIN, [day for n, day in enumerate(days) if n not in (5, 9)], 1.0)])
+    plan = cache.plan_archive([BERLIN], days[0], days[-1] + timedelta(days=1), NOW)
+    assert [(r.start, r.end) for r in plan] == [(days[5], days[9]), (days[-1] + timedelta(days=1),) * 2]
+
+
+def test_the_weight_of_a_request_is_known_before_it_is_spent(cache: WeatherCache) -> None:
+    """The quota was charged one for ten years of a hundred points."""
+    (ten_years,) = cache.plan_archive([BERLIN], date(2015, 1, 1), date(2024, 12, 31), NOW)
+    assert ten_years.weight == pytest.approx(9 / 10 * 3_653 / 14)
+    assert cache.plan_forecast([BERLIN], TODAY, TODAY, NOW)[0].weight == pytest.approx(1.1)
+    spent: list[float] = []
+
+    class Listening(Pace):
+        async def take(self, weight: float = 1.0) -> None:
+            spent.append(weight)
+
+    async def main() -> None:
+        async with calling(Script([open_meteo]), "open_meteo", StaticHeaders({})) as session:
+            session._pace = Listening(1000, 1000)
+            client = OpenMeteoClient(session, f"{session.origin}/v1/forecast", f"{session.origin}/v1/archive")
+            await cache.fetch(client, [ten_years], known_at=NOW)
+
+    asyncio.run(main())
+    assert spent == [ten_years.weight]
+
+
+DAYS_FROM_2020 = st.sets(st.integers(0, 400), max_size=30)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(st.sampled_from(["1.0,1.0", "2.0,2.0", "3.0,3.0"]), DAYS_FROM_2020))
+def test_requests_bring_every_missing_day_once(missing: dict[str, set[int]]) -> None:
+    """Days in two requests are paid twice, days in none never come."""
+    first = date(2020, 1, 1)
+    rows = [(point, first + timedelta(days=n)) for point, days in missing.items() for n in days]
+    frame = pl.DataFrame(rows, schema={"point": pl.String, "valid_date": pl.Date}, orient="row")
+    brought = [
+        (p, r.start + timedelta(days=n))
+        for r in requests_for(frame, ARCHIVE_MODEL)
+        for p in r.points
+        for n in range(r.days)
+    ]
+    assert len(brought) == len(set(brought))
+    assert set(rows) <= set(brought)
+
+
+def test_runs_that_want_the_same_at_once_fetch_it_once(cache: WeatherCache, state_url: str) -> None:
+    """Ten tenants of one city at six in the morning: ten times the year, and the day's quota gone."""
+    script = Script([open_meteo])
+    state = open_state(state_url)
+
+    async def main() -> list[int]:
+        async with calling(script, "open_meteo", StaticHeaders({})) as session:
+            client = OpenMeteoClient(session, f"{session.origin}/v1/forecast", f"{session.origin}/v1/archive")
+            span = ([BERLIN, BOSTON], days_ago(30), TODAY, NOW)
+            runs = [
+                cache.fill(*span, lambda: nullcontext(client), lambda: state.exclusive("weather test"))
+                for _ in range(6)
+            ]
+            return await asyncio.gather(*runs)
+
+    assert sorted(asyncio.run(main()))[:5] == [0] * 5
+    assert [request.path for request in script.seen] == ["/v1/archive", "/v1/forecast"]
+
+
+def test_what_came_before_a_failure_is_kept(cache: WeatherCache) -> None:
+    """The day's quota was spent on nine years; the tenth was refused, and tomorrow all ten were asked for again."""
+    good, bad = Request((BERLIN,), days_ago(20), days_ago(10)), Request((BOSTON,), days_ago(20), days_ago(10))
+    script = Script([open_meteo, b'{"error": true, "reason": "no"}'])
+    with pytest.raises(VendorError):
+        fetch(cache, [good, bad], script)
+    assert cache.latest([BERLIN, BOSTON], days_ago(20), TODAY)["point"].unique().to_list() == [BERLIN]
