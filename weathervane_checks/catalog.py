@@ -17,7 +17,8 @@ from weathervane_checks.findings import Finding, Report
 from weathervane_checks.rules.conservation import judge_conservation
 from weathervane_checks.rules.contract import judge_contract
 from weathervane_checks.rules.geocoding import judge_geocoding
-from weathervane_checks.rules.leakage import Join, judge_leakage
+from weathervane_checks.rules.join import Join
+from weathervane_checks.rules.leakage import judge_leakage
 from weathervane_checks.rules.row_counts import judge_row_counts
 from weathervane_checks.rules.sources import judge_live_source
 

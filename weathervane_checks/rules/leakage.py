@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 import polars as pl
 
-from weathervane_checks.findings import Finding
+from weathervane_checks.findings import Finding, Severity
+from weathervane_checks.rules.join import ARCHIVE_MODEL, KEYS, LAGS, ROLL_DAYS, ROLL_MIN_DAYS, ROLLED, Join
+from weathervane_checks.rules.leakage_sources import (
+    forecast_learnt_too_late,
+    future_matters,
+    history_was_rewritten,
+    impossible_units,
+    kinds_are_mixed,
+    model_of_unknown_age,
+    normal_counts_twice,
+    normal_knows_the_year,
+)
 
-ARCHIVE_MODEL = "era5_seamless"
 ARCHIVE_DELAY = timedelta(days=4)
 FLAG_INPUTS = {
     "freeze_flag": "temp_min_c",
@@ -23,23 +32,6 @@ FLAG_INPUTS = {
     "precip_anomaly": "precip_mm",
 }
 NOT_WEATHER = frozenset({"tenant_id", "date", "geohash", "source", "as_of_utc"})
-LAGS = {
-    "temp_c_lag1": "temp_c",
-    "precip_mm_lag1": "precip_mm",
-    "uv_index_lag1": "uv_index_max",
-    "precip_probability_lag1": "precip_probability",
-    "humidity_lag1": "humidity_mean",
-}
-
-
-@dataclass(frozen=True)
-class Join:
-    """The matrix of a window, the weather it was joined from, and the normals behind the weather's anomalies."""
-
-    features: pl.DataFrame
-    weather: pl.DataFrame
-    normals: pl.DataFrame
-    today: date
 
 
 def _day_end() -> pl.Expr:
@@ -53,9 +45,11 @@ def observed_before_the_day_ended(join: Join) -> pl.DataFrame:
 
 
 def known_after_the_decision(join: Join) -> pl.DataFrame:
-    """W02: in join mode as_of, the weather was learnt after the day had begun."""
-    starts = join.weather.select("date", "geohash", "utc_datetime")
-    as_of = join.features.filter(pl.col("join_mode") == "as_of").join(starts, on=["date", "geohash"], how="left")
+    """W02: in join mode as_of, the weather was learnt after the decision (where that is not known: after the day began)."""
+    if join.is_as_of:
+        return join.as_of.filter(pl.col("weather_known_at_utc") > pl.col("decision_at"))
+    starts = join.weather.select(*KEYS, "utc_datetime")
+    as_of = join.features.filter(pl.col("join_mode") == "as_of").join(starts, on=KEYS, how="left")
     return as_of.filter(pl.col("weather_known_at_utc") > pl.col("utc_datetime"))
 
 
@@ -66,7 +60,9 @@ def archived_too_early(join: Join) -> pl.DataFrame:
 
 
 def lag_is_not_yesterday(join: Join) -> pl.DataFrame:
-    """W05: a lag differs from the value of the calendar day before."""
+    """W05: a lag is not of the calendar day before, or a mean not of the week before, as then known."""
+    if join.is_as_of and join.versions.width:
+        return _lag_was_not_known(join)
     yesterday = join.weather.select(
         "geohash",
         pl.col("date").dt.offset_by("1d"),
@@ -74,12 +70,52 @@ def lag_is_not_yesterday(join: Join) -> pl.DataFrame:
         pl.lit(value=True).alias("_known"),
     )
     both = join.weather.join(yesterday, on=["geohash", "date"], how="inner")
-    return both.filter(pl.any_horizontal(*(pl.col(lag).ne_missing(pl.col(f"_{lag}")) for lag in LAGS)))
+    wrong = both.filter(pl.any_horizontal(*(pl.col(lag).ne_missing(pl.col(f"_{lag}")) for lag in LAGS)))
+    return wrong if not join.versions.width else _lag_was_never_said(wrong, join.versions)
 
 
-def normal_knows_the_year(join: Join) -> pl.DataFrame:
-    """W06: normals for a year are built from days of that year or later."""
-    return join.normals.filter(pl.col("base_end") >= pl.col("date"))
+def _lag_was_never_said(rows: pl.DataFrame, versions: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows whose lags no version of the day before says: yesterday's row may have been read at another time."""
+    said = versions.select(
+        "geohash",
+        pl.col("valid_date").dt.offset_by("1d").alias("date"),
+        *(pl.col(value).alias(lag) for lag, value in LAGS.items()),
+    )
+    return rows.join(said, on=["geohash", "date", *LAGS], how="anti", nulls_equal=True)
+
+
+def _lag_was_not_known(join: Join) -> pl.DataFrame:
+    """Return the as_of rows whose lags or means differ from a plain count over the versions known at the decision."""
+    rows = join.as_of.filter(~pl.col("is_weather_missing"))
+    week = _week_before(rows, join.versions)
+    lags = week.filter(pl.col("_back") == 1).select(*KEYS, *(pl.col(v).alias(f"_{lag}") for lag, v in LAGS.items()))
+    means = week.group_by(KEYS).agg(
+        pl.when(pl.col(value).count() >= ROLL_MIN_DAYS).then(pl.col(value).mean()).alias(f"_{name}")
+        for name, value in ROLLED.items()
+    )
+    both = rows.join(lags, on=KEYS, how="left").join(means, on=KEYS, how="left")
+    return both.filter(pl.any_horizontal(*(_differs(name) for name in (*LAGS, *ROLLED))))
+
+
+def _week_before(rows: pl.DataFrame, versions: pl.DataFrame) -> pl.DataFrame:
+    back = pl.LazyFrame({"_back": range(1, ROLL_DAYS + 1)}, schema={"_back": pl.Int64})
+    days = rows.lazy().select(*KEYS, "decision_at").join(back, how="cross")
+    dated = days.with_columns((pl.col("date") - pl.duration(days=pl.col("_back"))).alias("valid_date"))
+    values = versions.lazy().select(
+        "geohash", "valid_date", "known_at_utc", "is_archived", *{*LAGS.values(), *ROLLED.values()}
+    )
+    return (
+        dated.join(values, on=["geohash", "valid_date"], how="inner")
+        .filter(pl.col("known_at_utc") <= pl.col("decision_at"))
+        .sort("is_archived", "known_at_utc")
+        .unique([*KEYS, "_back"], keep="last", maintain_order=True)
+        .collect()
+    )
+
+
+def _differs(name: str) -> pl.Expr:
+    mine, other = pl.col(name), pl.col(f"_{name}")
+    return (mine.is_null() != other.is_null()) | ((mine - other).abs() > 1e-6).fill_null(value=False)
 
 
 def doubled_rows(join: Join) -> pl.DataFrame:
@@ -116,33 +152,60 @@ def known_though_input_is_unknown(join: Join) -> pl.DataFrame:
 
 
 def day_is_in_the_future(join: Join) -> pl.DataFrame:
-    """W18: the matrix has sales of a day that has not begun."""
-    return join.features.filter(pl.col("date") > pl.lit(join.today))
+    """W18: the matrix has sales of a day that has not begun, or ads and promos that its decision could not know."""
+    ahead = join.features.filter(pl.col("date") > pl.lit(join.today)).select(KEYS)
+    if not join.is_as_of:
+        return ahead
+    spent = pl.any_horizontal(pl.col("^tenant_(ad|meta|google)_.*$").is_not_null())
+    plans = _plans(join) if join.promos.width else pl.lit(value=True)
+    early = join.as_of.filter(spent | (pl.col("tenant_promos").is_not_null() & plans))
+    return pl.concat([ahead, early.select(KEYS)]).unique()
 
 
-RULES: dict[str, Callable[[Join], pl.DataFrame]] = {
+def _plans(join: Join) -> pl.Expr:
+    """Return whether a row counts more campaigns than stood at its decision."""
+    dated = join.promos.join(join.decisions.select("date", "decision_at"), on="date", how="inner")
+    stood = dated.filter(pl.max_horizontal("created_at", "updated_at") <= pl.col("decision_at"))
+    counts = dict(stood.group_by("date").len().iter_rows())
+    return pl.col("tenant_promos") > pl.col("date").replace_strict(counts, default=0, return_dtype=pl.Int32)
+
+
+Rule = Callable[[Join], pl.DataFrame]
+RULES: dict[str, Rule] = {
     "W01": observed_before_the_day_ended,
     "W02": known_after_the_decision,
     "W03": archived_too_early,
+    "W04": forecast_learnt_too_late,
     "W05": lag_is_not_yesterday,
     "W06": normal_knows_the_year,
+    "W07": normal_counts_twice,
     "W08": doubled_rows,
     "W09": joined_to_another_day,
     "W10": mixed_day_basis,
+    "W11": model_of_unknown_age,
     "W12": known_though_input_is_unknown,
+    "W13": impossible_units,
+    "W14": kinds_are_mixed,
+    "W15": history_was_rewritten,
+    "W16": future_matters,
     "W18": day_is_in_the_future,
 }
+WARNINGS = frozenset({"W14"})
+"""Rules that do not block: what they find may be meant."""
 
 
 def judge_leakage(join: Join, days: Sequence[date]) -> list[Finding]:
-    """Return one finding a day; any violation is critical. A rule about normals speaks against every day of their year."""
-    violations = [(rule, _located(find(join), rule)) for rule, find in RULES.items()]
+    """Return one finding a day; a violation is critical, of `WARNINGS` a warning.
+
+    A rule about normals speaks against every day of their year.
+    """
+    violations = [(rule, _located(find(join))) for rule, find in RULES.items()]
     return [_judge(day, violations, join.features) for day in sorted(days)]
 
 
-def _located(rows: pl.DataFrame, rule: str) -> pl.DataFrame:
-    keys = rows.select(pl.col("date"), pl.col("geohash").cast(pl.String))
-    return keys.with_columns(pl.lit(rule == "W06").alias("is_yearly"))
+def _located(rows: pl.DataFrame) -> pl.DataFrame:
+    is_yearly = pl.col("is_yearly") if "is_yearly" in rows.columns else pl.lit(value=False)
+    return rows.select(pl.col("date"), pl.col("geohash").cast(pl.String), is_yearly.alias("is_yearly"))
 
 
 def _judge(day: date, violations: Sequence[tuple[str, pl.DataFrame]], features: pl.DataFrame) -> Finding:
@@ -154,9 +217,9 @@ def _judge(day: date, violations: Sequence[tuple[str, pl.DataFrame]], features: 
     count = sum(found.height for _, found in hits)
     note = "; ".join(f"{rule}: {_first_sentence(rule)} ({found.height} rows)" for rule, found in hits)
     sample = tuple(f"{day}/{cell}" for _, found in hits for cell in found["geohash"].head(5))
-    return Finding(
-        day, "critical", count, 0, tuple(f"leakage_{rule}" for rule, _ in hits), note, sample, {"rows": rows}
-    )
+    severity: Severity = "warning" if {rule for rule, _ in hits} <= WARNINGS else "critical"
+    alerts = tuple(f"leakage_{rule}" for rule, _ in hits)
+    return Finding(day, severity, count, 0, alerts, note, sample, {"rows": rows})
 
 
 def _first_sentence(rule: str) -> str:

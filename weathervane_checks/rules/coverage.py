@@ -1,0 +1,88 @@
+"""How much of what should have weather has it. A gap is a gap: it is counted, never filled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+
+import polars as pl
+
+from weathervane_checks.findings import Finding, Severity
+from weathervane_checks.thresholds import Thresholds
+
+ACTIVE_DAYS = 365
+STALE_HOURS = 48
+"""Two daily fetches: weather that was older than this at the decision is of a fetch that did not happen."""
+NOT_CONFIGURED = "not_configured"
+
+
+def judge_coverage(
+    weather: pl.DataFrame,
+    shipped: pl.DataFrame,
+    days: Sequence[date],
+    limits: Thresholds,
+    sources: Mapping[date, str],
+) -> list[Finding]:
+    """Return one finding a day: the share of active cells that have weather; none at all is critical.
+
+    `shipped`: `date`, `geohash` of orders of the 365 days up to each day. `sources`: what each day was written from.
+    """
+    return [_judge_cells(day, weather, shipped, limits, sources.get(day)) for day in sorted(days)]
+
+
+def _judge_cells(
+    day: date, weather: pl.DataFrame, shipped: pl.DataFrame, limits: Thresholds, source: str | None
+) -> Finding:
+    if source == NOT_CONFIGURED:
+        return Finding(day, "ok", NOT_CONFIGURED, note="the source is not configured; there is no weather to expect")
+    recent = shipped.filter(pl.col("date").is_between(day - timedelta(days=ACTIVE_DAYS - 1), day))
+    active = recent.select("geohash").drop_nulls().unique()
+    if active.is_empty():
+        return Finding(day, "ok", "no active cells", note="no cell is active, so no ratio")
+    bare = active.join(weather.filter(pl.col("date") == day), on="geohash", how="anti")
+    there = active.height - bare.height
+    ratio = there / active.height
+    severity: Severity = "critical" if there == 0 else "warning" if ratio < limits.weather_coverage_warning else "ok"
+    alerts = () if severity == "ok" else (f"weather_coverage_{severity}",)
+    note = f"{there} of {active.height} active cells have weather"
+    sample = tuple(f"{day}/{cell}" for cell in bare["geohash"].sort().head(5))
+    extra = {"cells": active.height, "with_weather": there}
+    return Finding(day, severity, ratio, limits.weather_coverage_warning, alerts, note, sample, extra)
+
+
+def judge_join_coverage(
+    features: pl.DataFrame, days: Sequence[date], limits: Thresholds, decisions: pl.DataFrame
+) -> list[Finding]:
+    """W17. Return one finding a day: the share of the matrix' rows with weather, and whether it was fresh at the decision.
+
+    `decisions`: `date`, `decision_at`; it matters in join mode as_of only.
+    """
+    stale = pl.col("decision_at") - pl.col("weather_known_at_utc") > pl.duration(hours=STALE_HOURS)
+    by_day = (
+        features.join(decisions.select("date", "decision_at"), on="date", how="left")
+        .group_by("date")
+        .agg(
+            pl.len().alias("rows"),
+            (~pl.col("is_weather_missing")).sum().alias("with_weather"),
+            (stale & (pl.col("join_mode") == "as_of")).sum().alias("stale"),
+            pl.col("geohash").filter(pl.col("is_weather_missing")).sort().head(5).alias("bare"),
+        )
+    )
+    rows = {row["date"]: row for row in by_day.iter_rows(named=True)}
+    return [_judge_rows(day, rows.get(day), limits) for day in sorted(days)]
+
+
+def _judge_rows(day: date, row: Mapping[str, object] | None, limits: Thresholds) -> Finding:
+    if row is None:
+        return Finding(day, "ok", "no rows", note="no cell is active, so no ratio")
+    count, known, stale = (int(str(row[name])) for name in ("rows", "with_weather", "stale"))
+    limit = limits.weather_coverage_warning
+    extra = {"rows": count, "with_weather": known, "stale": stale}
+    sample = tuple(f"{day}/{cell}" for cell in row["bare"])  # type: ignore[attr-defined]
+    if known / count < limit:
+        note = f"{known} of {count} rows have weather"
+        return Finding(day, "warning", known / count, limit, ("weather_join_coverage_low",), note, sample, extra)
+    if stale and stale > (1 - limit) * known:
+        note = f"{stale} of {known} rows had weather older than {STALE_HOURS} hours at the decision"
+        return Finding(day, "warning", known / count, limit, ("weather_stale",), note, extra=extra)
+    return Finding(day, "ok", known / count, limit, note=f"{known} of {count} rows have weather", extra=extra)
