@@ -162,6 +162,32 @@ def tokens_list(as_json: bool) -> None:  # noqa: FBT001 - click passes flags by 
 
 
 @main.group()
+def weather() -> None:
+    """Look at the weather."""
+
+
+@weather.command("plan")
+@click.option("--tenant", "tenant_id", required=True, help="A tenant of tenants.toml.")
+@click.option("--from", "first", type=DAY, required=True, help="First day, tenant-local, like 2026-01-31.")
+@click.option("--to", "last", type=DAY, required=True, help="Last day, included.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@complains
+def weather_plan(tenant_id: str, first: datetime, last: datetime, as_json: bool) -> None:  # noqa: FBT001 - as above
+    """Say what a backfill would ask of Open-Meteo: requests and call weight; asks nothing."""
+    settings = _settings()
+    tenant = _tenant(settings, tenant_id)
+    _check_days(tenant, first.date(), last.date(), settings)
+    from weathervane_assets.console import print_weather_costs
+    from weathervane_assets.weather_costs import costs_of_backfill
+
+    found = costs_of_backfill(settings, _tenants(settings), tenant, first.date(), last.date())
+    if as_json:
+        click.echo(json.dumps(found.plain(), indent=2))
+    else:
+        print_weather_costs(found)
+
+
+@main.group()
 def tenants() -> None:
     """Look at the tenants, and make their partitions."""
 

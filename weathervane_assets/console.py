@@ -18,6 +18,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from weathervane_assets.backfill import OnPartition, Outcome
     from weathervane_assets.doctor import Line
+    from weathervane_assets.weather_costs import Costs
     from weathervane_resources.tenants import Tenant
     from weathervane_resources.tokens import TokenInfo
 
@@ -106,3 +107,21 @@ def print_tenants(tenants: Sequence[Tenant]) -> None:
             tenant.shopify_protocol,
         )
     out.print(table)
+
+
+def print_weather_costs(costs: Costs) -> None:
+    """Print what a backfill asks of each host, and how long the free hosts would take over it."""
+    table = Table("host", title=f"{costs.tenant}: {costs.cells:,} cells, from {costs.source}", title_justify="left")
+    for name in ("requests", "points", "days x points", "call weight"):
+        table.add_column(name, justify="right")
+    for name, host in costs.hosts.items():
+        table.add_row(name, f"{host.requests:,}", f"{host.points:,}", f"{host.point_days:,}", f"{host.weight:,.1f}")
+    out.print(table)
+    if costs.cells == 0:
+        out.print("no cells: the lake has no located orders for these days; bring in `orders` first")
+    elif costs.weight == 0:
+        out.print("everything is there already")
+    else:
+        out.print(
+            f"on the free hosts (10,000 a day for one address): {costs.free_days} day(s); with a key: no daily limit"
+        )

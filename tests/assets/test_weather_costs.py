@@ -1,0 +1,62 @@
+"""What a backfill will cost is what it costs."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, timedelta
+
+from click.testing import CliRunner
+
+from tests.assets.conftest import NOW, Installation
+from weathervane_assets.cli import main
+from weathervane_assets.overridable import OVERRIDABLE
+from weathervane_assets.weather_costs import Costs, costs
+from weathervane_assets.window import Window
+from weathervane_resources.connectors import OpenMeteoConnector
+from weathervane_resources.platform import Platform
+
+FIRST, LAST = date(2026, 11, 1), date(2026, 11, 19)
+
+
+def planned(first: date = FIRST, last: date = LAST) -> Costs:
+    platform = Platform(threshold_names=sorted(OVERRIDABLE))
+    tenant = platform.tenants()["acme"]
+    days = tuple(first + timedelta(days=n) for n in range((last - first).days + 1))
+    window = Window(tenant, days, datetime.fromisoformat(NOW), platform.lake())
+    return costs(window, OpenMeteoConnector().access("acme", platform))
+
+
+def test_the_plan_is_what_the_backfill_then_asks_for_and_nothing_is_asked_twice(installation: Installation) -> None:
+    """A plan that leaves out the years of normals is off by a factor of thirty."""
+    assert planned().cells == 0
+    installation.backfill("acme", FIRST, LAST, "orders")
+    plan = planned()
+    assert plan.cells > 0
+    # four years of normals, then the days from a week before on
+    assert plan.hosts["archive"].weight > 4 * 365 / 14 * 0.9 * plan.hosts["archive"].points
+    spent = 0
+    for asset in ("climatology", "weather_daily"):
+        found = installation.materializations(installation.backfill("acme", FIRST, LAST, asset), asset)
+        spent += next(iter(found.values())).metadata["requests"].value
+    assert spent == sum(host.requests for host in plan.hosts.values())
+    assert planned().weight == 0
+
+
+def test_the_command_prints_json_with_the_free_limits_and_asks_nothing(installation: Installation) -> None:
+    """Ten thousand a day sounds like much, until ten years of a thousand cells take twenty days of it."""
+    arguments = ["weather", "plan", "--tenant", "acme", "--from", "2026-11-01", "--to", "2026-11-19"]
+    done = CliRunner().invoke(main, [*arguments, "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.output)
+    assert found["free_limits"] == {"weight a minute": 600, "weight an hour": 5_000, "weight a day": 10_000}
+    assert found["hosts"]["archive"] == {"requests": 0, "points": 0, "point_days": 0, "weight": 0}
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    assert CliRunner().invoke(main, [*arguments[:3], "nobody", *arguments[4:]]).exit_code == 2
+
+
+def test_how_long_the_free_limit_makes_of_it_is_rounded_up(installation: Installation) -> None:
+    """Half a day over the limit is another day."""
+    some = planned()
+    heavy = Costs("acme", "open_meteo", 1, {"archive": type(some.hosts["archive"])(3, 100, 365_000, 20_910.0)})
+    assert heavy.free_days == 3
+    assert heavy.plain()["days_at_free_limit"] == 3
