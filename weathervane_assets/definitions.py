@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import dagster as dg
 
 from weathervane_assets.automation import build_automation
+from weathervane_assets.features import open_rebuild
 from weathervane_assets.graph import build_assets
 from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.tables import CONTRACTS, key_columns, polars_schema
@@ -68,7 +69,7 @@ def build_defs(
     }
     return dg.Definitions(
         assets=assets,
-        asset_checks=build_checks(assets),
+        asset_checks=build_checks(assets, open_rebuild),
         jobs=jobs,
         schedules=schedules,
         sensors=sensors,

@@ -1,13 +1,15 @@
 """The asset `features`: the modelling matrix of a tenant's cells and days."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 import dagster as dg
 import polars as pl
 
 from weathervane_assets.ads import sources_of
 from weathervane_assets.as_of import AsOf
+from weathervane_assets.tables import CONTRACTS, key_columns, polars_schema
 from weathervane_assets.transforms.calendar import day_frame
 from weathervane_assets.transforms.features import (
     build_matrix,
@@ -20,8 +22,10 @@ from weathervane_assets.weather import active_in
 from weathervane_assets.window import Window, open_window
 from weathervane_resources.clock import Clock
 from weathervane_resources.credentials import NOT_CONFIGURED
+from weathervane_resources.lake import Lake, Shape
 from weathervane_resources.lake_io import Batch
 from weathervane_resources.platform import Platform
+from weathervane_resources.tenants import Tenant
 
 INPUTS = ["orders", "meta_ads", "google_ads", "promos", "weather_daily"]
 
@@ -92,6 +96,26 @@ def matrix_as_of(as_of: AsOf, tables: Tables, versions: pl.DataFrame | None = No
         join_mode="as_of",
     )
     return _finish(matrix, window)
+
+
+@dataclass(frozen=True)
+class Rebuild(AsOf):
+    """The matrix of a tenant's days as their decisions could know it, built again from the lake for the checks."""
+
+    def matrix(self, versions: pl.DataFrame) -> pl.DataFrame:
+        """Return the matrix that `versions` of the weather make."""
+        orders, ads, promos = (self._table(name) for name in ("orders", "ads", "promos"))
+        return matrix_as_of(self, Tables(orders, ads, promos), versions)
+
+    def _table(self, dataset: str) -> pl.DataFrame:
+        contract = CONTRACTS[dataset]
+        shape = Shape(polars_schema(contract), tuple(key_columns(contract)))
+        return self.window.lake.scan(self.window.tenant.id, dataset, shape, self.window.days).collect()
+
+
+def open_rebuild(tenant: Tenant, days: Sequence[date], lake: Lake, now: datetime) -> Rebuild:
+    """Return the matrix of `days`, to be built again; nothing is read yet."""
+    return Rebuild(Window(tenant, tuple(sorted(days)), now, lake))
 
 
 def _finish(matrix: pl.DataFrame, window: Window) -> pl.DataFrame:

@@ -12,12 +12,13 @@ from weathervane_assets.tables import CONTRACTS
 from weathervane_resources.clock import Clock
 from weathervane_resources.platform import Platform
 
-from weathervane_checks.evidence import Evidence, open_evidence
+from weathervane_checks.evidence import Evidence, OpenRebuild, open_evidence
 from weathervane_checks.findings import Finding, Report
+from weathervane_checks.join_evidence import decisions_of, gather_join, is_as_of
 from weathervane_checks.rules.conservation import judge_conservation
 from weathervane_checks.rules.contract import judge_contract
+from weathervane_checks.rules.coverage import ACTIVE_DAYS, judge_coverage, judge_join_coverage
 from weathervane_checks.rules.geocoding import judge_geocoding
-from weathervane_checks.rules.join import Join
 from weathervane_checks.rules.leakage import judge_leakage
 from weathervane_checks.rules.row_counts import judge_row_counts
 from weathervane_checks.rules.sources import judge_live_source
@@ -49,17 +50,31 @@ def geocoding_coverage(evidence: Evidence) -> list[Finding]:
     return judge_geocoding(evidence.frame, evidence.days, evidence.limits)
 
 
+def coverage(evidence: Evidence) -> list[Finding]:
+    """Enough of the active cells have weather; none at all is critical."""
+    sources = dict(evidence.ledger.select("date", "source").iter_rows())
+    shipped = evidence.shipped(ACTIVE_DAYS)
+    return judge_coverage(evidence.frame, shipped, evidence.days, evidence.limits, sources)
+
+
 def weather_join_leakage(evidence: Evidence) -> list[Finding]:
-    """The matrix knows nothing of the future: times of knowledge, normals, lags, keys and nulls are recomputed."""
-    januaries = sorted({day.replace(month=1, day=1) for day in evidence.days})
-    normals = evidence.table("climatology", januaries)
-    join = Join(evidence.frame, evidence.table("weather_daily"), normals, evidence.today)
-    return judge_leakage(join, evidence.days)
+    """The matrix knows nothing of the future: times of knowledge, normals, lags, keys and nulls are recomputed.
+
+    In join mode as_of also by the shuffled future: all that was learnt after the newest day's decision is changed, and
+    the matrix built again must be the same to the byte.
+    """
+    return judge_leakage(gather_join(evidence), evidence.days)
 
 
 def conservation(evidence: Evidence) -> list[Finding]:
     """Orders and revenue are the same before and after the join; nothing is lost or doubled."""
-    return judge_conservation(evidence.table("orders"), evidence.frame, evidence.days)
+    left_out = evidence.rebuild.left_out if is_as_of(evidence) and evidence.rebuild else None
+    return judge_conservation(evidence.table("orders"), evidence.frame, evidence.days, left_out)
+
+
+def weather_join_coverage(evidence: Evidence) -> list[Finding]:
+    """Enough rows of the matrix have weather and, in join mode as_of, weather that was fresh at the decision."""
+    return judge_join_coverage(evidence.frame, evidence.days, evidence.limits, decisions_of(evidence))
 
 
 @dataclass(frozen=True)
@@ -81,18 +96,25 @@ CHECKS: tuple[Check, ...] = (
     *(Check(asset, live_source) for asset in RAW),
     *(Check(asset, row_count_drop) for asset in COUNTED),
     Check("orders", geocoding_coverage),
+    Check("weather_daily", coverage),
+    Check("features", weather_join_coverage),
     Check("features", weather_join_leakage, is_blocking=True),
     Check("features", conservation, is_blocking=True),
 )
 
 
-def build_checks(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetChecksDefinition]:
-    """Return one definition an asset, which runs those of its checks that are asked for."""
+def build_checks(
+    assets: Sequence[dg.AssetsDefinition], open_rebuild: OpenRebuild | None = None
+) -> list[dg.AssetChecksDefinition]:
+    """Return one definition an asset, which runs those of its checks that are asked for.
+
+    `open_rebuild` builds the matrix again for the shuffled future; without it that rule judges nothing.
+    """
     partitions = {asset.key.path[-1]: asset for asset in assets}
-    return [_checks_of(name) for name in partitions]
+    return [_checks_of(name, open_rebuild) for name in partitions]
 
 
-def _checks_of(asset: str) -> dg.AssetChecksDefinition:
+def _checks_of(asset: str, open_rebuild: OpenRebuild | None) -> dg.AssetChecksDefinition:
     mine = {check.name: check for check in CHECKS if check.asset == asset}
     specs = [
         dg.AssetCheckSpec(name, asset=asset, description=inspect.getdoc(check.rule), blocking=check.is_blocking)
@@ -103,7 +125,7 @@ def _checks_of(asset: str) -> dg.AssetChecksDefinition:
     def run_checks(
         context: dg.AssetCheckExecutionContext, platform: Platform, clock: Clock
     ) -> Iterator[dg.AssetCheckEvaluation | dg.AssetCheckResult]:
-        evidence = open_evidence(asset, _partition_keys(context), platform, clock)
+        evidence = open_evidence(asset, _partition_keys(context), platform, clock, open_rebuild)
         for key in sorted(context.selected_asset_check_keys, key=lambda k: k.name):
             check = mine[key.name]
             report = Report(key.asset_key, key.name, evidence.tenant.id, evidence.keys, check.is_blocking)

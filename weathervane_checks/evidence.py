@@ -6,10 +6,11 @@ Belongs here: reading, each thing at most once. Does not belong here: judging.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
+from typing import Protocol
 
 import polars as pl
 from weathervane_assets.tables import CONTRACTS, key_columns, polars_schema
@@ -31,6 +32,35 @@ VERSION_OF = {
 }
 
 
+class Rebuild(Protocol):
+    """A tenant's days of the matrix, to be built again as their decisions could know them (given by definitions.py)."""
+
+    @property
+    def decisions(self) -> pl.DataFrame:
+        """`date`, `decision_at`, `normals_year`."""
+
+    @property
+    def versions(self) -> pl.DataFrame:
+        """Every version of the weather of the days' cells."""
+
+    @property
+    def normals(self) -> pl.DataFrame:
+        """The normals that the decisions could have."""
+
+    @property
+    def left_out(self) -> pl.DataFrame:
+        """`date`, `geohash` of the active cells that the decision could not know of."""
+
+    def weather(self, versions: pl.DataFrame) -> pl.DataFrame:
+        """Return the weather that the decisions knew."""
+
+    def matrix(self, versions: pl.DataFrame) -> pl.DataFrame:
+        """Return the matrix."""
+
+
+OpenRebuild = Callable[[Tenant, Sequence[date], Lake, datetime], Rebuild]
+
+
 @dataclass(frozen=True)
 class Evidence:
     """One dataset's window as it stands in the lake."""
@@ -41,6 +71,7 @@ class Evidence:
     lake: Lake
     now: datetime
     limits: Thresholds
+    open_rebuild: OpenRebuild | None = None
 
     @property
     def days(self) -> Sequence[date]:
@@ -71,6 +102,23 @@ class Evidence:
         """What was last written for each day of the dataset."""
         return self.lake.ledger(self.tenant.id, self.dataset)
 
+    @cached_property
+    def rebuild(self) -> Rebuild | None:
+        """The window's matrix, to be built again; None where nobody said how."""
+        return self.rebuild_of(self.days)
+
+    def rebuild_of(self, days: Sequence[date]) -> Rebuild | None:
+        """Return other days' matrix, to be built again."""
+        return self.open_rebuild(self.tenant, days, self.lake, self.now) if self.open_rebuild else None
+
+    def shipped(self, days_before: int) -> pl.DataFrame:
+        """Return `date`, `geohash` of the orders of the window and of so many days before it: two columns."""
+        contract = CONTRACTS["orders"]
+        since = self.days[0] - timedelta(days=days_before)
+        rows = self.lake.scan(self.tenant.id, "orders", Shape(polars_schema(contract), tuple(key_columns(contract))))
+        mine = rows.filter(pl.col("date").is_between(since, self.days[-1]))
+        return mine.select("date", pl.col("ship_geohash").alias("geohash")).drop_nulls().unique().collect()
+
     def table(self, dataset: str, days: Sequence[date] | None = None) -> pl.DataFrame:
         """Return another dataset's rows of the window, or of `days`."""
         contract = CONTRACTS[dataset]
@@ -78,9 +126,11 @@ class Evidence:
         return self.lake.scan(self.tenant.id, dataset, shape, self.days if days is None else days).collect()
 
 
-def open_evidence(dataset: str, keys: Sequence[str], platform: Platform, clock: Clock) -> Evidence:
+def open_evidence(
+    dataset: str, keys: Sequence[str], platform: Platform, clock: Clock, open_rebuild: OpenRebuild | None = None
+) -> Evidence:
     """Return the evidence of a run's partition keys."""
     tenant = platform.tenants()[tenant_days(keys).tenant]
     by_day = {split_key(key)[1]: key for key in keys}
     limits = Thresholds().for_tenant(tenant.thresholds)
-    return Evidence(dataset, tenant, by_day, platform.lake(), clock.now(), limits)
+    return Evidence(dataset, tenant, by_day, platform.lake(), clock.now(), limits, open_rebuild)

@@ -14,12 +14,16 @@ from weathervane_checks.findings import Finding
 ZERO = Decimal(0)
 
 
-def judge_conservation(orders: pl.DataFrame, features: pl.DataFrame, days: Sequence[date]) -> list[Finding]:
+def judge_conservation(
+    orders: pl.DataFrame, features: pl.DataFrame, days: Sequence[date], left_out: pl.DataFrame | None = None
+) -> list[Finding]:
     """Return one finding a day: located sales and their revenue, before the join and after it.
+
+    `left_out`: `date`, `geohash` of the cells that join mode as_of leaves out, since the decision could not know them.
 
     A join that matches a row twice makes 300 of a revenue of 100 and still looks like data; sums do not lie.
     """
-    before = _sales_by_day(orders)
+    before = _sales_by_day(orders if left_out is None else _without_cells(orders, left_out))
     after = {
         row["date"]: row
         for row in features.group_by("date")
@@ -27,6 +31,18 @@ def judge_conservation(orders: pl.DataFrame, features: pl.DataFrame, days: Seque
         .iter_rows(named=True)
     }
     return [_judge(day, before.get(day, {}), after.get(day, {})) for day in sorted(days)]
+
+
+def _without_cells(orders: pl.DataFrame, left_out: pl.DataFrame) -> pl.DataFrame:
+    """Return the orders, those to the cells that are left out as orders without a place."""
+    marked = orders.join(
+        left_out.with_columns(_is_left_out=pl.lit(value=True)),
+        left_on=["date", "ship_geohash"],
+        right_on=["date", "geohash"],
+        how="left",
+        validate="m:1",
+    )
+    return marked.with_columns(ship_geohash=pl.when(pl.col("_is_left_out").is_null()).then("ship_geohash"))
 
 
 def _sales_by_day(orders: pl.DataFrame) -> dict[date, dict[str, Any]]:

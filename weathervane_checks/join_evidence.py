@@ -1,0 +1,62 @@
+"""What the leakage rules need, gathered from the lake: the stored matrix and everything it was made from."""
+
+from __future__ import annotations
+
+import polars as pl
+from weathervane_assets.tables import CONTRACTS, polars_schema
+from weathervane_resources.lake import Shape
+
+from weathervane_checks.evidence import Evidence
+from weathervane_checks.rules.canary import canary
+from weathervane_checks.rules.join import Join
+
+
+def is_as_of(evidence: Evidence) -> bool:
+    """Whether the stored matrix of the window is in join mode as_of."""
+    return "as_of" in evidence.frame["join_mode"]
+
+
+def decisions_of(evidence: Evidence) -> pl.DataFrame:
+    """Return `date`, `decision_at` and `ends_at` (UTC) of each day of the window."""
+    tenant = evidence.tenant
+    rows = [(day, tenant.decision_at(day), tenant.window(day, day)[1]) for day in evidence.days]
+    instant = pl.Datetime("us", "UTC")
+    return pl.DataFrame(rows, schema={"date": pl.Date, "decision_at": instant, "ends_at": instant}, orient="row")
+
+
+def gather_join(evidence: Evidence) -> Join:
+    """Return the join of the evidence's window; `Join` says what is in it."""
+    januaries = sorted({day.replace(month=1, day=1) for day in evidence.days})
+    normals = evidence.table("climatology", januaries)
+    rebuild = evidence.rebuild
+    if rebuild is None:
+        return Join(evidence.frame, evidence.table("weather_daily"), normals, evidence.today)
+    as_of = is_as_of(evidence)
+    years = rebuild.decisions.select("date", "normals_year")
+    return Join(
+        evidence.frame,
+        rebuild.weather(rebuild.versions) if as_of else evidence.table("weather_daily"),
+        rebuild.normals.drop("year") if as_of else normals,
+        evidence.today,
+        decisions=decisions_of(evidence).join(years, on="date", how="inner", validate="1:1"),
+        versions=rebuild.versions,
+        forecasts=evidence.table("weather_forecast"),
+        promos=evidence.table("promos"),
+        shuffled=_shuffled(evidence) if as_of else pl.DataFrame(),
+        modes=_modes(evidence),
+    )
+
+
+def _shuffled(evidence: Evidence) -> pl.DataFrame:
+    """Return the rows of the newest day that another future changes."""
+    newest = evidence.days[-1]
+    alone = evidence.rebuild_of([newest])
+    if alone is None:
+        return pl.DataFrame()
+    return canary(alone.versions, evidence.tenant.decision_at(newest), alone.matrix)
+
+
+def _modes(evidence: Evidence) -> frozenset[str]:
+    shape = Shape(polars_schema(CONTRACTS["features"]), ())
+    rows = evidence.lake.scan(evidence.tenant.id, "features", shape)
+    return frozenset(rows.select("join_mode").unique().collect()["join_mode"])
