@@ -55,6 +55,9 @@ def classify(
         return OK
     lower = {name.lower(): value for name, value in headers.items()}
     wait_s = parse_retry_after(lower.get("retry-after"), now) if now else _plain_wait(lower.get("retry-after"))
+    reader = _READERS.get(vendor)
+    if reader is None:
+        return by_status(status, wait_s)
     parsed = _parsed(body)
     if isinstance(parsed, Malformed):
         if 200 <= status < 300:
@@ -62,8 +65,7 @@ def classify(
         parsed = None
     if oauth := _oauth(parsed):
         return oauth
-    reader = _READERS.get(vendor)
-    return reader(status, lower, parsed, wait_s, now) if reader else by_status(status, wait_s)
+    return reader(status, lower, parsed, wait_s, now)
 
 
 def _parsed(body: bytes) -> Any:
