@@ -23,6 +23,7 @@ from dagster import ConfigurableResource
 from yarl import URL
 
 from weathervane_resources.clients.google_ads import GoogleAdsClient
+from weathervane_resources.clients.jobs import Jobs, MemoryJobs
 from weathervane_resources.clients.klaviyo import KlaviyoClient
 from weathervane_resources.clients.meta_ads import MetaAdsClient
 from weathervane_resources.clients.open_meteo import OpenMeteoClient
@@ -45,7 +46,8 @@ from weathervane_resources.grants import google_grant, meta_grant, shopify_grant
 from weathervane_resources.http.auth import Auth, StaticHeaders, bearer, shopify_token
 from weathervane_resources.http.oauth import MetaExchange
 from weathervane_resources.http.pacing import Pace
-from weathervane_resources.http.session import VendorSession
+from weathervane_resources.http.session import VendorSession, utc_now
+from weathervane_resources.jobs import StateJobs
 from weathervane_resources.platform import Platform
 from weathervane_resources.quota import OPEN_METEO_FREE, Limit, Rate
 from weathervane_resources.stubs import sandbox_url
@@ -67,6 +69,11 @@ __all__ = [
 
 def _version(access: Access, name: str) -> str:
     return access.values.get(name, DEFAULT_VERSIONS[name])
+
+
+def _jobs(line: Line) -> Jobs:
+    access = line.access
+    return StateJobs(line.state, access.source, access.tenant_id, utc_now) if line.state else MemoryJobs()
 
 
 class ShopifyConnector(Connector):
@@ -93,8 +100,10 @@ class ShopifyConnector(Connector):
             version = _version(access, "SHOPIFY_API_VERSION")
             line = await self._line(access, platform, live, host)
             async with self._auth(line) as auth, self._session(line, auth, version) as session:
-                speak = {"graphql": ShopifyGraphql, "rest": ShopifyRest}[protocol]
-                yield speak(session, line.base_url, version)
+                if protocol == "rest":
+                    yield ShopifyRest(session, line.base_url, version)
+                else:
+                    yield ShopifyGraphql(session, line.base_url, version, _jobs(line))
 
     @asynccontextmanager
     async def _auth(self, line: Line) -> AsyncIterator[Auth]:

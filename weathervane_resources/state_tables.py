@@ -47,3 +47,12 @@ quotas = sa.Table(
     sa.Column("at_s", sa.Float, nullable=False),
     sa.Column("used", sa.Float, nullable=False),
 )
+jobs = sa.Table(
+    "jobs",
+    TABLES,
+    sa.Column("vendor", sa.String(32), primary_key=True),
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("mark", sa.String(64), primary_key=True),
+    sa.Column("job_id", sa.String(200), nullable=False),
+    sa.Column("asked_at", UtcDateTime, nullable=False),
+)

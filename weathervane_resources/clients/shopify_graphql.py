@@ -1,4 +1,4 @@
-"""Shopify Admin GraphQL, the default protocol: orders in pages, their count, the shop, the token's scopes.
+"""Shopify Admin GraphQL, the default protocol: orders, in pages or in bulk, their count, the shop, the token's scopes.
 
 Facts (shopify.dev, read 2026-11): a page has at most 250 orders and a query may cost 1000 points; without `status:any`
 the search may leave out archived orders; counts are capped at 10,000 unless `limit` is null; a retired version is served
@@ -6,27 +6,34 @@ by the oldest living one and only `X-Shopify-API-Version` tells.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Generic, TypeVar
 
 import msgspec
 
+from weathervane_resources.clients.jobs import Jobs, MemoryJobs
 from weathervane_resources.clients.shopify import OrdersPage, Shop, TimeField
+from weathervane_resources.clients.shopify_bulk import BulkReader, BulkUnusable
 from weathervane_resources.clients.shopify_graph import Graph
 from weathervane_resources.clients.shopify_pages import pages, search
-from weathervane_resources.clients.shopify_window import require_sight, window_name
-from weathervane_resources.http.errors import Malformed
+from weathervane_resources.clients.shopify_window import ceil_second, kept_page, require_sight, window_name
+from weathervane_resources.http.errors import Malformed, TooBig
 from weathervane_resources.http.session import Reply, VendorSession, utc_now
 from weathervane_resources.http.strict_json import decode
 
 D = TypeVar("D")
 COUNTS_AT_ONCE = 50
+LONGEST_IN_PAGES = timedelta(days=31)
 
 _SHOP = "query Shop { shop { ianaTimezone currencyCode } }"
 _SCOPES = "query Scopes { currentAppInstallation { accessScopes { handle } } }"
+
+
+_log = logging.getLogger(__name__)
 
 
 class _Answer(msgspec.Struct, Generic[D]):
@@ -66,14 +73,17 @@ class ShopifyGraphql:
     session: VendorSession
     base_url: str
     api_version: str
+    jobs: Jobs = field(default_factory=MemoryJobs)
     clock: Callable[[], datetime] = utc_now
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
     graph: Graph = field(init=False)
+    _bulk: BulkReader = field(init=False)
 
     def __post_init__(self) -> None:
         """Name the endpoint."""
         url = f"{self.base_url.rstrip('/')}/admin/api/{self.api_version}/graphql.json"
         self.graph = Graph(self.session, url, self.sleep)
+        self._bulk = BulkReader(self.graph, self.jobs, self.clock, self.sleep)
 
     async def shop(self) -> Shop:
         """Return the shop's time zone, currency and the API version that really answers."""
@@ -127,9 +137,26 @@ class ShopifyGraphql:
         return self._orders("updated_at", updated_from, updated_to)
 
     async def _orders(self, by: TimeField, start: datetime, end: datetime) -> AsyncIterator[OrdersPage]:
+        """Yield pages of a short window; try a bulk operation for a long one, halved while its result is too large."""
         await self._require_sight(start, window_name(start, end))
-        async for page in pages(self.graph, by, start, end):
-            yield page
+        spans = [(start, end)]
+        while spans:
+            first, last = spans.pop()
+            found = None
+            try:
+                if last - first > LONGEST_IN_PAGES:
+                    found = await self._bulk.orders(search(by, first, last), window_name(first, last))
+            except TooBig:
+                middle = ceil_second(first + (last - first) / 2)
+                spans += [(middle, last), (first, middle)]
+                continue
+            except BulkUnusable as reason:
+                _log.warning("shopify %s: no bulk operation (%s), so pages are read", self.session.tenant, reason)
+            if found is not None:
+                yield kept_page(found.orders, found.bad, set(), by, first, last)
+                continue
+            async for page in pages(self.graph, by, first, last):
+                yield page
 
     async def _require_sight(self, start: datetime, window: str) -> None:
         await require_sight(start, self.clock(), self.access_scopes, self.session.where(window))

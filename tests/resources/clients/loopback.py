@@ -34,14 +34,7 @@ def base_of(sandbox: RunningSandbox, tenant: str = "acme") -> str:
 async def reaching(
     sandbox: RunningSandbox, vendor: str, headers: Mapping[str, str] = HEADERS, naps: Naps | None = None
 ) -> AsyncIterator[VendorSession]:
-    session = VendorSession(
-        vendor,
-        "acme",
-        sandbox.url,
-        StaticHeaders(headers),
-        Pace(10_000, 10_000),
-        clock=lambda: NOW,
-        sleep=naps or Naps(),
-    )
+    pace = Pace(10_000, 10_000)
+    session = VendorSession(vendor, "acme", sandbox.url, StaticHeaders(headers), pace, sleep=naps or Naps())
     async with session:
         yield session

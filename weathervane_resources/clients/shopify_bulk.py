@@ -1,0 +1,162 @@
+"""Orders of a window by one of Shopify's bulk operations: for windows that would take many pages.
+
+Facts (shopify.dev, read 2026-11): five operations run at once for an app and shop since 2026-01, one before; `url` is null
+where there are no rows; an operation sees the shop as it stands while it runs. It outlives the run that started it.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+
+from weathervane_resources.clients.jobs import Jobs, job_mark, wait_for
+from weathervane_resources.clients.shopify_file import MAX_FILE_BYTES, Found, fetch
+from weathervane_resources.clients.shopify_graph import Graph
+from weathervane_resources.clients.shopify_nodes import FIELDS
+from weathervane_resources.http.errors import (
+    BadRequest,
+    BodyTooLarge,
+    Malformed,
+    PermissionLost,
+    TooBig,
+    Unavailable,
+    VendorError,
+    Where,
+)
+from weathervane_resources.http.session import Reply
+from weathervane_resources.http.strict_json import decode
+
+BUSY_WAITS_S = (5.0, 10.0, 20.0, 40.0)
+"""How long to wait for a free place among the shop's operations before the pages are read instead."""
+
+_RUN = """mutation Run($query: String!) { bulkOperationRunQuery(query: $query) {
+  bulkOperation { id } userErrors { message } } }"""
+_LOOK = """query Look($id: ID!) { node(id: $id) { ... on BulkOperation {
+  id status errorCode objectCount rootObjectCount fileSize url } } }"""
+_QUERY = f"""{{ orders(query: "%s") {{ edges {{ node {{ {FIELDS}
+  lineItems {{ edges {{ node {{ id quantity currentQuantity }} }} }} }} }} }} }}"""
+_GOING = frozenset({"CREATED", "RUNNING"})
+
+Count = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,18}$")]
+
+
+class BulkUnusable(Exception):
+    """No bulk operation will answer this time; the pages will. Says why."""
+
+
+class Operation(msgspec.Struct, rename="camel"):
+    """A bulk operation as it stands; counts are strings."""
+
+    id: str
+    status: str = ""
+    error_code: str | None = None
+    object_count: Count = "0"
+    root_object_count: Count = "0"
+    file_size: Count | None = None
+    url: str | None = None
+
+
+class _UserError(msgspec.Struct):
+    message: str = ""
+
+
+class _Payload(msgspec.Struct, rename="camel"):
+    bulk_operation: Operation | None
+    user_errors: list[_UserError]
+
+
+class _Run(msgspec.Struct, rename="camel"):
+    bulk_operation_run_query: _Payload
+
+
+class _RunAnswer(msgspec.Struct):
+    data: _Run
+
+
+class _Look(msgspec.Struct):
+    node: Operation | None
+
+
+class _LookAnswer(msgspec.Struct):
+    data: _Look
+
+
+@dataclass(slots=True)
+class BulkReader:
+    """Reads one search at a time."""
+
+    graph: Graph
+    jobs: Jobs
+    clock: Callable[[], datetime]
+    sleep: Callable[[float], Awaitable[object]]
+
+    async def orders(self, search: str, window: str) -> Found:
+        """Return all orders of a search.
+
+        Raises:
+            BulkUnusable: refused, failed, or no place free; nothing is known of the orders.
+            TooBig: the result is larger than we read at once: ask for a shorter window.
+            Deferred: not done within this run's patience; the next one goes on with the same operation.
+        """
+        query, where = _QUERY % search, self.graph.session.where(window)
+        mark = job_mark("shopify bulk", self.graph.url, query)
+        known = await self.jobs.find(mark)
+        done = await self._done(known, where) if known else None
+        if done is None:
+            started = await self._start(query, where)
+            await self.jobs.keep(mark, started)
+            done = await self._done(started, where)
+        try:
+            found = await self._result(done, where)
+        except Unavailable:
+            raise  # the file is still there for the next run
+        except (VendorError, BulkUnusable):
+            await self.jobs.drop(mark)
+            raise
+        await self.jobs.drop(mark)
+        return found
+
+    async def _start(self, query: str, where: Where) -> str:
+        def parse(reply: Reply) -> _Payload:
+            return decode(reply.body, _RunAnswer, where).data.bulk_operation_run_query
+
+        said = ""
+        for wait_s in (*BUSY_WAITS_S, 0.0):
+            payload = await self.graph.ask(_RUN, {"query": query}, parse, where["window"])
+            if payload.bulk_operation is not None:
+                return payload.bulk_operation.id
+            said = payload.user_errors[0].message if payload.user_errors else "no reason given"
+            if "already in progress" not in said:
+                break
+            await self.sleep(wait_s)
+        raise BulkUnusable(said)
+
+    async def _done(self, operation_id: str, where: Where) -> Operation | None:
+        """Return the operation once it is over, None where Shopify knows of none."""
+
+        async def look() -> _Look | None:
+            found = await self.graph.ask(
+                _LOOK, {"id": operation_id}, lambda reply: decode(reply.body, _LookAnswer, where).data, where["window"]
+            )
+            return None if found.node and found.node.status in _GOING else found
+
+        return (await wait_for(look, self.sleep, self.clock, where)).node
+
+    async def _result(self, done: Operation | None, where: Where) -> Found:
+        if done is None or done.status != "COMPLETED":
+            raise BulkUnusable(f"{done.status} {done.error_code or ''}".strip() if done else "it is gone")
+        objects, roots = int(done.object_count), int(done.root_object_count)
+        if done.url is None:
+            if objects:
+                raise Malformed(f"{objects} objects were written, but nowhere", **where)
+            return Found([], [])
+        if int(done.file_size or 0) > MAX_FILE_BYTES:
+            raise TooBig(f"the bulk result has {done.file_size} bytes", hint="ask for a shorter window", **where)
+        try:
+            return await fetch(done.url, objects, roots, self.graph.session, where, self.sleep)
+        except BodyTooLarge as error:
+            raise TooBig(error.message, hint="ask for a shorter window", **where) from error
+        except (PermissionLost, BadRequest) as error:
+            raise BulkUnusable(f"its file cannot be fetched: {error.message}") from error
