@@ -153,6 +153,13 @@ def _windows(values: npt.NDArray[Number]) -> npt.NDArray[Number]:
     return np.lib.stride_tricks.sliding_window_view(wrapped, 2 * HALF_WINDOW + 1, axis=1)
 
 
+def _flat_windows(by_slot_and_year: Ranks, years: int) -> Ranks:
+    """Return a view with all values of each window in a row: those of neighbouring slots stand side by side."""
+    reach = HALF_WINDOW * years
+    wrapped = np.concatenate([by_slot_and_year[-reach:], by_slot_and_year, by_slot_and_year[:reach]])
+    return np.lib.stride_tricks.sliding_window_view(wrapped, 2 * reach + years)[::years]
+
+
 def _window_sum(by_slot: npt.NDArray[Number]) -> npt.NDArray[Number]:
     total: npt.NDArray[Number] = _windows(by_slot).sum(axis=-1)
     return total
@@ -188,7 +195,7 @@ def _percentiles(values: Array, known: Whole, share: float) -> Array:
     ranks: Ranks = np.empty(values.size, np.int16 if values.size < np.iinfo(np.int16).max else np.int32)
     ranks[order] = np.arange(values.size)
     ascending = values.ravel()[order]
-    windows = _windows(ranks.reshape(1, *values.shape))[0].reshape(SLOTS, -1)
+    windows = _flat_windows(ranks, values.shape[1])
     found = np.full(SLOTS, np.nan)
     for count in np.unique(known[known > 0]):  # a window over Feb 29 has fewer
         rows = known == count
