@@ -1,12 +1,15 @@
 """The asset `orders`: Shopify orders of a tenant's days, with the cell each was shipped to."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 
 import dagster as dg
 import polars as pl
 
 from weathervane_assets.pictures import orders_picture
-from weathervane_assets.quarantine import Fetched, read_pages, tolerate
+from weathervane_assets.quarantine import Fetched, noted_refusal, read_pages, tolerate
 from weathervane_assets.tables import Orders, polars_schema
 from weathervane_assets.transforms.orders import geocoded_by_day, order_rows
 from weathervane_assets.window import Window, announce, checkpoints, empty_batch, in_window, open_window
@@ -16,8 +19,12 @@ from weathervane_resources.connectors import GeoNamesConnector, ShopifyConnector
 from weathervane_resources.credentials import Access
 from weathervane_resources.geocoder import COUNTRY, BadPlacesFile, PostalPlaces, parse_postal_zip
 from weathervane_resources.http.errors import Malformed, VendorError
+from weathervane_resources.lake import VendorCount
 from weathervane_resources.lake_io import Batch
 from weathervane_resources.platform import Platform
+
+COUNTED_BY_DAY_UP_TO = 31
+"""Days in a window that Shopify counts one by one; a longer window is counted, and judged, as a whole."""
 
 
 def orders(
@@ -37,7 +44,8 @@ def orders(
     announce(context, access)
     if not access.is_configured:
         return empty_batch(polars_schema(Orders))
-    sent = asyncio.run(_fetch(shopify, access, platform, window))
+    with noted_refusal(window, "orders"):
+        sent = asyncio.run(_fetch(shopify, access, platform, window))
     places = asyncio.run(_places(context, sent.rows, PostalPlaces(window.lake, access.is_stub), platform, geonames))
     found = order_rows(
         sent.rows,
@@ -48,19 +56,21 @@ def orders(
         as_of=window.now,
     )
     rejects = tolerate(found, sent, window, "shopify orders")
-    return _batch(in_window(found.rows, window), rejects, window, access.source, sent.requests)
+    batch = Batch(in_window(found.rows, window), access.source, {"requests": sent.requests}, rejects=rejects)
+    return replace(batch, metadata_by_day=_metadata(batch.frame, window), vendor_count=sent.vendor_count)
 
 
 async def _fetch(shopify: ShopifyConnector, access: Access, platform: Platform, window: Window) -> Fetched[Order]:
     start, end = window.tenant.window(window.first, window.last)
     async with shopify.connect(access, platform, protocol=window.tenant.shopify_protocol) as client:
-        promised = await client.order_count(start, end)
+        counts = await client.order_counts(_edges(window))
+        promised = sum(counts)
         rows, bad = await read_pages(client.orders(start, end))
         if len(rows) + len(bad) < promised:
             # the count was asked first, and orders only come, so fewer rows are a page that was lost
             text = f"{len(rows) + len(bad)} orders came, but Shopify counts {promised}"
             raise Malformed(text, **client.session.where(f"{window.first}..{window.last}"))
-        return Fetched(rows, bad, client.session.requests)
+        return Fetched(rows, bad, client.session.requests, _vendor_count(window, counts))
 
 
 async def _places(
@@ -87,11 +97,26 @@ async def _places(
     return postal.read(countries)
 
 
-def _batch(frame: pl.DataFrame, rejects: pl.DataFrame, window: Window, source: str, requests: int) -> Batch:
+def _edges(window: Window) -> list[datetime]:
+    """Return the instants between which Shopify is asked to count: of each day, or of a long window as a whole."""
+    days = (window.last - window.first).days + 1
+    starts = range(days) if days <= COUNTED_BY_DAY_UP_TO else (0,)
+    return [window.tenant.day_start(window.first + timedelta(days=n)) for n in (*starts, days)]
+
+
+def _vendor_count(window: Window, counts: Sequence[int]) -> VendorCount:
+    span = (window.last - window.first).days + 1
+    if len(counts) == span:
+        return VendorCount({window.first + timedelta(days=n): count for n, count in enumerate(counts)})
+    # the count of a window with gaps says nothing of the days in it
+    return VendorCount(total=counts[0] if len(window.days) == span else None)
+
+
+def _metadata(frame: pl.DataFrame, window: Window) -> dict[date, dict[str, object]]:
     ratios = {row["date"]: row["geocoded_ratio"] for row in geocoded_by_day(frame).iter_rows(named=True)}
     seen = checkpoints(frame)
-    by_day: dict[object, dict[str, object]] = {
+    by_day: dict[date, dict[str, object]] = {
         day: {"geocoded_ratio": ratios[day], "checkpoint": seen[day]} for day in window.days if day in ratios
     }
     by_day.setdefault(window.last, {})["orders"] = dg.MetadataValue.md(orders_picture(frame, window.days))
-    return Batch(frame, source, {"requests": requests}, by_day, rejects)  # type: ignore[arg-type]
+    return by_day

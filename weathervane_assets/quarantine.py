@@ -6,9 +6,9 @@ unusable (`transforms/rejects.py`) and where it is kept (`weathervane_resources.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
-from datetime import date
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 import dagster as dg
@@ -17,6 +17,9 @@ import polars as pl
 from weathervane_assets.transforms.rejects import REJECTS, Sorted
 from weathervane_assets.window import Window
 from weathervane_resources.clients.rows import BadRow
+from weathervane_resources.http.errors import PermissionLost
+from weathervane_resources.lake import VendorCount
+from weathervane_resources.refusals import note_refusal
 
 Row = TypeVar("Row")
 Row_co = TypeVar("Row_co", covariant=True)
@@ -42,12 +45,12 @@ class Page(Protocol[Row_co]):
 
 @dataclass(frozen=True)
 class Fetched(Generic[Row]):
-    """What a vendor sent for a window. `expected_by_day` is its own count of rows, where it has one."""
+    """What a vendor sent for a window, and its own count of it, where it has one."""
 
     rows: list[Row]
     bad: list[BadRow]
     requests: int
-    expected_by_day: dict[date, int] = field(default_factory=dict)
+    vendor_count: VendorCount | None = None
 
 
 async def read_pages(pages: AsyncIterator[Page[Row]]) -> tuple[list[Row], list[BadRow]]:
@@ -79,6 +82,17 @@ def tolerate(found: Sorted, sent: Fetched[Any], window: Window, what: str) -> pl
             allow_retries=False,
         )
     return mine
+
+
+@contextmanager
+def noted_refusal(window: Window, dataset: str) -> Iterator[None]:
+    """Let a failure pass; where the vendor would not let us read, note it, so that the days are not taken for empty."""
+    try:
+        yield
+    except dg.Failure as failure:
+        if isinstance(failure.__cause__, PermissionLost):
+            note_refusal(window.lake, window.tenant.id, dataset, window.days, str(failure.__cause__), window.now)
+        raise
 
 
 def _sample(rejects: pl.DataFrame) -> str:

@@ -15,6 +15,7 @@ from weathervane_resources.platform import Platform
 from weathervane_checks.evidence import Evidence, OpenRebuild, open_evidence
 from weathervane_checks.findings import Finding, Report
 from weathervane_checks.join_evidence import decisions_of, gather_join, is_as_of
+from weathervane_checks.rules.completeness import Counted, judge_completeness
 from weathervane_checks.rules.conservation import judge_conservation
 from weathervane_checks.rules.contract import judge_contract
 from weathervane_checks.rules.coverage import ACTIVE_DAYS, judge_coverage, judge_join_coverage
@@ -57,6 +58,12 @@ def coverage(evidence: Evidence) -> list[Finding]:
     return judge_coverage(evidence.frame, shipped, evidence.days, evidence.limits, sources)
 
 
+def completeness(evidence: Evidence) -> list[Finding]:
+    """The day has as many orders as Shopify counts; no rows, never fetched and not permitted are told apart."""
+    counted = Counted(evidence.ledger, evidence.quarantined, evidence.refusals)
+    return judge_completeness(counted, evidence.days, evidence.today)
+
+
 def weather_join_leakage(evidence: Evidence) -> list[Finding]:
     """The matrix knows nothing of the future: times of knowledge, normals, lags, keys and nulls are recomputed.
 
@@ -96,6 +103,7 @@ CHECKS: tuple[Check, ...] = (
     *(Check(asset, live_source) for asset in RAW),
     *(Check(asset, row_count_drop) for asset in COUNTED),
     Check("orders", geocoding_coverage),
+    Check("orders", completeness),
     Check("weather_daily", coverage),
     Check("features", weather_join_coverage),
     Check("features", weather_join_leakage, is_blocking=True),

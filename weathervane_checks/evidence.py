@@ -19,6 +19,8 @@ from weathervane_resources.credentials import tenant_variable
 from weathervane_resources.lake import Lake, Shape
 from weathervane_resources.lake_io import split_key, tenant_days
 from weathervane_resources.platform import Platform
+from weathervane_resources.quarantine import read_quarantine
+from weathervane_resources.refusals import read_refusals
 from weathervane_resources.tenants import Tenant
 from weathervane_resources.versions import warnings as version_warnings
 
@@ -101,6 +103,17 @@ class Evidence:
     def ledger(self) -> pl.DataFrame:
         """What was last written for each day of the dataset."""
         return self.lake.ledger(self.tenant.id, self.dataset)
+
+    @property
+    def quarantined(self) -> dict[date, int]:
+        """How many of the dataset's rows were set aside, by day."""
+        rows = read_quarantine(self.lake, self.tenant.id, self.dataset)
+        return dict(rows.group_by("date").len().iter_rows())
+
+    @property
+    def refusals(self) -> pl.DataFrame:
+        """The days that the vendor would not let us read."""
+        return read_refusals(self.lake, self.tenant.id, self.dataset)
 
     @cached_property
     def rebuild(self) -> Rebuild | None:

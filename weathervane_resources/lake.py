@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -45,6 +45,8 @@ LEDGER_SCHEMA = pl.Schema(
         "table_version": pl.Int64(),
         "run_id": pl.String(),
         "written_at_utc": pl.Datetime("us", "UTC"),
+        "expected_rows": pl.Int64(),
+        "expected_days": pl.Int64(),
     }
 )
 
@@ -63,6 +65,21 @@ class Shape:
 
     schema: pl.Schema
     keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class VendorCount:
+    """How many rows a vendor itself says it has: of each day, or where days are many of the whole window, or neither."""
+
+    by_day: Mapping[date, int] = field(default_factory=dict)
+    total: int | None = None
+
+    def of(self, days: Sequence[date]) -> pl.DataFrame:
+        """Return `date`, `expected_rows` and over how many days that is; null where the vendor was not asked."""
+        whole = (self.total, None if self.total is None else len(days))
+        rows = [(day, self.by_day[day], 1) if day in self.by_day else (day, *whole) for day in sorted(set(days))]
+        schema = {"date": pl.Date, "expected_rows": pl.Int64, "expected_days": pl.Int64}
+        return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 @dataclass(frozen=True)
@@ -123,7 +140,10 @@ class Lake:
         rows = pl.scan_delta(table)
         if dataset is not None:
             rows = rows.filter(pl.col("dataset") == dataset)
-        return rows.select(LEDGER_SCHEMA.names()).collect()
+        known = rows.collect_schema()
+        # columns that a ledger of an older version does not have yet
+        absent = [pl.lit(None, dtype).alias(name) for name, dtype in LEDGER_SCHEMA.items() if name not in known]
+        return rows.with_columns(absent).select(LEDGER_SCHEMA.names()).collect()
 
     def replace(
         self,
@@ -136,6 +156,7 @@ class Lake:
         source: str,
         run_id: str,
         now: datetime,
+        vendor_count: VendorCount | None = None,
     ) -> Written:
         """Make `frame` the rows of `days`, in one commit, and note it in the ledger.
 
@@ -154,14 +175,18 @@ class Lake:
             return merged.with_columns(pl.col("date").dt.strftime("%Y-%m").alias(MONTH)), (merged, before)
 
         version, (merged, before) = self._commit(uri, merge, day_predicate(days), [MONTH])
-        notes = _day_changes(merged, before, shape, days).select(
-            pl.lit(dataset).alias("dataset"),
-            "date",
-            pl.col("row_count", "previous_row_count", "new_rows", "updated_rows", "removed_rows").cast(pl.Int64),
-            pl.lit(source).alias("source"),
-            pl.lit(version, dtype=pl.Int64).alias("table_version"),
-            pl.lit(run_id).alias("run_id"),
-            pl.lit(now).dt.cast_time_unit("us").alias("written_at_utc"),
+        notes = (
+            _day_changes(merged, before, shape, days)
+            .select(
+                pl.lit(dataset).alias("dataset"),
+                "date",
+                pl.col("row_count", "previous_row_count", "new_rows", "updated_rows", "removed_rows").cast(pl.Int64),
+                pl.lit(source).alias("source"),
+                pl.lit(version, dtype=pl.Int64).alias("table_version"),
+                pl.lit(run_id).alias("run_id"),
+                pl.lit(now).dt.cast_time_unit("us").alias("written_at_utc"),
+            )
+            .join((vendor_count or VendorCount()).of(days), on="date", how="left", validate="1:1")
         )
         predicate = f"dataset = '{dataset}' AND {day_predicate(days)}"
         self._commit(self.uri(tenant, LEDGER), lambda _: (notes, None), predicate, ["dataset"])
@@ -221,7 +246,7 @@ def _write(
 ) -> int:
     """Write once, on top of `table`'s version where it is to be replaced; return the version of the commit."""
     if table is not None and predicate is not None:
-        write_deltalake(table, frame, mode="overwrite", predicate=predicate)
+        write_deltalake(table, frame, mode="overwrite", predicate=predicate, schema_mode="merge")
         return table.version()
     mode = "append" if predicate is None else "error"
     write_deltalake(uri, frame, mode=mode, partition_by=partition_by, configuration=RETENTION)  # type: ignore[call-overload]

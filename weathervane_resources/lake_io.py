@@ -20,7 +20,7 @@ import polars as pl
 from dagster_polars import BasePolarsUPathIOManager
 
 from weathervane_resources.clock import system_now
-from weathervane_resources.lake import Lake, Shape
+from weathervane_resources.lake import Lake, Shape, VendorCount
 from weathervane_resources.quarantine import replace_quarantine
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Batch:
 
     `source` is one of the source names, `stub`, `not_configured`, or several joined by `+`. `rejects` are the rows of the
     window that cannot be used (`date`, `key`, `reason`), for the quarantine; None where there is nothing to set aside.
+    `vendor_count` is what the vendor says it has; the ledger keeps it for the check `completeness`.
     """
 
     frame: pl.DataFrame
@@ -42,6 +43,7 @@ class Batch:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     metadata_by_day: Mapping[date, Mapping[str, Any]] = field(default_factory=dict)
     rejects: pl.DataFrame | None = None
+    vendor_count: VendorCount | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ class DeltaLakeIOManager(BasePolarsUPathIOManager):
             source=obj.source,
             run_id=context.run_id,
             now=system_now(),
+            vendor_count=obj.vendor_count,
         )
         shared = {"path": dg.MetadataValue.path(written.uri), "table_version": written.version, "source": obj.source}
         shared |= {"window": f"{window.first}/{window.last}", **obj.metadata}

@@ -96,7 +96,7 @@ def test_a_short_range_evaluates_every_partition(installation: Installation) -> 
         for name in ("tenant", "window", "observed", "threshold", "severity", "alerts"):
             assert name in evaluation.metadata, (evaluation.check_name, name)
     wanted = {None, "2026-11-01|acme", "2026-11-02|acme", "2026-11-03|acme"}
-    assert set(by_check) == {"contract", "live_source", "geocoding_coverage", "row_count_drop"}
+    assert set(by_check) == {"contract", "live_source", "geocoding_coverage", "row_count_drop", "completeness"}
     assert all(partitions == wanted for partitions in by_check.values())
 
 
