@@ -82,7 +82,7 @@ class ShopifyGraphql:
     def __post_init__(self) -> None:
         """Name the endpoint."""
         url = f"{self.base_url.rstrip('/')}/admin/api/{self.api_version}/graphql.json"
-        self.graph = Graph(self.session, url, self.sleep)
+        self.graph = Graph(self.session, url)
         self._bulk = BulkReader(self.graph, self.jobs, self.clock, self.sleep)
 
     async def shop(self) -> Shop:
