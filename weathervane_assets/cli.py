@@ -136,6 +136,58 @@ def doctor(as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
 
 
 @main.group()
+def coverage() -> None:
+    """Say how much of the orders has a place, and how much of the matrix has weather."""
+
+
+@coverage.command("geocoding")
+@click.option("--tenant", "tenant_id", help="Only this tenant.  [default: all of tenants.toml]")
+@click.option("--fail-on-warning", is_flag=True, help="Exit 1 where a tenant is not ok.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@complains
+def coverage_geocoding(
+    tenant_id: str | None,
+    fail_on_warning: bool,  # noqa: FBT001 - click passes flags by name
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Say how many of each tenant's orders have a cell, and write its report."""
+    from weathervane_assets.coverage_geocoding import line, report_tenants
+    from weathervane_resources.clock import system_now
+    from weathervane_resources.lake import Lake
+
+    settings = _settings()
+    chosen = [_tenant(settings, tenant_id)] if tenant_id else list(_tenants(settings).values())
+    reports = report_tenants(chosen, Lake(settings.lake), system_now())
+    click.echo(json.dumps(reports, indent=2) if as_json else "\n".join(map(line, reports)))
+    poor = [report for report in reports if report["status"] != "ok"]
+    if poor and fail_on_warning:
+        click.echo("\n".join(map(line, poor)), err=True)
+    sys.exit(1 if poor and fail_on_warning else 0)
+
+
+@main.group()
+def places() -> None:
+    """Postal tables, by which orders without coordinates find their place."""
+
+
+@places.command("fetch")
+@click.option("--country", "countries", required=True, metavar="CC[,CC]", help="Countries, like US,DE.")
+@complains
+def places_fetch(countries: str) -> None:
+    """Fetch GeoNames' postal tables of countries into the lake (CC BY 4.0), replacing older ones."""
+    from weathervane_assets.places import fetch_places, read_countries
+    from weathervane_resources.lake import Lake
+
+    wanted = read_countries(countries)
+    settings = _settings()
+    _lake_is_usable(settings)
+    done = fetch_places(Lake(settings.lake), wanted)
+    for one in done:
+        click.echo(f"{one.country}: {one.error or f'{one.rows:,} places'}", err=bool(one.error))
+    sys.exit(1 if any(one.error for one in done) else 0)
+
+
+@main.group()
 def tokens() -> None:
     """Look at the stored tokens."""
 

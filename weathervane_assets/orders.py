@@ -17,7 +17,7 @@ from weathervane_resources.clients.shopify import Order
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import GeoNamesConnector, ShopifyConnector
 from weathervane_resources.credentials import Access
-from weathervane_resources.geocoder import COUNTRY, BadPlacesFile, PostalPlaces, parse_postal_zip
+from weathervane_resources.geocoder import COUNTRY, BadPlacesFile, PostalPlaces, geo_tags, parse_postal_zip
 from weathervane_resources.http.errors import Malformed, VendorError
 from weathervane_resources.lake import VendorCount
 from weathervane_resources.lake_io import Batch
@@ -113,10 +113,14 @@ def _vendor_count(window: Window, counts: Sequence[int]) -> VendorCount:
 
 
 def _metadata(frame: pl.DataFrame, window: Window) -> dict[date, dict[str, object]]:
-    ratios = {row["date"]: row["geocoded_ratio"] for row in geocoded_by_day(frame).iter_rows(named=True)}
     seen = checkpoints(frame)
     by_day: dict[date, dict[str, object]] = {
-        day: {"geocoded_ratio": ratios[day], "checkpoint": seen[day]} for day in window.days if day in ratios
+        row["date"]: {
+            "geocoded_ratio": row["geocoded_ratio"],
+            "geo_tags": ", ".join(geo_tags(row["orders"], row["geocoded"])),
+            "checkpoint": seen[row["date"]],
+        }
+        for row in geocoded_by_day(frame).iter_rows(named=True)
     }
     by_day.setdefault(window.last, {})["orders"] = dg.MetadataValue.md(orders_picture(frame, window.days))
     return by_day

@@ -14,7 +14,10 @@ from weathervane_resources.platform import Platform
 
 from weathervane_checks.evidence import Evidence, OpenRebuild, open_evidence
 from weathervane_checks.findings import Finding, Report
+from weathervane_checks.geocoding_report import FILE as GEOCODING_FILE
+from weathervane_checks.geocoding_report import geocoding_report
 from weathervane_checks.join_evidence import decisions_of, gather_join, is_as_of
+from weathervane_checks.reports import write_report as write_json
 from weathervane_checks.rules.completeness import Counted, judge_completeness
 from weathervane_checks.rules.conservation import judge_conservation
 from weathervane_checks.rules.contract import judge_contract
@@ -47,7 +50,8 @@ def row_count_drop(evidence: Evidence) -> list[Finding]:
 
 
 def geocoding_coverage(evidence: Evidence) -> list[Finding]:
-    """Enough orders have a cell; the others are sales without weather."""
+    """Enough orders have a cell; the others are sales without weather. Writes the tenant's `geocoding.json` again."""
+    write_json(evidence.lake, GEOCODING_FILE, geocoding_report(evidence.tenant, evidence.lake, evidence.now))
     return judge_geocoding(evidence.frame, evidence.days, evidence.limits)
 
 

@@ -35,6 +35,11 @@ class Thresholds:
     )
     geocoded_ratio_critical: float = limit(0.75, "ratio of orders", "a quarter of the sales would be without weather")
     geocoded_ratio_floor: float = limit(0.8, "ratio of orders", "what `coverage geocoding --fail-on-warning` accepts")
+    geocoded_ratio_broken: float = limit(
+        0.2,
+        "ratio of orders",
+        "over all orders: addresses or postal tables are gone; `coverage geocoding` says critical",
+    )
     geocoded_orders_min: float = limit(
         20, "orders", "on fewer orders a day one bad address moves the ratio by 5 points; they warn at most"
     )

@@ -157,6 +157,13 @@ def _points(places: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     )
 
 
+def geo_tags(orders: int, geocoded: int) -> list[str]:
+    """Return the context tags of a set of orders: `geo.missing` where none has a cell, `geo.partial` where some lack one."""
+    if not orders or geocoded == orders:
+        return []
+    return ["geo.partial"] if geocoded else ["geo.missing"]
+
+
 def parse_postal_zip(content: bytes, country: str) -> pl.DataFrame:
     """Read one country's postal zip of GeoNames into `PLACES_SCHEMA`.
 

@@ -69,6 +69,7 @@ def test_each_partition_says_what_it_holds(filled: Filled) -> None:
             assert partition is not None
     day = here.materializations(outcome, "orders")["2026-11-19|acme"].metadata
     assert 0.8 < float(day["geocoded_ratio"].value) <= 1
+    assert day["geo_tags"].value in ("", "geo.partial")
     assert str(day["checkpoint"].value).startswith("2026-11")
     assert str(day["orders"].value).startswith("![Orders by day")
     assert "weather_coverage_ratio" in here.materializations(outcome, "weather_daily")["2026-11-19|acme"].metadata

@@ -1,0 +1,88 @@
+"""The report of a tenant's places."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from deltalake import write_deltalake
+
+from tests.checks.test_catalog import ACME, MON, evidence, order, put
+from weathervane_checks import catalog
+from weathervane_checks.geocoding_report import geocoding_report
+from weathervane_checks.reports import write_atomically, write_report
+from weathervane_resources.lake import Lake, LakeError
+
+NOW = datetime(2025, 4, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(str(tmp_path / "lake"))
+
+
+@pytest.mark.parametrize(
+    ("geocoded", "status", "tags"),
+    [
+        (10, "ok", []), (8, "ok", ["geo.partial"]), (7, "warning", ["geo.partial"]), (2, "warning", ["geo.partial"]),
+        (1, "critical", ["geo.partial"]), (0, "critical", ["geo.missing"]),
+    ],
+)  # fmt: skip
+def test_a_tenants_ratio_has_a_status_and_tags(lake: Lake, geocoded: int, status: str, tags: list[str]) -> None:
+    """Ten limits for one ratio: a dashboard was green where the pipeline's mail was red."""
+    put(lake, "orders", [order(n, MON, "drt2y" if n < geocoded else None) for n in range(10)])
+    report = geocoding_report(ACME, lake, NOW)
+    assert (report["version"], report["tenant_id"], report["status"], report["geo_tags"]) == (1, "acme", status, tags)
+    assert (report["row_count"], report["geocoded_count"], report["ratio"]) == (10, geocoded, geocoded / 10)
+    assert report["details"] == {"path": lake.uri("acme", "orders"), "threshold": 0.8}
+
+
+def test_no_table_no_rows_and_no_column_are_three_things(lake: Lake) -> None:
+    """A tenant that was never fetched had a ratio of 1.0 over nothing."""
+    assert geocoding_report(ACME, lake, NOW)["status"] == "missing"
+    put(lake, "orders", [])
+    empty = geocoding_report(ACME, lake, NOW)
+    assert (empty["status"], empty["ratio"], empty["geo_tags"]) == ("empty", None, [])
+    old = Lake(f"{lake.root}-old")
+    Path(old.root).mkdir()
+    write_deltalake(old.uri("acme", "orders"), pl.DataFrame({"order_id": ["1"], "date": [date(2025, 3, 3)]}))
+    report = geocoding_report(ACME, old, NOW)
+    assert report["status"] == "error"
+    assert "ship_geohash" in report["details"]["message"]
+
+
+def test_the_check_writes_the_report_again(lake: Lake) -> None:
+    """The file said what was true on the day someone last ran the command."""
+    for geocoded in (3, 9):
+        put(lake, "orders", [order(n, MON, "drt2y" if n < geocoded else None) for n in range(10)])
+        catalog.geocoding_coverage(evidence(lake, "orders"))
+        file = Path(lake.root) / "_reports" / "acme" / "geocoding.json"
+        assert json.loads(file.read_text())["geocoded_count"] == geocoded
+        assert [path.name for path in file.parent.iterdir()] == ["geocoding.json"]
+
+
+def test_a_report_that_is_cut_off_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk left half a JSON file, and the dashboard showed nothing at all."""
+    file = tmp_path / "report.json"
+    write_atomically(file, "old")
+
+    def no_space(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(file, "new")
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+    with pytest.raises(LakeError, match="cannot be written: No space"):
+        write_report(Lake(str(tmp_path)), "geocoding.json", {"tenant_id": "acme"})
+
+
+def test_a_bucket_has_no_report_yet(tmp_path: Path) -> None:
+    """An address of a bucket must not become a folder named `s3:`."""
+    assert write_report(Lake("s3://bucket/lake"), "geocoding.json", {"tenant_id": "acme"}) is None
+    assert list(tmp_path.iterdir()) == []

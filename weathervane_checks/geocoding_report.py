@@ -1,0 +1,56 @@
+"""The report `geocoding.json`: how many of a tenant's orders have a cell, over all that the lake holds.
+
+Belongs here: a tenant's numbers and their status. Does not belong here: judging a day (`rules/geocoding.py`), writing
+files (`join_report.py`) and printing.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+from weathervane_resources.geocoder import geo_tags
+from weathervane_resources.lake import Lake, LakeError, Shape
+from weathervane_resources.tenants import Tenant
+
+from weathervane_checks.thresholds import Thresholds
+
+VERSION = 1
+FILE = "geocoding.json"
+CELLS = Shape(pl.Schema({"ship_geohash": pl.String()}), ())
+
+
+def geocoding_report(tenant: Tenant, lake: Lake, now: datetime) -> dict[str, Any]:
+    """Return the report. Status: ok, warning, critical, missing (no table), empty (no orders), error (no such column)."""
+    limits = Thresholds().for_tenant(tenant.thresholds)
+    details: dict[str, Any] = {"path": lake.uri(tenant.id, "orders"), "threshold": limits.geocoded_ratio_floor}
+    rows = geocoded = 0
+    try:
+        is_there = lake.version(tenant.id, "orders") is not None
+        found = pl.col("ship_geohash").is_not_null().sum()
+        cells = lake.scan(tenant.id, "orders", CELLS).select(pl.len().alias("rows"), found.alias("geocoded"))
+        rows, geocoded = cells.collect().row(0)
+        status = _status(rows, geocoded, limits) if is_there else "missing"
+    except LakeError as error:
+        status, details["message"] = "error", str(error)
+    return {
+        "version": VERSION,
+        "generated_at": now.isoformat(),
+        "tenant_id": tenant.id,
+        "row_count": rows,
+        "geocoded_count": geocoded,
+        "ratio": round(geocoded / rows, 6) if rows else None,
+        "status": status,
+        "geo_tags": geo_tags(rows, geocoded),
+        "details": details,
+    }
+
+
+def _status(rows: int, geocoded: int, limits: Thresholds) -> str:
+    if not rows:
+        return "empty"
+    ratio = geocoded / rows
+    if ratio < limits.geocoded_ratio_broken:
+        return "critical"
+    return "warning" if ratio < limits.geocoded_ratio_floor else "ok"
