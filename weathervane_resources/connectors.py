@@ -147,7 +147,7 @@ class MetaAdsConnector(Connector):
             live = values.get("META_BASE_URL") or "https://graph.facebook.com"
             line = await self._line(access, platform, live, scope)
             async with self._auth(line, version) as auth, self._session(line, auth, version) as session:
-                yield MetaAdsClient(session, line.base_url, version, account)
+                yield MetaAdsClient(session, line.base_url, version, account, _jobs(line))
 
     @asynccontextmanager
     async def _auth(self, line: Line, version: str) -> AsyncIterator[Auth]:

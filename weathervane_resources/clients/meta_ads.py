@@ -1,28 +1,33 @@
-"""Meta Marketing insights: one row an ad set and account-local day.
+"""Meta Marketing insights: one row an ad set and account-local day, at once for short windows, as a report for long ones.
 
 Facts (developers.facebook.com, read 2026-11): both ends of `time_range` are inclusive; only an absent `paging.next`
-ends the pages, an empty page with one goes on; "reduce the amount of data" means a smaller `limit`, not another
-query; every number is a string; days without delivery have no row. `paging.next` carries the access token: it is
-taken out before use.
+ends the pages, an empty page with one goes on; "reduce the amount of data" with HTTP 500 means a smaller `limit`, with
+HTTP 400 (1487534) a shorter window, and never another query; every number is a string; days without delivery have no
+row. `paging.next` carries the access token: it is taken out before use.
 """
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import msgspec
 from yarl import URL
 
+from weathervane_resources.clients.jobs import Jobs, MemoryJobs
+from weathervane_resources.clients.meta_reports import Reports
 from weathervane_resources.clients.rows import BadRow, PageDecoder
 from weathervane_resources.http.errors import TooBig
 from weathervane_resources.http.paging import NextUrl, Trail
-from weathervane_resources.http.session import Reply, Request, VendorSession
+from weathervane_resources.http.session import Reply, Request, VendorSession, utc_now
 from weathervane_resources.http.strict_json import decode
 
 R = TypeVar("R")
-PAGE_SIZE = 500
+PAGE_SIZE, SMALLEST_PAGE = 500, 31
+ONE_DAY = timedelta(days=1)
+LONGEST_AT_ONCE = timedelta(days=31)
 
 
 class Account(msgspec.Struct, frozen=True, gc=False):
@@ -84,7 +89,7 @@ class InsightsPage:
     bad: list[BadRow]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MetaAdsClient:
     """One ad account. `base_url` is `https://graph.facebook.com` or its override; `account_id` has digits only."""
 
@@ -92,28 +97,67 @@ class MetaAdsClient:
     base_url: str
     api_version: str
     account_id: str
+    jobs: Jobs = field(default_factory=MemoryJobs)
+    clock: Callable[[], datetime] = utc_now
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+    _reports: Reports = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Name the account's reports."""
+        self._reports = Reports(self.session, self._node(), self.account_id, self.jobs, self.clock, self.sleep)
 
     async def account(self) -> Account:
         """Return the account's currency and time zone."""
-        request = Request("GET", self._url(), params={"fields": "currency,timezone_name"}, window="account")
-        where = self.session.where("account")
+        url, params = f"{self._node()}/act_{self.account_id}", {"fields": "currency,timezone_name"}
+        request, where = Request("GET", url, params=params, window="account"), self.session.where("account")
         return await self.session.read(request, lambda reply: decode(reply.body, Account, where))
 
     async def insights(self, since: date, until: date) -> AsyncIterator[InsightsPage]:
         """Yield the ad set days of since..until, both inclusive, in account-local days.
 
+        A part that is too much is read in halves, its pages kept back until it is whole: no row comes from two parts.
+
         Raises:
-            TooBig: even one row at a time is too much.
+            TooBig: even one row of one day at a time is too much.
         """
-        window = f"{since}..{until}"
+        spans = [(since, until)]
+        while spans:
+            first, last = spans.pop()
+            try:
+                found = await self._span(first, last)
+            except TooBig:
+                if first == last:
+                    raise
+                middle = first + (last - first) // 2
+                spans += [(middle + ONE_DAY, last), (first, middle)]
+                continue
+            for page in found:
+                yield page
+
+    async def _span(self, first: date, last: date) -> list[InsightsPage]:
+        query, window = _query(first, last), f"{first}..{last}"
+        can_split = last > first
+        if last - first < LONGEST_AT_ONCE:
+            url = URL(f"{self._node()}/act_{self.account_id}/insights").with_query(query)
+            return [_within(page, first, last) async for page in self._pages(url, window, can_split=can_split)]
+        url = URL(f"{self._node()}/{await self._reports.finished(query, window)}/insights")
+        try:
+            found = [_within(page, first, last) async for page in self._pages(url, window, can_split=can_split)]
+        except TooBig:
+            await self.jobs.drop(self._reports.mark(query))
+            raise
+        await self.jobs.drop(self._reports.mark(query))
+        return found
+
+    async def _pages(self, url: URL, window: str, *, can_split: bool) -> AsyncIterator[InsightsPage]:
+        """Yield page after page; where a page is too much, ask for half as many rows, if a shorter window is no way out."""
         links = NextUrl(self.session.origin, Trail(self.session.where(window)))
-        url = URL(f"{self._url()}/insights").with_query(_query(since, until))
         limit = PAGE_SIZE
         while True:
             try:
                 page, next_url, size = await self._page(url.update_query(limit=str(limit)), window)
-            except TooBig:
-                if limit == 1:
+            except TooBig as error:
+                if limit == 1 or (can_split and (error.status == 400 or limit <= SMALLEST_PAGE)):
                     raise
                 limit //= 2
                 continue
@@ -132,8 +176,16 @@ class MetaAdsClient:
 
         return await self.session.read(Request("GET", str(url), window=window), parse)
 
-    def _url(self) -> str:
-        return f"{self.base_url.rstrip('/')}/{self.api_version}/act_{self.account_id}"
+    def _node(self) -> str:
+        return f"{self.base_url.rstrip('/')}/{self.api_version}"
+
+
+def _within(page: InsightsPage, first: date, last: date) -> InsightsPage:
+    """Return the page with the rows of other days among the bad ones: the parts of a window must not overlap."""
+    since, until, reason = first.isoformat(), last.isoformat(), f"date_start is not within {first}..{last}"
+    kept = [row for row in page.rows if since <= row.date_start <= until]
+    strays = [BadRow(reason, row.adset_id) for row in page.rows if not since <= row.date_start <= until]
+    return InsightsPage(kept, [*page.bad, *strays])
 
 
 def _query(since: date, until: date) -> dict[str, str]:

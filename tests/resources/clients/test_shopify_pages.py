@@ -131,7 +131,9 @@ def test_a_denied_field_is_a_lost_permission() -> None:
 def test_no_personal_data_is_asked_for_or_built() -> None:
     """What is never sent can never be logged or written."""
     asked = f"{FIELDS} {LINES}".lower()
-    assert not any(word in asked for word in ("email", "phone", "address1", "firstname", "lastname", "customer", "clientip"))
+    assert not any(
+        word in asked for word in ("email", "phone", "address1", "firstname", "lastname", "customer", "clientip")
+    )
     sent = node(1, email="bob@example.com", shippingAddress={"zip": "40202", "name": "Bob", "address1": "Elm 9"})
     (one,) = read(Script([page(sent)]))
     text = json.dumps(msgspec.to_builtins(one.rows[0]))

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
@@ -182,8 +182,8 @@ def test_shop_scopes_and_count_are_read() -> None:
         )
 
 
-def meta(session: VendorSession) -> AsyncIterator[Any]:
-    return MetaAdsClient(session, session.origin, "v26.0", "123").insights(date(2026, 11, 1), date(2026, 11, 3))
+def meta(session: VendorSession, first: date = date(2026, 11, 1), last: date = date(2026, 11, 3)) -> Any:
+    return MetaAdsClient(session, session.origin, "v26.0", "123").insights(first, last)
 
 
 ROW = {"date_start": "2026-11-01", "account_id": "123", "campaign_id": "c", "adset_id": "a", "spend": "1.5"}
@@ -232,7 +232,8 @@ def test_a_recorded_meta_answer_keeps_its_actions() -> None:
     """`actions` is a list, and its numbers are strings."""
     body = json.loads((DATA / "meta" / "ads_insights_action_product_id.json").read_text())
     body.pop("paging", None)
-    (page,) = pages(Script([body]), "meta_ads", meta)
+    day = date.fromisoformat(body["data"][0]["date_start"])
+    (page,) = pages(Script([body]), "meta_ads", lambda session: meta(session, day, day + timedelta(days=30)))
     assert not page.bad
     assert page.rows[0].actions[0].value == "10"
 

@@ -1,0 +1,127 @@
+"""Meta's asynchronous reports: asked for, waited for, and found again by the run that comes after.
+
+Facts (developers.facebook.com, read 2026-11): a report takes up to an hour; it is over as `Job Completed` (at 100 percent),
+`Job Failed` or `Job Skipped`; right after it was asked for it may not be found yet, and right after completion its rows
+may not be there yet (2637, 1815107: the session tries again). Rows are read by `meta_ads.py`.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import msgspec
+
+from weathervane_resources.clients.jobs import Jobs, job_mark, wait_for
+from weathervane_resources.http.errors import PermissionLost, TooBig, Unavailable, Where
+from weathervane_resources.http.session import Request, VendorSession
+from weathervane_resources.http.strict_json import decode
+
+TRIES = 3
+"""A report fails for no reason at times; one that fails again and again is too much, whatever it says."""
+MOST_FAILURES = 12
+"""Over all parts of a window: starting failed reports for ever brought the throttle (airbyte #8282)."""
+LOOKS_UNTIL_GONE = 5
+TOO_MANY_ROWS = 1_487_534
+
+_FAILED = frozenset({"Job Failed", "Job Skipped"})
+_GONE = "gone"
+
+
+class Report(msgspec.Struct, frozen=True):
+    """A report as it stands."""
+
+    async_status: str
+    async_percent_completion: int | None = None
+    error_subcode: int | None = None
+    error_message: str | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more happens to it; complete at less than 100 percent is not complete yet."""
+        return self.async_percent_completion in (None, 100) if self.is_complete else self.async_status in _FAILED
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it has rows."""
+        return self.async_status == "Job Completed"
+
+    @property
+    def is_too_much(self) -> bool:
+        """Whether it failed for the amount of data."""
+        return self.error_subcode == TOO_MANY_ROWS or "amount of data" in (self.error_message or "")
+
+
+class _Started(msgspec.Struct):
+    report_run_id: str | int
+
+
+@dataclass(slots=True)
+class Reports:
+    """The reports of one ad account. `node_url` is `https://graph.facebook.com/<version>`."""
+
+    session: VendorSession
+    node_url: str
+    account_id: str
+    jobs: Jobs
+    clock: Callable[[], datetime]
+    sleep: Callable[[float], Awaitable[object]]
+    failures: int = field(default=0, init=False)
+
+    def mark(self, query: Mapping[str, str]) -> str:
+        """Return what tells this question from others."""
+        return job_mark("meta insights", self._edge(), json.dumps(dict(query), sort_keys=True))
+
+    async def finished(self, query: Mapping[str, str], window: str) -> str:
+        """Return the id of a completed report with the answer to `query`, the one of an earlier run where there is one.
+
+        Raises:
+            TooBig: Meta says so, or it failed three times: ask for a shorter window.
+            Unavailable: reports fail too often.
+            Deferred: not done within this run's patience; the next one goes on waiting for it.
+        """
+        mark, where = self.mark(query), self.session.where(window)
+        run_id = await self.jobs.find(mark)
+        for _ in range(TRIES):
+            if run_id is None:
+                run_id = await self._start(query, where)
+                await self.jobs.keep(mark, run_id)
+            report = await self._over(run_id, where)
+            if report.is_complete:
+                return run_id
+            await self.jobs.drop(mark)
+            run_id = None
+            self._count(report, where)
+        raise TooBig(f"the report failed {TRIES} times", hint="ask for a shorter window", **where)
+
+    def _count(self, report: Report, where: Where) -> None:
+        said = f"{report.async_status} {report.error_message or ''}".strip()
+        if report.is_too_much:
+            raise TooBig(said, hint="ask for a shorter window", **where)
+        self.failures += report.async_status != _GONE
+        if self.failures >= MOST_FAILURES:
+            raise Unavailable(f"{self.failures} reports failed ({said})", hint="run the window again later", **where)
+
+    async def _start(self, query: Mapping[str, str], where: Where) -> str:
+        """Ask for a report; asking twice costs one more and does no harm, so a lost answer is asked for again."""
+        request = Request("POST", self._edge(), form=query, window=where["window"], is_safe=True)
+        started = await self.session.read(request, lambda reply: decode(reply.body, _Started, where))
+        return str(started.report_run_id)
+
+    async def _over(self, run_id: str, where: Where) -> Report:
+        unseen = 0
+        request = Request("GET", f"{self.node_url}/{run_id}", window=where["window"])
+
+        async def look() -> Report | None:
+            nonlocal unseen
+            try:
+                report = await self.session.read(request, lambda reply: decode(reply.body, Report, where))
+            except PermissionLost:  # 100/33 says "unknown": not there yet, not there any more, or not ours
+                unseen += 1
+                return Report(_GONE) if unseen >= LOOKS_UNTIL_GONE else None
+            return report if report.is_over else None
+
+        return await wait_for(look, self.sleep, self.clock, where)
+
+    def _edge(self) -> str:
+        return f"{self.node_url}/act_{self.account_id}/insights"
