@@ -5,8 +5,10 @@ Belongs here: when runs start and for which partitions. Does not belong here: wh
 
 import dagster as dg
 
+from weathervane_assets.changes import changed_campaigns, changed_orders
 from weathervane_assets.deferral import deferred_runs
 from weathervane_assets.partitions import TENANT_PARTITIONS, tenants
+from weathervane_assets.schedules import build_schedules
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import ConfigurationError
 
@@ -15,7 +17,8 @@ TENANT_SYNC_SECONDS = 60
 
 def build_automation() -> tuple[list[dg.JobDefinition], list[dg.ScheduleDefinition], list[dg.SensorDefinition]]:
     """Return the jobs, schedules and sensors of the code location."""
-    return [], [], [tenant_sync, deferred_runs]
+    jobs, schedules = build_schedules()
+    return jobs, schedules, [tenant_sync, deferred_runs, changed_orders, changed_campaigns]
 
 
 @dg.sensor(minimum_interval_seconds=TENANT_SYNC_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)

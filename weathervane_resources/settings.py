@@ -31,6 +31,8 @@ class Settings:
     start_date: date
     alert_urls: tuple[str, ...]
     dagster_home: Path
+    stub_changes: bool = False
+    """Whether the change sensors also watch sources that serve stub rows."""
     sandbox_url: str | None = None
     """Where `make dev` and the demo run the sandbox. Unset: a run that needs stub rows starts its own."""
 
@@ -52,6 +54,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         start_date=_start_date(env.get("WEATHERVANE_START_DATE") or "2024-01-01"),
         alert_urls=tuple(env.get("WEATHERVANE_ALERT_URLS", "").split()),
         dagster_home=Path(env.get("DAGSTER_HOME") or "storage/dagster"),
+        stub_changes=env.get("WEATHERVANE_STUB_CHANGES", "").lower() in ("true", "1", "yes"),
         sandbox_url=env.get("WEATHERVANE_SANDBOX_URL") or None,
     )
 

@@ -25,7 +25,7 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
 
 def test_a_variable_set_to_nothing_counts_as_unset() -> None:
     """Compose files pass `WEATHERVANE_LAKE=` for a variable that is not set on the host: the lake became ''."""
-    names = ("TENANTS", "LAKE", "STATE_URL", "TOKEN_KEY", "STUBS", "START_DATE", "ALERT_URLS", "SANDBOX_URL")
+    names = ("TENANTS", "LAKE", "STATE_URL", "TOKEN_KEY", "STUBS", "START_DATE", "ALERT_URLS", "SANDBOX_URL", "STUB_CHANGES")
     blank = {f"WEATHERVANE_{name}": "" for name in names} | {"DAGSTER_HOME": ""}
     assert read_settings(blank) == read_settings({})
 
@@ -41,6 +41,7 @@ def test_what_is_set_is_what_is_read() -> None:
             "WEATHERVANE_STUBS": "never",
             "WEATHERVANE_START_DATE": "2023-07-01",
             "WEATHERVANE_ALERT_URLS": "slack://a  mailto://b",
+            "WEATHERVANE_STUB_CHANGES": "true",
             "WEATHERVANE_SANDBOX_URL": "http://127.0.0.1:8099",
             "DAGSTER_HOME": "/var/dagster",
         }
@@ -54,6 +55,7 @@ def test_what_is_set_is_what_is_read() -> None:
     assert settings.alert_urls == ("slack://a", "mailto://b")
     assert settings.sandbox_url == "http://127.0.0.1:8099"
     assert settings.dagster_home == Path("/var/dagster")
+    assert settings.stub_changes
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,141 @@
+"""The position of a change sensor: no change lost, none new twice, whatever the pages are like."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from weathervane_assets.change_cursor import (
+    MOST_NEW_PAGES,
+    OVERLAP,
+    BadCursor,
+    Change,
+    Position,
+    digest,
+    ranges,
+    read_changes,
+    read_cursor,
+    write_cursor,
+)
+from weathervane_assets.changes import downstream
+from weathervane_resources.clients.rows import BadRow
+
+T0 = datetime(2026, 11, 20, 12, tzinfo=UTC)
+DAY = date(2026, 10, 11)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One page."""
+
+    rows: Sequence[Change | None]
+    bad: Sequence[BadRow] = field(default_factory=tuple)
+
+
+def change(key: str, seconds: int) -> Change:
+    return Change(key, T0 + timedelta(seconds=seconds), frozenset({DAY}))
+
+
+async def pages_of(changes: Sequence[Change], start: Position, until: datetime, size: int) -> AsyncGenerator[Listed]:
+    since = start.until - OVERLAP
+    mine = sorted((c for c in changes if since <= c.updated_at < until), key=lambda c: c.updated_at)
+    for at in range(0, len(mine), size):
+        yield Listed(mine[at : at + size])
+
+
+def read(changes: Sequence[Change], start: Position, until: datetime, size: int = 5) -> tuple[list[Change], Position]:
+    new, _, after = asyncio.run(read_changes(pages_of(changes, start, until, size), lambda row: row, start, until))
+    return new, after
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 600), max_size=300), st.lists(st.integers(1, 120), min_size=1, max_size=8))
+def test_every_change_is_new_exactly_once(at: list[int], steps: list[int]) -> None:
+    """An overlap without memory asked for the same run at every tick; no overlap lost what showed up late."""
+    changes = [change(str(n), seconds) for n, seconds in enumerate(at)]
+    position, found, now = Position(T0), [], T0
+    for step in [*steps, 1000, *[1] * 40]:
+        now += timedelta(seconds=step)
+        new, position = read(changes, position, now)
+        found += [c.key for c in new]
+    assert sorted(found) == sorted(c.key for c in changes)
+
+
+def test_a_change_that_shows_up_within_a_minute_is_found() -> None:
+    """Shopify's list is a moment behind its clock."""
+    _, position = read([], Position(T0), T0 + timedelta(seconds=30))
+    late = change("late", 10)
+    new, position = read([late], position, T0 + timedelta(seconds=60))
+    assert new == [late]
+    assert read([late], position, T0 + timedelta(seconds=65))[0] == []
+
+
+def test_a_row_that_changes_again_is_new_again() -> None:
+    """Deduplicated by id alone, the second refund of an order was missed."""
+    new, position = read([change("a", 1)], Position(T0), T0 + timedelta(seconds=5))
+    again, _ = read([change("a", 8)], position, T0 + timedelta(seconds=10))
+    assert [len(new), len(again)] == [1, 1]
+
+
+def test_more_changes_of_one_second_than_a_tick_reads_are_read_in_the_end() -> None:
+    """A price import touched 3,000 orders in one second; the sensor read the same first pages for ever."""
+    changes = [change(str(n), 5) for n in range(3 * MOST_NEW_PAGES)]
+    position, found = Position(T0), []
+    for _ in range(4):
+        new, position = read(changes, position, T0 + timedelta(minutes=5), size=1)
+        assert len(new) <= MOST_NEW_PAGES
+        found += new
+    assert len(found) == len({c.key for c in found}) == len(changes)
+
+
+def test_a_row_without_a_usable_time_is_counted() -> None:
+    """Passed over in silence, it would be missed for ever."""
+
+    async def pages() -> AsyncGenerator[Listed]:
+        yield Listed([None, change("a", 1)], [BadRow("no id", None)])
+
+    until = T0 + timedelta(minutes=1)
+    new, unreadable, _ = asyncio.run(read_changes(pages(), lambda row: row, Position(T0), until))
+    assert (len(new), unreadable) == (1, 2)
+
+
+def test_days_are_grouped_into_ranges() -> None:
+    """One run a range, not one a day."""
+    days = [date(2026, 2, 28), date(2026, 3, 1), date(2026, 3, 3), date(2026, 3, 1)]
+    assert ranges(days) == [(date(2026, 2, 28), date(2026, 3, 1)), (date(2026, 3, 3), date(2026, 3, 3))]
+    assert ranges([]) == []
+
+
+def test_a_key_is_made_of_the_changes_of_its_days_in_no_order() -> None:
+    """Another tenant-day's change must not give this one's run a new key."""
+    other = Change("x", T0, frozenset({DAY + timedelta(days=3)}))
+    one, two = change("a", 1), change("b", 2)
+    assert digest([one, two], DAY, DAY) == digest([two, other, one], DAY, DAY) != digest([one], DAY, DAY)
+
+
+def test_the_cursor_is_what_was_written() -> None:
+    """A cursor that forgets what it saw asks for everything of the last minute again."""
+    positions = {"acme": {"orders": Position(T0, {"1": T0 - timedelta(seconds=3)})}}
+    assert read_cursor(write_cursor(positions)) == positions
+    assert read_cursor(None) == read_cursor("") == {}
+
+
+@pytest.mark.parametrize(
+    "text", ['{"version": 2, "tenants": {}}', "{}", "[]", "12", "x", '{"version": 1, "tenants": 3}']
+)
+def test_a_cursor_that_is_not_ours_is_an_error_and_not_now(text: str) -> None:
+    """Starting from now in silence loses what changed since the last tick."""
+    with pytest.raises(BadCursor, match="reset it in the UI"):
+        read_cursor(text)
+
+
+def test_what_is_made_from_orders_and_promos() -> None:
+    """A refund that changes orders and not the matrix is half a refund."""
+    assert downstream("orders") == ("orders", "weather_daily", "weather_forecast", "features")
+    assert downstream("promos") == ("promos", "features")

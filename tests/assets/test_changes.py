@@ -1,0 +1,267 @@
+"""Change sensors: exactly the touched days, nothing lost when the daemon dies, nothing asked for twice that shows."""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+
+from tests.assets.conftest import Installation, write_environment
+from weathervane_assets.changes import changed_campaigns, changed_orders, downstream
+from weathervane_assets.overridable import OVERRIDABLE
+from weathervane_assets.partitions import RANGE_END, RANGE_START, TENANT_PARTITIONS, TENANT_TAG
+from weathervane_resources.clock import Clock
+from weathervane_resources.connectors import KlaviyoConnector, ShopifyConnector
+from weathervane_resources.platform import Platform
+from weathervane_resources.sandbox import RunningSandbox, SandboxConfig, TenantProfile
+from weathervane_resources.sandbox.campaigns_world import lives
+
+START = datetime(2026, 9, 20, 15, tzinfo=UTC)
+REFUNDED = date(2026, 8, 11)
+"""Forty days before."""
+QUIET = {
+    "acme": TenantProfile("America/New_York", "USD", orders_per_day=3, places=2),
+    "kiwi": TenantProfile("Pacific/Auckland", "NZD", orders_per_day=3, places=2),
+}
+
+
+@dataclass
+class Time:
+    """A clock that a test moves."""
+
+    now: datetime = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_by(self, **span: int) -> None:
+        self.now += timedelta(**span)
+
+
+@dataclass
+class Daemon:
+    """The sensor daemon: keeps the cursor, counts what it was asked for."""
+
+    sensor: dg.SensorDefinition
+    time: Time
+    instance: dg.DagsterInstance
+    cursor: str | None = None
+    log: list[dg.RunRequest] = field(default_factory=list)
+
+    def evaluate(self) -> dg.SensorResult:
+        resources = {
+            "platform": Platform(threshold_names=sorted(OVERRIDABLE)),
+            "clock": Clock(fixed=self.time.now.isoformat()),
+            "shopify": ShopifyConnector(),
+            "klaviyo": KlaviyoConnector(),
+        }
+        needed = {name: resources[name] for name in self.sensor.required_resource_keys}
+        result = self.sensor(dg.build_sensor_context(instance=self.instance, cursor=self.cursor), **needed)
+        assert isinstance(result, dg.SensorResult)
+        return result
+
+    def tick(self) -> list[dg.RunRequest]:
+        result = self.evaluate()
+        self.cursor = result.cursor
+        return list(result.run_requests or [])
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def shop(time: Time) -> Iterator[RunningSandbox]:
+    with RunningSandbox(SandboxConfig(tenants=QUIET, clock=time)) as running:
+        yield running
+
+
+@pytest.fixture
+def here(tmp_path: Path, shop: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
+    write_environment(monkeypatch, tmp_path, shop.url)
+    monkeypatch.setenv("WEATHERVANE_STUB_CHANGES", "true")
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(TENANT_PARTITIONS, ["acme", "kiwi"])
+        yield Installation(tmp_path, instance, shop)
+
+
+@pytest.fixture
+def orders_daemon(here: Installation, time: Time) -> Daemon:
+    daemon = Daemon(changed_orders, time, here.instance)
+    assert daemon.tick() == []
+    return daemon
+
+
+def order_of(here: Installation, day: date, tenant: str = "acme", number: int = 0) -> str:
+    """Return an order of the day, as the shop lists it."""
+    url, zone = here.sandbox.url, ZoneInfo(QUIET[tenant].timezone)
+    first = datetime(day.year, day.month, day.day, tzinfo=zone)
+    bounds = {"created_at_min": first.isoformat(), "created_at_max": (first + timedelta(hours=23)).isoformat()}
+    query = urllib.parse.urlencode({"status": "any", "fields": "id", **bounds})
+    request = urllib.request.Request(
+        f"{url}/t/{tenant}/admin/api/2026-07/orders.json?{query}", headers={"X-Shopify-Access-Token": f"stub-{tenant}"}
+    )
+    with urllib.request.urlopen(request) as reply:
+        return str(json.load(reply)["orders"][number]["id"])
+
+
+def refund(here: Installation, order: str, tenant: str = "acme") -> None:
+    form = urllib.parse.urlencode({"amount": "1.00"}).encode()
+    with urllib.request.urlopen(f"{here.sandbox.url}/sandbox/t/{tenant}/orders/{order}/refund", data=form) as reply:
+        assert reply.status == 200
+
+
+def days_of(request: dg.RunRequest) -> tuple[str, str]:
+    return request.tags[RANGE_START], request.tags[RANGE_END]
+
+
+@pytest.mark.parametrize("protocol", ["graphql", "rest"])
+def test_a_refund_restates_the_orders_day_and_nothing_else(here: Installation, time: Time, protocol: str) -> None:
+    """Refunds of old orders never came in: the year's revenue was 4% above the shop's own."""
+    tenants = here.folder / "tenants.toml"
+    tenants.write_text(tenants.read_text().replace('D"\n', f'D"\nshopify_protocol = "{protocol}"\n'))
+    daemon = Daemon(changed_orders, time, here.instance)
+    assert daemon.tick() == []
+    time.pass_by(seconds=30)
+    refund(here, order_of(here, REFUNDED))
+    time.pass_by(seconds=30)
+    (request,) = daemon.tick()
+    assert days_of(request) == ("2026-08-11|acme", "2026-08-11|acme")
+    assert [key.path[-1] for key in request.asset_selection or ()] == list(downstream("orders"))
+    assert daemon.tick() == []
+    time.pass_by(seconds=50)
+    assert daemon.tick() == []
+
+
+def test_the_restated_day_is_the_shops_again(here: Installation, orders_daemon: Daemon, time: Time) -> None:
+    """What the sensor asks for must be enough: run as requested, the day's revenue is the shop's."""
+    assert here.backfill("acme", REFUNDED, REFUNDED, "orders", now=time.now.isoformat()).failures == []
+    before = here.rows("acme", "orders")["net_revenue"].sum()
+    refund(here, order_of(here, REFUNDED))
+    time.pass_by(minutes=1)
+    (request,) = orders_daemon.tick()
+    first, last = (date.fromisoformat(key.partition("|")[0]) for key in days_of(request))
+    assert here.backfill("acme", first, last, "orders", now=time.now.isoformat()).failures == []
+    assert float(before) - float(here.rows("acme", "orders")["net_revenue"].sum()) == pytest.approx(1.0)
+
+
+def test_a_daemon_that_dies_before_the_cursor_is_stored_asks_again_under_the_same_key(
+    here: Installation, orders_daemon: Daemon, time: Time
+) -> None:
+    """Killed between request and cursor: with keys by time, every change of that minute ran twice."""
+    refund(here, order_of(here, REFUNDED))
+    time.pass_by(seconds=20)
+    first = orders_daemon.evaluate()
+    time.pass_by(seconds=20)
+    (again,) = orders_daemon.tick()
+    assert [again.run_key] == [request.run_key for request in first.run_requests or ()]
+    assert orders_daemon.tick() == []
+    refund(here, order_of(here, REFUNDED))
+    time.pass_by(seconds=20)
+    (other,) = orders_daemon.tick()
+    assert other.run_key != again.run_key
+
+
+def test_neighbouring_days_are_one_run_and_tenants_are_not_mixed(
+    here: Installation, orders_daemon: Daemon, time: Time
+) -> None:
+    """A bulk edit of a month was 30 runs, each with its own 2 seconds of start."""
+    for day in (REFUNDED, REFUNDED + timedelta(days=1), REFUNDED + timedelta(days=5)):
+        refund(here, order_of(here, day))
+    refund(here, order_of(here, REFUNDED, "kiwi"), "kiwi")
+    time.pass_by(minutes=2)
+    assert [days_of(request) for request in orders_daemon.tick()] == [
+        ("2026-08-11|acme", "2026-08-12|acme"),
+        ("2026-08-16|acme", "2026-08-16|acme"),
+        ("2026-08-11|kiwi", "2026-08-11|kiwi"),
+    ]
+
+
+def test_days_before_the_tenants_start_and_the_open_day_are_not_asked_for(
+    here: Installation, orders_daemon: Daemon, time: Time
+) -> None:
+    """A refund of an order of 2019 asked for a partition that is not; every new order would be a run of today."""
+    tenants = here.folder / "tenants.toml"
+    tenants.write_text(tenants.read_text().replace("[tenants.acme]", "[tenants.acme]\nstart_date = 2026-08-12"))
+    today = datetime(2026, 9, 20, tzinfo=ZoneInfo("America/New_York")).date()
+    time.now = START + timedelta(hours=10)
+    refund(here, order_of(here, REFUNDED))
+    refund(here, order_of(here, today))
+    time.pass_by(minutes=2)
+    assert orders_daemon.tick() == []
+
+
+def test_a_sensor_that_was_off_catches_up_day_by_day(here: Installation, orders_daemon: Daemon, time: Time) -> None:
+    """Off for a week, the first tick read 40,000 changes and ran into the time limit, again and again."""
+    time.pass_by(hours=1)
+    refund(here, order_of(here, REFUNDED))
+    time.pass_by(days=3)
+    ticks = [orders_daemon.tick() for _ in range(4)]
+    assert ("2026-08-11|acme", "2026-08-11|acme") in [days_of(request) for request in ticks[0]]
+    assert orders_daemon.tick() == []
+    (acme,) = json.loads(str(orders_daemon.cursor))["tenants"]["acme"].values()
+    assert datetime.fromisoformat(acme["until"]) == time.now
+
+
+def test_a_tenant_that_cannot_be_read_keeps_its_place_and_holds_up_no_other(
+    here: Installation, orders_daemon: Daemon, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One shop's dead token stopped the changes of all."""
+    refund(here, order_of(here, REFUNDED))
+    refund(here, order_of(here, REFUNDED, "kiwi"), "kiwi")
+    time.pass_by(minutes=2)
+    with monkeypatch.context() as broken:
+        broken.setenv("ACME__SHOPIFY_SHOP_DOMAIN", "acme")
+        (request,) = orders_daemon.tick()
+    assert days_of(request) == ("2026-08-11|kiwi", "2026-08-11|kiwi")
+    (late,) = orders_daemon.tick()
+    assert days_of(late) == ("2026-08-11|acme", "2026-08-11|acme")
+
+
+def test_stub_rows_are_watched_only_where_one_asks_for_it(
+    here: Installation, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A demo that runs all day because made-up orders are made-up refunded."""
+    monkeypatch.delenv("WEATHERVANE_STUB_CHANGES")
+    daemon = Daemon(changed_orders, time, here.instance)
+    daemon.tick()
+    assert json.loads(str(daemon.cursor))["tenants"] == {}
+
+
+def test_a_campaign_that_moves_leaves_the_day_it_stood_on(here: Installation, time: Time) -> None:
+    """A draft stood on the day it was written; scheduled for next week, it was counted on both days for ever."""
+    zone = ZoneInfo("America/New_York")
+    late = next(
+        life
+        for life in lives(here.sandbox.config, "acme", date(2026, 8, 1), date(2026, 9, 20))
+        if life.fate == "sent"
+        and life.created_at.astimezone(zone).date() < life.scheduled_set_at.astimezone(zone).date()
+    )
+    written = late.created_at.astimezone(zone).date()
+    time.now = datetime(written.year, written.month, written.day, tzinfo=zone) + timedelta(days=1, minutes=1)
+    daemon = Daemon(changed_campaigns, time, here.instance)
+    assert daemon.tick() == []
+    assert here.backfill("acme", written, written, "promos", now=time.now.isoformat()).failures == []
+    assert late.campaign_id in here.rows("acme", "promos")["campaign_id"].to_list()
+    time.now = late.scheduled_set_at + timedelta(minutes=1)
+    (request,) = [one for one in daemon.tick() if one.tags[TENANT_TAG] == "acme"]
+    assert days_of(request) == (f"{written}|acme", f"{written}|acme")
+    assert [key.path[-1] for key in request.asset_selection or ()] == ["promos", "features"]
+    assert here.backfill("acme", written, written, "promos", now=time.now.isoformat()).failures == []
+    assert late.campaign_id not in here.rows("acme", "promos")["campaign_id"].to_list()
+    assert daemon.tick() == []
+
+
+def test_both_sensors_are_off_until_someone_switches_them_on() -> None:
+    """Without credentials they would log an error every ten minutes."""
+    for sensor in (changed_orders, changed_campaigns):
+        assert sensor.default_status == dg.DefaultSensorStatus.STOPPED

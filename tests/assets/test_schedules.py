@@ -1,0 +1,115 @@
+"""Each tenant's night is its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from tests.assets.conftest import Installation
+from weathervane_assets import graph
+from weathervane_assets.overridable import OVERRIDABLE
+from weathervane_assets.partitions import RANGE_END, RANGE_START, TENANT_PARTITIONS, TENANT_TAG
+from weathervane_assets.schedules import ROUTINES, build_schedules, is_due
+from weathervane_resources.platform import Platform
+from weathervane_resources.tenants import Tenant
+
+JOBS, SCHEDULES = build_schedules()
+BY_NAME = {schedule.job_name: schedule for schedule in SCHEDULES}
+
+
+def tenant(timezone: str, start: date = date(2024, 1, 1)) -> Tenant:
+    return Tenant("acme", "Acme", timezone, "USD", start)
+
+
+def tick(instance: dg.DagsterInstance, name: str, at: datetime) -> list[dg.RunRequest]:
+    platform = Platform(threshold_names=sorted(OVERRIDABLE))
+    resources = {"platform": platform}
+    # as a context manager, and with its resources: else it opens the instance and never closes it
+    with dg.build_schedule_context(instance, scheduled_execution_time=at, resources=resources) as context:
+        result = BY_NAME[name](context)
+    return result if isinstance(result, list) else []
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """A schedule opens the instance by its reference, so it must be one that is kept."""
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        instance.add_dynamic_partitions(TENANT_PARTITIONS, ["acme", "kiwi"])
+        yield instance
+
+
+def spans(requests: list[dg.RunRequest]) -> list[tuple[str, str]]:
+    return [(request.tags[RANGE_START], request.tags[RANGE_END]) for request in requests]
+
+
+@pytest.mark.parametrize(
+    "zone",
+    ["America/New_York", "Pacific/Auckland", "Asia/Kolkata", "Europe/Helsinki", "Australia/Lord_Howe", "Asia/Kathmandu", "UTC", "America/Santiago"],
+)  # fmt: skip
+@pytest.mark.parametrize("hour", [3, 4, 5, 6])
+def test_a_tenants_hour_strikes_once_a_local_day_through_every_change_of_clocks(zone: str, hour: int) -> None:
+    """In Helsinki 03:00 does not exist on one day and comes twice on another: one night was missed, one run twice."""
+    acme, first = tenant(zone), datetime(2026, 1, 1, tzinfo=UTC)
+    struck = [acme.today(at) for n in range(24 * 366) if is_due(acme, hour, at := first + timedelta(hours=n))]
+    assert len(struck) == len(set(struck))
+    assert (struck[-1] - struck[0]).days + 1 == len(struck)
+    assert len(struck) >= 365
+
+
+def test_the_night_brings_in_each_tenants_own_yesterday(installation: Installation, daemon: dg.DagsterInstance) -> None:
+    """At one hour of UTC for all, Auckland's night ran in the middle of its afternoon, a day late."""
+    found = {hour: spans(tick(daemon, "nightly", datetime(2026, 11, 20, hour, tzinfo=UTC))) for hour in range(24)}
+    assert {hour: keys for hour, keys in found.items() if keys} == {
+        8: [("2026-11-19|acme", "2026-11-19|acme")],
+        14: [("2026-11-20|kiwi", "2026-11-20|kiwi")],
+    }
+
+
+def test_the_same_tick_twice_is_one_run(installation: Installation, daemon: dg.DagsterInstance) -> None:
+    """The daemon tries a tick again that it did not see the end of."""
+    at = datetime(2026, 11, 20, 8, tzinfo=UTC)
+    (one,), (two,) = tick(daemon, "nightly", at), tick(daemon, "nightly", at)
+    assert one.run_key == two.run_key == "nightly acme 2026-11-19"
+    assert one.tags[TENANT_TAG] == "acme"
+
+
+@pytest.mark.parametrize(
+    ("name", "hour", "span"),
+    [
+        ("restate_ads", 9, ("2026-10-21|acme", "2026-11-19|acme")),
+        ("restate_weather", 10, ("2026-11-13|acme", "2026-11-19|acme")),
+        ("issue_forecasts", 11, ("2026-11-20|acme", "2026-11-20|acme")),
+    ],
+)
+def test_restated_days_are_read_again(
+    installation: Installation, daemon: dg.DagsterInstance, name: str, hour: int, span: tuple[str, str]
+) -> None:
+    """Meta changed conversions of four weeks ago; the table still had those of the first morning."""
+    assert spans(tick(daemon, name, datetime(2026, 11, 20, hour, tzinfo=UTC))) == [span]
+
+
+def test_no_day_before_a_tenants_start_and_no_tenant_without_a_partition(
+    installation: Installation, daemon: dg.DagsterInstance
+) -> None:
+    """A new tenant's first month asked for 30 partitions that are not, and the whole run was refused."""
+    file = installation.folder / "tenants.toml"
+    file.write_text(file.read_text().replace("[tenants.acme]", "[tenants.acme]\nstart_date = 2026-11-10"))
+    at = datetime(2026, 11, 20, 9, tzinfo=UTC)
+    assert spans(tick(daemon, "restate_ads", at)) == [("2026-11-10|acme", "2026-11-19|acme")]
+    file.write_text(file.read_text().replace("2026-11-10", "2026-11-20"))
+    assert tick(daemon, "restate_ads", at) == []
+    daemon.delete_dynamic_partition(TENANT_PARTITIONS, "kiwi")
+    assert tick(daemon, "nightly", datetime(2026, 11, 20, 14, tzinfo=UTC)) == []
+
+
+def test_everything_is_off_until_someone_switches_it_on_and_the_night_is_complete() -> None:
+    """A schedule that starts with the deployment runs without credentials."""
+    assert all(schedule.default_status == dg.DefaultScheduleStatus.STOPPED for schedule in SCHEDULES)
+    assert [routine.name for routine in ROUTINES] == [job.name for job in JOBS]
+    assert ROUTINES[0].assets == graph.DAILY
+    hours = [routine.hour for routine in ROUTINES]
+    assert len(hours) == len(set(hours))

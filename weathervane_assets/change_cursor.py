@@ -1,0 +1,145 @@
+"""How far a change sensor has read: pure, so that a crash at any point can be played through.
+
+Belongs here: the cursor, what is new on a page, and the days that changes touch. Does not belong here: asking a vendor
+and requesting runs (`changes.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, TypeVar
+
+from weathervane_assets.quarantine import Page
+
+Row = TypeVar("Row")
+VERSION = 1
+OVERLAP = timedelta(minutes=1)
+"""Read again at every tick: a change may show at the vendor a little after the time it carries."""
+MOST_NEW_PAGES = 20
+"""Pages with something new that a tick reads of one list; the rest is the next tick's."""
+LONGEST_SPAN = timedelta(days=1)
+"""Of a sensor that was off for weeks, a tick reads this much."""
+
+
+class BadCursor(Exception):
+    """The stored cursor is not one of ours."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A row that changed, when, and the tenant-local days that it stands or stood on."""
+
+    key: str
+    updated_at: datetime
+    days: frozenset[date]
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far one list has been read, and what of the overlap before that was seen: key -> `updated_at`."""
+
+    until: datetime
+    seen: Mapping[str, datetime] = field(default_factory=dict)
+
+    def span(self, now: datetime) -> tuple[datetime, datetime]:
+        """Return the half-open span to read next."""
+        return self.until - OVERLAP, max(self.until, min(now, self.until + LONGEST_SPAN))
+
+    def advanced(self, changes: Iterable[Change], until: datetime) -> Position:
+        """Return the position after `changes` were read."""
+        known = {**self.seen, **{change.key: change.updated_at for change in changes}}
+        return Position(until, {key: at for key, at in known.items() if at >= until - OVERLAP})
+
+
+Positions = Mapping[str, Mapping[str, Position]]
+"""By tenant and list."""
+
+
+async def read_changes(
+    pages: AsyncGenerator[Page[Row]], as_change: Callable[[Row], Change | None], start: Position, until: datetime
+) -> tuple[list[Change], int, Position]:
+    """Read pages sorted by `updated_at`; return what is new, how many rows could not be read, and the new position.
+
+    Rows seen at an earlier tick are passed over. After `MOST_NEW_PAGES` pages with something new it stops there; pages
+    without anything new do not count, so that many changes of one second cannot hold it up for ever.
+    """
+    new: list[Change] = []
+    unreadable = new_pages = 0
+    async with aclosing(pages):
+        async for page in pages:
+            changes = [as_change(row) for row in page.rows]
+            fresh = [change for change in changes if change and start.seen.get(change.key) != change.updated_at]
+            unreadable += len(page.bad) + changes.count(None)
+            new += fresh
+            new_pages += bool(fresh)
+            if new_pages >= MOST_NEW_PAGES:
+                until = max(change.updated_at for change in fresh)
+                break
+    return new, unreadable, start.advanced(new, max(start.until, until))
+
+
+def ranges(days: Iterable[date]) -> list[tuple[date, date]]:
+    """Return the days as contiguous ranges, in order."""
+    found: list[tuple[date, date]] = []
+    for day in sorted(set(days)):
+        if found and day - found[-1][1] == timedelta(days=1):
+            found[-1] = (found[-1][0], day)
+        else:
+            found.append((day, day))
+    return found
+
+
+def digest(changes: Iterable[Change], first: date, last: date) -> str:
+    """Return what tells these changes of these days from any others: the same changes, read again, give the same."""
+    mine = sorted(f"{c.key} {c.updated_at.isoformat()}" for c in changes if any(first <= d <= last for d in c.days))
+    return hashlib.sha256("\n".join(mine).encode()).hexdigest()[:16]
+
+
+def write_cursor(positions: Positions) -> str:
+    """Return the cursor's text."""
+    tenants = {
+        tenant: {name: _plain(position) for name, position in lists.items()} for tenant, lists in positions.items()
+    }
+    return json.dumps({"version": VERSION, "tenants": tenants}, separators=(",", ":"))
+
+
+def _plain(position: Position) -> dict[str, Any]:
+    seen = {key: at.isoformat() for key, at in position.seen.items()}
+    return {"until": position.until.isoformat(), "seen": seen}
+
+
+def read_cursor(text: str | None) -> Positions:
+    """Return the positions; none where there is no cursor yet.
+
+    Raises: BadCursor: it is of another version, or not a cursor. Starting from now instead would lose changes.
+    """
+    if not text:
+        return {}
+    try:
+        document = json.loads(text)
+        if document["version"] != VERSION:
+            raise BadCursor(f"the cursor is of version {document['version']}, this is version {VERSION}; {_CURE}")
+        return {
+            tenant: {name: _position(plain) for name, plain in lists.items()}
+            for tenant, lists in document["tenants"].items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadCursor(f"the cursor cannot be read; {_CURE}") from error
+
+
+_CURE = "reset it in the UI (the sensor then starts from now) and backfill the days since"
+
+
+def _position(plain: Mapping[str, Any]) -> Position:
+    seen = {key: datetime.fromisoformat(at) for key, at in plain["seen"].items()}
+    return Position(datetime.fromisoformat(plain["until"]), seen)
+
+
+def touched(changes: Sequence[Change], first: date, last: date) -> list[tuple[date, date]]:
+    """Return the ranges of days that changes touch, within first..last."""
+    return ranges(day for change in changes for day in change.days if first <= day <= last)

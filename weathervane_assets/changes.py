@@ -1,0 +1,245 @@
+"""Change sensors: what a vendor changed since the last tick is read again, whole days at a time.
+
+Belongs here: asking a vendor what changed, and requesting the touched tenant-days. Does not belong here: the cursor
+(`change_cursor.py`). The cursor moves only together with the run requests, and a request's key is made of the changes
+themselves: a daemon that dies in between asks for the same runs again, under the same keys.
+
+Days that are not over are the nightly run's: each of their orders is a change, and each would be a run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from weathervane_assets import graph
+from weathervane_assets.change_cursor import (
+    Change,
+    Position,
+    digest,
+    read_changes,
+    read_cursor,
+    touched,
+    write_cursor,
+)
+from weathervane_assets.partitions import TENANT_PARTITIONS, day_key, range_tags
+from weathervane_assets.quarantine import Page
+from weathervane_resources.clients.klaviyo import CHANNELS, Campaign
+from weathervane_resources.clients.shopify import Order
+from weathervane_resources.clock import Clock
+from weathervane_resources.connectors import KlaviyoConnector, ShopifyConnector
+from weathervane_resources.credentials import Access
+from weathervane_resources.lake import LakeError, Shape
+from weathervane_resources.platform import Platform
+from weathervane_resources.settings import ConfigurationError
+from weathervane_resources.tenants import Tenant
+
+CHECK_SECONDS = 600
+TENANTS_AT_ONCE = 8
+TENANT_SECONDS = 40
+"""A tick is cut off by Dagster after a minute; a tenant that takes longer keeps its cursor and is tried again."""
+STORED_PROMOS = Shape(pl.Schema({"campaign_id": pl.String(), "date": pl.Date()}), ())
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How one tenant's changes are read: a client, its lists by name, and what a row of them says."""
+
+    connect: Callable[[], AbstractAsyncContextManager[Any]]
+    lists: Mapping[str, Callable[[Any, datetime, datetime], AsyncGenerator[Page[Any]]]]
+    as_change: Callable[[Any], Change | None]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What came of one tenant: its changes and new positions, or why there are none."""
+
+    tenant: Tenant
+    changes: list[Change]
+    positions: Mapping[str, Position]
+    unreadable: int = 0
+    error: str = ""
+
+
+def downstream(asset: str) -> tuple[str, ...]:
+    """Return an asset and the daily assets that are made from it, in the order of the graph."""
+    found = {asset}
+    for node in graph.GRAPH:
+        if found & {*node.reads, *node.follows}:
+            found.add(node.name)
+    return tuple(name for name in graph.DAILY if name in found)
+
+
+def _selection(asset: str) -> dg.AssetSelection:
+    return dg.AssetSelection.assets(*downstream(asset))
+
+
+@dg.sensor(
+    asset_selection=_selection("orders"),
+    minimum_interval_seconds=CHECK_SECONDS,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+)
+def changed_orders(
+    context: dg.SensorEvaluationContext, platform: Platform, clock: Clock, shopify: ShopifyConnector
+) -> dg.SensorResult:
+    """Read tenant-days again whose orders changed at Shopify: refunds, edits, cancellations."""
+
+    def reader(tenant: Tenant, access: Access) -> Reader:
+        return Reader(
+            lambda: shopify.connect(access, platform, protocol=tenant.shopify_protocol),
+            {"orders": lambda client, since, until: client.changed_orders(since, until)},
+            lambda order: _changed_order(order, tenant),
+        )
+
+    return _tick(context, platform, clock, shopify.access, reader, "orders")
+
+
+@dg.sensor(
+    asset_selection=_selection("promos"),
+    minimum_interval_seconds=CHECK_SECONDS,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+)
+def changed_campaigns(
+    context: dg.SensorEvaluationContext, platform: Platform, clock: Clock, klaviyo: KlaviyoConnector
+) -> dg.SensorResult:
+    """Read tenant-days again whose campaigns changed at Klaviyo: sent, moved to another day (both days), archived."""
+
+    def reader(tenant: Tenant, access: Access) -> Reader:
+        stored = _stored_days(tenant, platform)
+        return Reader(
+            lambda: klaviyo.connect(access, platform),
+            {f"{channel}{' archived' if archived else ''}": _campaigns(channel, archived=archived)
+             for channel in CHANNELS for archived in (False, True)},
+            lambda campaign: _changed_campaign(campaign, tenant, stored.get(campaign.id, frozenset())),
+        )  # fmt: skip
+
+    return _tick(context, platform, clock, klaviyo.access, reader, "promos")
+
+
+def _campaigns(channel: str, *, archived: bool) -> Callable[[Any, datetime, datetime], AsyncGenerator[Page[Any]]]:
+    def pages(client: Any, since: datetime, until: datetime) -> AsyncGenerator[Page[Any]]:
+        found: AsyncGenerator[Page[Any]] = client.campaigns(
+            channel=channel, archived=archived, updated_from=since, updated_to=until
+        )
+        return found
+
+    return pages
+
+
+def _instant(text: str | None) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return at.astimezone(UTC) if at.tzinfo else None
+
+
+def _changed_order(order: Order, tenant: Tenant) -> Change | None:
+    created, updated = _instant(order.created_at), _instant(order.updated_at)
+    return Change(str(order.id), updated, frozenset({tenant.today(created)})) if created and updated else None
+
+
+def _changed_campaign(campaign: Campaign, tenant: Tenant, stored: frozenset[date]) -> Change | None:
+    """Return the day that the campaign is on now, as `transforms.promos` places it, and those that it stood on."""
+    updated = _instant(campaign.updated_at)
+    times = (_instant(t) for t in (campaign.send_time, campaign.scheduled_at, campaign.created_at))
+    at = next((t for t in times if t), None)
+    return Change(campaign.id, updated, stored | {tenant.today(at)}) if at and updated else None
+
+
+def _stored_days(tenant: Tenant, platform: Platform) -> dict[str, frozenset[date]]:
+    rows = platform.lake().scan(tenant.id, "promos", STORED_PROMOS).collect()
+    by_campaign = rows.group_by("campaign_id").agg(pl.col("date").unique())
+    return {campaign: frozenset(days) for campaign, days in by_campaign.iter_rows()}
+
+
+def _tick(
+    context: dg.SensorEvaluationContext,
+    platform: Platform,
+    clock: Clock,
+    access_of: Callable[[str, Platform], Access],
+    reader_of: Callable[[Tenant, Access], Reader],
+    asset: str,
+) -> dg.SensorResult:
+    """Read what changed of all tenants; the runs and the cursor go together, or not at all."""
+    now, positions = clock.now(), read_cursor(context.cursor)
+    synced = set(context.instance.get_dynamic_partitions(TENANT_PARTITIONS))
+    tenants = [tenant for tenant in platform.tenants().values() if tenant.id in synced]
+    found = asyncio.run(_read_all(tenants, positions, platform, access_of, reader_of, now))
+    for one in found:
+        if one.error:
+            context.log.error(f"{one.tenant.id}: changes of {asset} were not read, and will be again: {one.error}")
+        if one.unreadable:
+            context.log.warning(f"{one.tenant.id}: {one.unreadable} changed rows of {asset} have no usable time")
+    earliest = platform.settings().start_date
+    requests = [request for one in found for request in _requests(one, asset, earliest, now)]
+    cursor = write_cursor({**positions, **{one.tenant.id: one.positions for one in found if one.positions}})
+    if requests:
+        return dg.SensorResult(run_requests=requests, cursor=cursor)
+    failed = [one.tenant.id for one in found if one.error]
+    said = (
+        f"could not be read: {', '.join(failed)}" if failed else f"nothing changed on past days of {len(found)} tenants"
+    )
+    return dg.SensorResult(skip_reason=said, cursor=cursor)
+
+
+async def _read_all(
+    tenants: Collection[Tenant],
+    positions: Mapping[str, Mapping[str, Position]],
+    platform: Platform,
+    access_of: Callable[[str, Platform], Access],
+    reader_of: Callable[[Tenant, Access], Reader],
+    now: datetime,
+) -> list[Found]:
+    gate = asyncio.Semaphore(TENANTS_AT_ONCE)
+
+    async def read(tenant: Tenant) -> Found | None:
+        known = positions.get(tenant.id, {})
+        try:
+            access = access_of(tenant.id, platform)
+            if not (access.is_configured and (not access.is_stub or platform.settings().stub_changes)):
+                return None
+            async with gate, asyncio.timeout(TENANT_SECONDS):
+                return await _read_one(tenant, reader_of(tenant, access), known, now)
+        except (dg.Failure, ConfigurationError, LakeError, TimeoutError) as error:
+            said = f"more than {TENANT_SECONDS} s" if isinstance(error, TimeoutError) else str(error)
+            return Found(tenant, [], {}, error=said)
+
+    return [one for one in await asyncio.gather(*(read(tenant) for tenant in tenants)) if one]
+
+
+async def _read_one(tenant: Tenant, reader: Reader, known: Mapping[str, Position], now: datetime) -> Found:
+    """Read a tenant's lists. One that was never read begins now: what is older is a backfill's."""
+    after = {name: known.get(name, Position(now)) for name in reader.lists}
+    if not known:
+        return Found(tenant, [], after)
+    changes: list[Change] = []
+    unreadable = 0
+    async with reader.connect() as client:
+        for name, pages in reader.lists.items():
+            since, until = after[name].span(now)
+            read = read_changes(pages(client, since, until), reader.as_change, after[name], until)
+            new, missed, after[name] = await read
+            changes += new
+            unreadable += missed
+    return Found(tenant, changes, after, unreadable)
+
+
+def _requests(found: Found, asset: str, earliest: date, now: datetime) -> list[dg.RunRequest]:
+    tenant = found.tenant
+    yesterday = tenant.today(now) - timedelta(days=1)
+    return [
+        dg.RunRequest(
+            run_key=f"changed {asset} {tenant.id} {first}..{last} {digest(found.changes, first, last)}",
+            asset_selection=[dg.AssetKey(name) for name in downstream(asset)],
+            tags=range_tags(tenant.id, day_key(tenant.id, first), day_key(tenant.id, last)),
+        )
+        for first, last in touched(found.changes, max(earliest, tenant.start_date), yesterday)
+    ]

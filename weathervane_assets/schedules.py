@@ -1,0 +1,118 @@
+"""Schedules: yesterday every night, and days read again that vendors restate.
+
+Belongs here: which days of which tenant, when. Does not belong here: what a run does.
+
+Every schedule ticks each hour and starts a tenant's run in the hour in which the tenant's own clock strikes: a tenant's
+night is its own. The hours differ from schedule to schedule, since two runs that compute the same day's matrix at the
+same time could leave the older of two answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+
+import dagster as dg
+
+from weathervane_assets import graph
+from weathervane_assets.partitions import TENANT_PARTITIONS, day_key, range_tags
+from weathervane_resources.platform import Platform
+from weathervane_resources.tenants import Tenant
+
+HOURLY = "0 * * * *"
+TICK = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Routine:
+    """What runs for each tenant once a day: assets, the days up to yesterday (or today), and the local hour."""
+
+    name: str
+    says: str
+    assets: tuple[str, ...]
+    days: int
+    hour: int
+    ends_days_ago: int = 1
+
+    def span(self, tenant: Tenant, now: datetime, earliest: date) -> tuple[date, date] | None:
+        """Return the first and last day to read at `now`, or None where the tenant begins later."""
+        last = tenant.today(now) - timedelta(days=self.ends_days_ago)
+        first = max(last - timedelta(days=self.days - 1), earliest, tenant.start_date)
+        return (first, last) if first <= last else None
+
+
+ROUTINES = (
+    Routine("nightly", "Yesterday of every tenant, all daily tables.", graph.DAILY, days=1, hour=3),
+    Routine(
+        "restate_ads",
+        "Ads of the last 30 days: Meta restates 28 days, Google its conversion window.",
+        ("meta_ads", "google_ads", "ads", "features"),
+        days=30,
+        hour=4,
+    ),
+    Routine(
+        "restate_weather",
+        "Weather of the last 7 days: the archive replaces the forecast after about 5.",
+        ("weather_daily", "features"),
+        days=7,
+        hour=5,
+    ),
+    Routine(
+        "issue_forecasts",
+        "Today's forecast, which cannot be had tomorrow.",
+        ("weather_forecast",),
+        days=1,
+        hour=6,
+        ends_days_ago=0,
+    ),
+)
+
+
+def is_due(tenant: Tenant, hour: int, tick: datetime) -> bool:
+    """Return whether the tenant's clock struck `hour` since the tick before.
+
+    An hour that a change of clocks leaves out strikes when it would have begun; one that comes twice strikes once.
+    """
+    struck = datetime.combine(tenant.today(tick), time(hour), tenant.zone)
+    return tick - TICK < struck.astimezone(tick.tzinfo) <= tick
+
+
+def build_schedules() -> tuple[list[dg.JobDefinition], list[dg.ScheduleDefinition]]:
+    """Return a job and a schedule for each routine."""
+    pairs = [_schedule(routine) for routine in ROUTINES]
+    return [job for job, _ in pairs], [schedule for _, schedule in pairs]
+
+
+def _schedule(routine: Routine) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
+    job = dg.define_asset_job(
+        routine.name, selection=dg.AssetSelection.assets(*routine.assets), description=routine.says
+    )
+
+    @dg.schedule(
+        name=f"{routine.name}_schedule",
+        job=job,
+        cron_schedule=HOURLY,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description=f"{routine.says} At {routine.hour:02}:00 of the tenant's clock.",
+    )
+    def of_tenants(context: dg.ScheduleEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
+        synced = context.instance.get_dynamic_partitions(TENANT_PARTITIONS)
+        tenants = [tenant for tenant in platform.tenants().values() if tenant.id in synced]
+        requests = list(_requests(routine, tenants, context.scheduled_execution_time, platform.settings().start_date))
+        return requests or dg.SkipReason(f"it is {routine.hour:02}:00 for none of {len(tenants)} tenants")
+
+    return job, of_tenants  # type: ignore[return-value]
+
+
+def _requests(routine: Routine, tenants: Sequence[Tenant], tick: datetime, earliest: date) -> Iterator[dg.RunRequest]:
+    for tenant in tenants:
+        if not is_due(tenant, routine.hour, tick):
+            continue
+        if span := routine.span(tenant, tick, earliest):
+            first, last = span
+            yield dg.RunRequest(
+                run_key=f"{routine.name} {tenant.id} {last}",
+                tags=range_tags(tenant.id, day_key(tenant.id, first), day_key(tenant.id, last)),
+            )
