@@ -25,7 +25,17 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
 
 def test_a_variable_set_to_nothing_counts_as_unset() -> None:
     """Compose files pass `WEATHERVANE_LAKE=` for a variable that is not set on the host: the lake became ''."""
-    names = ("TENANTS", "LAKE", "STATE_URL", "TOKEN_KEY", "STUBS", "START_DATE", "ALERT_URLS", "SANDBOX_URL", "STUB_CHANGES")
+    names = (
+        "TENANTS",
+        "LAKE",
+        "STATE_URL",
+        "TOKEN_KEY",
+        "STUBS",
+        "START_DATE",
+        "ALERT_URLS",
+        "SANDBOX_URL",
+        "STUB_CHANGES",
+    )
     blank = {f"WEATHERVANE_{name}": "" for name in names} | {"DAGSTER_HOME": ""}
     assert read_settings(blank) == read_settings({})
 
