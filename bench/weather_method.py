@@ -3,8 +3,8 @@
 `python -m bench.weather_method [--cells N]`. The same with plain pandas for the ratio, if WEATHERVANE_BENCH_PANDAS names
 a Python that has pandas and pyarrow (they are no dependencies of ours):
 
-    python -m venv /tmp/peer && /tmp/peer/bin/pip install pandas pyarrow
-    WEATHERVANE_BENCH_PANDAS=/tmp/peer/bin/python python -m bench.weather_method
+    python -m venv peer && peer/bin/pip install pandas pyarrow
+    WEATHERVANE_BENCH_PANDAS=peer/bin/python python -m bench.weather_method
 
 Each side runs in a process of its own: reads the same Parquet file in parts of 50 cells, writes a file for each part. Time is from
 after the imports to the last file; memory is the most that the process ever had.
