@@ -13,17 +13,21 @@ from functools import cached_property
 
 import polars as pl
 
-from weathervane_assets.tables import WEATHER_VALUES, Climatology, WeatherDaily, conform, key_columns, polars_schema
+from weathervane_assets.tables import (
+    WEATHER_VALUES,
+    Climatology,
+    WeatherDaily,
+    conform,
+    shape_of,
+)
 from weathervane_assets.transforms.as_of import decision_frame, describe_as_of, known_cells, weather_span
 from weathervane_assets.transforms.calendar import active_cells, history_start
 from weathervane_assets.transforms.weather import FlagLimits
 from weathervane_assets.weather import shipping_days
 from weathervane_assets.window import Window
-from weathervane_resources.credentials import STUB
-from weathervane_resources.lake import Shape
-from weathervane_resources.weather_cache import ARCHIVE_MODEL, VERSIONS_SCHEMA, cell_table
+from weathervane_resources.weather_cache import ARCHIVE_MODEL, WeatherCache, cell_table, observation_type
 
-NORMALS_SHAPE = Shape(polars_schema(Climatology), tuple(key_columns(Climatology)))
+NORMALS_SHAPE = shape_of(Climatology)
 
 
 @dataclass(frozen=True)
@@ -71,13 +75,8 @@ class AsOf:
     def versions(self) -> pl.DataFrame:
         """Every version of the weather of the window's cells, from the days before it on; several a cell and day."""
         first, last = weather_span(self.window.days)
-        table = self.window.lake.scan_shared("_weather", "versions", VERSIONS_SCHEMA).filter(
-            pl.col("valid_year").is_between(first.year, last.year)
-            & (pl.col("source") == self.source)
-            & pl.col("point").is_in(self.cells["point"].unique().to_list())
-            & pl.col("valid_date").is_between(first, last)
-        )
-        kind = pl.when(pl.col("model") == ARCHIVE_MODEL).then(pl.lit("observed")).otherwise(pl.lit("forecast"))
+        cache = WeatherCache(self.window.lake, self.source)
+        table = cache.versions(self.cells["point"].to_list(), first, last)
         by_cell = self.cells.select("geohash", "point").join(table.collect(), on="point", how="inner", validate="m:m")
         return by_cell.select(
             "geohash",
@@ -85,7 +84,7 @@ class AsOf:
             "known_at_utc",
             (pl.col("model") == ARCHIVE_MODEL).alias("is_archived"),
             *WEATHER_VALUES,
-            (pl.lit(STUB) if self.source == STUB else kind).alias("observation_type"),
+            observation_type(self.source).alias("observation_type"),
             pl.col("model").alias("source_model"),
             "source",
             pl.col("known_at_utc").alias("as_of_utc"),

@@ -16,7 +16,7 @@ from weathervane_assets.automation import build_automation
 from weathervane_assets.features import open_rebuild
 from weathervane_assets.graph import build_assets
 from weathervane_assets.overridable import OVERRIDABLE
-from weathervane_assets.tables import CONTRACTS, key_columns, polars_schema
+from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_checks.catalog import build_checks
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import (
@@ -36,9 +36,7 @@ from weathervane_resources.settings import read_settings
 class LakeIOManager(DeltaLakeIOManager):
     """The lake, with the shapes of our tables."""
 
-    shapes: ClassVar[Mapping[str, Shape]] = {
-        name: Shape(polars_schema(contract), tuple(key_columns(contract))) for name, contract in CONTRACTS.items()
-    }
+    shapes: ClassVar[Mapping[str, Shape]] = {name: shape_of(contract) for name, contract in CONTRACTS.items()}
 
 
 def build_defs(

@@ -9,7 +9,7 @@ import polars as pl
 
 from weathervane_assets.ads import sources_of
 from weathervane_assets.as_of import AsOf
-from weathervane_assets.tables import CONTRACTS, key_columns, polars_schema
+from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_assets.transforms.calendar import day_frame
 from weathervane_assets.transforms.features import (
     build_matrix,
@@ -22,7 +22,7 @@ from weathervane_assets.weather import active_in
 from weathervane_assets.window import Window, open_window
 from weathervane_resources.clock import Clock
 from weathervane_resources.credentials import NOT_CONFIGURED
-from weathervane_resources.lake import Lake, Shape
+from weathervane_resources.lake import Lake
 from weathervane_resources.lake_io import Batch
 from weathervane_resources.platform import Platform
 from weathervane_resources.tenants import Tenant
@@ -108,8 +108,7 @@ class Rebuild(AsOf):
         return matrix_as_of(self, Tables(orders, ads, promos), versions)
 
     def _table(self, dataset: str) -> pl.DataFrame:
-        contract = CONTRACTS[dataset]
-        shape = Shape(polars_schema(contract), tuple(key_columns(contract)))
+        shape = shape_of(CONTRACTS[dataset])
         return self.window.lake.scan(self.window.tenant.id, dataset, shape, self.window.days).collect()
 
 

@@ -14,14 +14,15 @@ from typing import Annotated, Any
 import pandera.polars as pa
 import polars as pl
 
-Money = Annotated[pl.Decimal, 18, 4]
+from weathervane_resources.credentials import STUB
+from weathervane_resources.lake import Shape
+
+MONEY = pl.Decimal(18, 4)
+Money = Annotated[pl.Decimal, MONEY.precision, MONEY.scale]
 UtcInstant = Annotated[pl.Datetime, "us", "UTC"]
 LocalInstant = Annotated[pl.Datetime, "us", None]
 
 GEO_SOURCES = ("address", "postal", "postal_prefix", "city", "none")
-LIVE_SOURCES = ("shopify_api", "meta_api", "google_ads_api", "klaviyo_api", "open_meteo")
-STUB = "stub"
-NOT_CONFIGURED = "not_configured"
 
 
 def column(description: str, *, unit: str | None = None, null: bool = False, **rules: Any) -> Any:
@@ -355,3 +356,8 @@ def conform(frame: pl.DataFrame, contract: type[Table]) -> pl.DataFrame:
 def key_columns(contract: type[Table]) -> list[str]:
     """Return the columns that identify a row within its day."""
     return [name for name in contract.to_schema().unique or [] if name != "date"]
+
+
+def shape_of(contract: type[Table]) -> Shape:
+    """Return what the lake needs to know of the table."""
+    return Shape(polars_schema(contract), tuple(key_columns(contract)))

@@ -15,8 +15,8 @@ from weathervane_assets.tables import (
     WeatherDaily,
     WeatherForecast,
     conform,
-    key_columns,
     polars_schema,
+    shape_of,
 )
 from weathervane_assets.transforms.calendar import active_cells, history_start
 from weathervane_assets.transforms.normals import base_period, normals
@@ -27,11 +27,17 @@ from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import OpenMeteoConnector
 from weathervane_resources.credentials import Access
 from weathervane_resources.failures import as_failure
-from weathervane_resources.lake import Shape
 from weathervane_resources.lake_io import Batch
 from weathervane_resources.platform import Platform
 from weathervane_resources.state import open_state
-from weathervane_resources.weather_cache import ARCHIVE_MODEL, LOCK_PATIENCE_S, Lock, WeatherCache, cell_table
+from weathervane_resources.weather_cache import (
+    ARCHIVE_MODEL,
+    LOCK_PATIENCE_S,
+    Lock,
+    WeatherCache,
+    cell_table,
+    observation_type,
+)
 
 FORECAST_DAYS = 7
 """Longest lead of `weather_forecast`, days after the day of issue."""
@@ -39,7 +45,7 @@ ISSUES_AT_ONCE = 8
 """Days of issue asked for at the same time (stub mode only: live there is one, today)."""
 ISSUE_HOUR = 6
 """Tenant-local hour at which the sandbox is asked for forecasts of past days of issue."""
-ORDERS_SHAPE = Shape(polars_schema(Orders), tuple(key_columns(Orders)))
+ORDERS_SHAPE = shape_of(Orders)
 
 
 def shipping_days(window: Window, since: date, until: date) -> pl.DataFrame:
@@ -155,13 +161,12 @@ def weather_daily(
 
 
 def _cell_values(cells: pl.DataFrame, latest: pl.DataFrame, access: Access) -> pl.DataFrame:
-    kind = pl.when(pl.col("model") == ARCHIVE_MODEL).then(pl.lit("observed")).otherwise(pl.lit("forecast"))
     return (
         cells.select("geohash", "point")
         .join(latest, on="point", how="inner", validate="m:m")
         .with_columns(
             date=pl.col("valid_date"),
-            observation_type=pl.lit("stub") if access.is_stub else kind,
+            observation_type=observation_type(access.source),
             source_model=pl.col("model"),
             as_of_utc=pl.col("known_at_utc"),
         )

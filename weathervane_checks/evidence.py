@@ -13,10 +13,10 @@ from functools import cached_property
 from typing import Protocol
 
 import polars as pl
-from weathervane_assets.tables import CONTRACTS, key_columns, polars_schema
+from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_resources.clock import Clock
 from weathervane_resources.credentials import tenant_variable
-from weathervane_resources.lake import Lake, Shape
+from weathervane_resources.lake import Lake
 from weathervane_resources.lake_io import split_key, tenant_days
 from weathervane_resources.platform import Platform
 from weathervane_resources.quarantine import read_quarantine
@@ -126,16 +126,14 @@ class Evidence:
 
     def shipped(self, days_before: int) -> pl.DataFrame:
         """Return `date`, `geohash` of the orders of the window and of so many days before it: two columns."""
-        contract = CONTRACTS["orders"]
         since = self.days[0] - timedelta(days=days_before)
-        rows = self.lake.scan(self.tenant.id, "orders", Shape(polars_schema(contract), tuple(key_columns(contract))))
+        rows = self.lake.scan(self.tenant.id, "orders", shape_of(CONTRACTS["orders"]))
         mine = rows.filter(pl.col("date").is_between(since, self.days[-1]))
         return mine.select("date", pl.col("ship_geohash").alias("geohash")).drop_nulls().unique().collect()
 
     def table(self, dataset: str, days: Sequence[date] | None = None) -> pl.DataFrame:
         """Return another dataset's rows of the window, or of `days`."""
-        contract = CONTRACTS[dataset]
-        shape = Shape(polars_schema(contract), tuple(key_columns(contract)))
+        shape = shape_of(CONTRACTS[dataset])
         return self.lake.scan(self.tenant.id, dataset, shape, self.days if days is None else days).collect()
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import polars as pl
-from weathervane_assets.tables import CONTRACTS, polars_schema
-from weathervane_resources.lake import Shape
+from weathervane_assets.tables import CONTRACTS, shape_of
 
 from weathervane_checks.evidence import Evidence
 from weathervane_checks.rules.canary import canary
@@ -57,6 +56,5 @@ def _shuffled(evidence: Evidence) -> pl.DataFrame:
 
 
 def _modes(evidence: Evidence) -> frozenset[str]:
-    shape = Shape(polars_schema(CONTRACTS["features"]), ())
-    rows = evidence.lake.scan(evidence.tenant.id, "features", shape)
+    rows = evidence.lake.scan(evidence.tenant.id, "features", shape_of(CONTRACTS["features"]))
     return frozenset(rows.select("join_mode").unique().collect()["join_mode"])

@@ -19,6 +19,7 @@ import polars as pl
 
 from weathervane_resources.clients.open_meteo import OpenMeteoClient
 from weathervane_resources.clients.open_meteo_answer import PlaceDays, Point
+from weathervane_resources.credentials import STUB
 from weathervane_resources.geocoder import centre, standard_offset_hours, time_zone
 from weathervane_resources.lake import Lake
 from weathervane_resources.weather_plan import (
@@ -126,6 +127,12 @@ def archive_end(now: datetime) -> date:
     return now.date() - timedelta(days=ARCHIVE_DELAY_DAYS + 1)
 
 
+def observation_type(source: str) -> pl.Expr:
+    """Return what kind of value a version of `source` is: observed (the archive's), forecast, or stub."""
+    kind = pl.when(pl.col("model") == ARCHIVE_MODEL).then(pl.lit("observed")).otherwise(pl.lit("forecast"))
+    return pl.lit(STUB) if source == STUB else kind
+
+
 @dataclass(frozen=True)
 class WeatherCache:
     """The versions of one source (`open_meteo` or `stub`), which never mix."""
@@ -144,7 +151,7 @@ class WeatherCache:
     def missing_archive(self, points: Sequence[str], start: date, end: date, now: datetime) -> pl.DataFrame:
         """Return `point` and `valid_date` that the archive was not asked for, or not lately where it had nothing."""
         last = min(end, archive_end(now))
-        archived = self._versions_of(points, start, end).filter(pl.col("model") == ARCHIVE_MODEL)
+        archived = self.versions(points, start, end).filter(pl.col("model") == ARCHIVE_MODEL)
         return _missing(points, start, last, [archived, self._unanswered(ARCHIVE_MODEL, points, start, end, now)])
 
     def missing_forecast(self, points: Sequence[str], start: date, end: date, now: datetime) -> pl.DataFrame:
@@ -152,7 +159,7 @@ class WeatherCache:
         first = max(start, archive_end(now) + timedelta(days=1))
         last = min(end, now.date() + timedelta(days=LONGEST_LEAD_DAYS))
         is_fresh = pl.col("known_at_utc").is_between(now - ASK_AGAIN_AFTER[FORECAST_MODEL], now)
-        fresh = self._versions_of(points, start, end).filter((pl.col("model") == FORECAST_MODEL) & is_fresh)
+        fresh = self.versions(points, start, end).filter((pl.col("model") == FORECAST_MODEL) & is_fresh)
         return _missing(points, first, last, [fresh, self._unanswered(FORECAST_MODEL, points, start, end, now)])
 
     def _unanswered(self, model: str, points: Sequence[str], start: date, end: date, now: datetime) -> pl.LazyFrame:
@@ -233,7 +240,7 @@ class WeatherCache:
 
     def latest(self, points: Sequence[str], start: date, end: date, known_by: datetime | None = None) -> pl.DataFrame:
         """Return one row per point and day: the archive's newest version, else the forecast host's; as known by then."""
-        versions = self._versions_of(points, start, end)
+        versions = self.versions(points, start, end)
         if known_by is not None:
             versions = versions.filter(pl.col("known_at_utc") <= known_by)
         rank = (pl.col("model") == ARCHIVE_MODEL).alias("_is_archive")
@@ -252,7 +259,7 @@ class WeatherCache:
         """
         issue_date = pl.col("known_at_utc").dt.convert_time_zone(zone).dt.date()
         return (
-            self._versions_of(points, first - timedelta(days=1), last + timedelta(days=LONGEST_LEAD_DAYS + 1))
+            self.versions(points, first - timedelta(days=1), last + timedelta(days=LONGEST_LEAD_DAYS + 1))
             .filter(pl.col("model") == FORECAST_MODEL)
             .with_columns(issue_date.alias("issue_date"))
             .filter(pl.col("issue_date").is_between(first, last))
@@ -261,7 +268,8 @@ class WeatherCache:
             .collect()
         )
 
-    def _versions_of(self, points: Sequence[str], start: date, end: date) -> pl.LazyFrame:
+    def versions(self, points: Sequence[str], start: date, end: date) -> pl.LazyFrame:
+        """Return every version known of the points and days, several of each."""
         return self._scan("versions", VERSIONS_SCHEMA, points, start, end)
 
     def _scan(self, table: str, schema: pl.Schema, points: Sequence[str], start: date, end: date) -> pl.LazyFrame:

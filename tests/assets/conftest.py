@@ -14,10 +14,10 @@ import pytest
 from weathervane_assets.backfill import Outcome, plan_steps, run_backfill
 from weathervane_assets.graph import NODES
 from weathervane_assets.partitions import TENANT_PARTITIONS
-from weathervane_assets.tables import CONTRACTS, key_columns, polars_schema
+from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_resources.clock import Clock
 from weathervane_resources.credentials import CREDENTIAL_NAMES
-from weathervane_resources.lake import Lake, Shape
+from weathervane_resources.lake import Lake
 from weathervane_resources.sandbox import RunningSandbox, SandboxConfig, TenantProfile
 
 NOW = "2026-11-20T15:00:00+00:00"
@@ -55,9 +55,7 @@ class Installation:
         return run_backfill(self.instance, tenant, steps, resource_overrides={"clock": Clock(fixed=now)})
 
     def rows(self, tenant: str, asset: str) -> pl.DataFrame:
-        contract = CONTRACTS[asset]
-        shape = Shape(polars_schema(contract), tuple(key_columns(contract)))
-        return self.lake.scan(tenant, asset, shape).collect()
+        return self.lake.scan(tenant, asset, shape_of(CONTRACTS[asset])).collect()
 
     def evaluations(self, outcome: Outcome) -> list[dg.AssetCheckEvaluation]:
         kind = dg.DagsterEventType.ASSET_CHECK_EVALUATION

@@ -10,11 +10,10 @@ import polars as pl
 from weathervane_resources.clients.google_ads import CampaignDay
 from weathervane_resources.clients.meta_ads import Action, Insight
 
-from weathervane_assets.tables import Ads, conform
+from weathervane_assets.tables import MONEY, Ads, conform
 from weathervane_assets.transforms.rejects import Sorted, known_currency, set_aside
 
 MICROS = Decimal(1_000_000)
-MONEY = pl.Decimal(18, 4)
 PURCHASE_ACTIONS = ("omni_purchase", "purchase", "offsite_conversion.fb_pixel_purchase")
 """Meta reports one purchase under several action types; the first of these that is present is taken, never their sum."""
 INTEGERS = ("impressions", "clicks")

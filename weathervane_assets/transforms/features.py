@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from weathervane_assets.tables import WEATHER_VALUES, Features, conform
+from weathervane_assets.tables import MONEY, WEATHER_VALUES, Features, conform
 
 NOT_PLANNED = ("Draft", "Cancelled", "Canceled", "Cancelled: Account Disabled", "Cancelled: Internal Error")
 NOT_SENT = ("Draft", "Cancelled", "Canceled", "Scheduled", "Cancelled: Account Disabled", "Cancelled: Internal Error")
@@ -31,7 +31,6 @@ CARRIED = (
     "high_precip_prob_flag",
     "observation_type",
 )
-MONEY = pl.Decimal(18, 4)
 
 
 def sales(orders: pl.DataFrame) -> pl.DataFrame:

@@ -10,10 +10,9 @@ import polars as pl
 from weathervane_resources.clients.shopify import AmountField, Order, ShippingAddress
 from weathervane_resources.geocoder import locate
 
-from weathervane_assets.tables import Orders, conform
+from weathervane_assets.tables import MONEY, Orders, conform
 from weathervane_assets.transforms.rejects import Sorted, known_currency, set_aside
 
-MONEY = pl.Decimal(18, 4)
 RFC3339 = "%+"
 AMOUNTS: dict[str, AmountField] = {
     "total_price": "total_price",

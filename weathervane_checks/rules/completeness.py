@@ -8,9 +8,9 @@ from datetime import date
 from typing import Any
 
 import polars as pl
+from weathervane_resources.credentials import NOT_CONFIGURED
 
 from weathervane_checks.findings import Finding
-from weathervane_checks.rules.sources import NOT_CONFIGURED
 
 Row = Mapping[str, Any]
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 import polars as pl
+from weathervane_resources.credentials import NOT_CONFIGURED
 
 from weathervane_checks.findings import Finding, Severity
 from weathervane_checks.thresholds import Thresholds
@@ -13,7 +14,6 @@ from weathervane_checks.thresholds import Thresholds
 ACTIVE_DAYS = 365
 STALE_HOURS = 48
 """Two daily fetches: weather that was older than this at the decision is of a fetch that did not happen."""
-NOT_CONFIGURED = "not_configured"
 
 
 def judge_coverage(

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 import polars as pl
+from weathervane_resources.credentials import NOT_CONFIGURED
 
 from weathervane_checks.findings import RANK, Finding, Severity
 from weathervane_checks.thresholds import Thresholds
-
-NOT_CONFIGURED = "not_configured"
 
 
 @dataclass(frozen=True)

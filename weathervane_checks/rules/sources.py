@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from datetime import date
 
 import polars as pl
+from weathervane_resources.credentials import NOT_CONFIGURED, STUB
 
 from weathervane_checks.findings import Finding
-
-STUB, NOT_CONFIGURED = "stub", "not_configured"
 
 
 def judge_live_source(ledger: pl.DataFrame, days: Sequence[date], dying_version: str = "") -> list[Finding]:
