@@ -28,7 +28,7 @@ from weathervane_resources.platform import Platform
 from weathervane_resources.quota import OPEN_METEO_FREE
 from weathervane_resources.sandbox import RunningSandbox
 from weathervane_resources.state import open_state
-from weathervane_resources.state_tables import quotas
+from weathervane_resources.state_tables import jobs, quotas
 from weathervane_resources.tokens import TokenInfo, Vault, fingerprint
 
 KEY = "gBu2Kc7Tk4mqiRAsbGSYpDKNOS0qFb5LtaLrTIQTmGE="
@@ -62,6 +62,10 @@ class Bench:
 
     def tokens(self) -> list[TokenInfo]:
         return Vault(open_state(self.state_url), KEY, lambda: datetime.now(UTC)).list_tokens()
+
+    def jobs(self) -> list[str]:
+        with open_state(self.state_url).begin() as connection:
+            return [row.job_id for row in connection.execute(sa.select(jobs))]
 
     def quotas(self) -> dict[str, set[str]]:
         with open_state(self.state_url).begin() as connection:
@@ -306,3 +310,27 @@ def test_a_day_of_free_weather_that_is_spent_defers_the_run(bench: Bench) -> Non
 
 async def _no_sleep(_: float) -> None:
     return None
+
+
+async def sixty_days(client: Any) -> list[Any]:
+    return [row async for page in client.insights(DAY - timedelta(days=60), DAY) for row in page.rows]
+
+
+async def sixty_days_of_orders(client: Any) -> list[Any]:
+    end = datetime(DAY.year, DAY.month, DAY.day, tzinfo=UTC)
+    return [row async for page in client.orders(end - timedelta(days=60), end) for row in page.rows]
+
+
+def test_a_long_windows_job_is_found_by_the_next_run_and_forgotten_once_read(bench: Bench) -> None:
+    """A run that was deferred or killed asked for the same report again and again."""
+    shop_connector = shopify(bench, SHOPIFY_ACCESS_TOKEN="shpat_x")
+    for connector, use in ((meta(bench, "EAAplantedplanted"), sixty_days), (shop_connector, sixty_days_of_orders)):
+        with bench.monkeypatch.context() as patch:
+            patch.setattr("weathervane_resources.clients.jobs.PATIENCE_S", -1.0)
+            with pytest.raises(dg.Failure, match="finds it when it resumes"):
+                bench.call(connector, use)
+        assert len(bench.jobs()) == 1
+        assert bench.call(connector, use)
+        assert bench.jobs() == []
+    asked = [record for record in bench.sandbox.log if record.method == "POST" and record.path.endswith("/insights")]
+    assert len(asked) == 1

@@ -78,17 +78,25 @@ class ShopifyRest:
         return frozenset(scope.handle for scope in page.access_scopes)
 
     async def order_count(self, created_from: datetime, created_to: datetime) -> int:
-        """Return how many orders were created in [from, to), by Shopify's own count (times have whole seconds)."""
-        window = window_name(created_from, created_to)
-        params = _bounds("created_at", created_from, ceil_second(created_to) - timedelta(seconds=1))
-        await self._require_sight(created_from, window)
-        request = Request("GET", self._url("orders/count.json"), params=params, window=window)
-        where = self.session.where(window)
-        return (await self.session.read(request, lambda reply: decode(reply.body, _Count, where))).count
+        """Return how many orders were created in [from, to), by Shopify's own count."""
+        return (await self.order_counts([created_from, created_to]))[0]
 
     async def order_counts(self, edges: Sequence[datetime]) -> list[int]:
         """Return the count between each two neighbours of `edges`, one request each."""
-        return [await self.order_count(start, end) for start, end in pairwise(edges)]
+        spans = list(pairwise(edges))
+        if spans:
+            await self._require_sight(edges[0], window_name(edges[0], edges[-1]))
+        return [await self._count(start, end) for start, end in spans]
+
+    async def _count(self, start: datetime, end: datetime) -> int:
+        """Count up to the last whole second of the window: `created_at_max` is inclusive."""
+        params = _bounds("created_at", start, ceil_second(end) - timedelta(seconds=1))
+        window = window_name(start, end)
+        request, where = (
+            Request("GET", self._url("orders/count.json"), params=params, window=window),
+            self.session.where(window),
+        )
+        return (await self.session.read(request, lambda reply: decode(reply.body, _Count, where))).count
 
     def orders(self, created_from: datetime, created_to: datetime) -> AsyncIterator[OrdersPage]:
         """Yield the orders created in [from, to), each once."""

@@ -22,6 +22,7 @@ async def require_sight(
 
     Raises: PermissionLost: `start` is more than 60 days ago and the token lacks `read_all_orders`.
     """
+    _require_zone(start)
     if start >= now - VISIBLE or ALL_ORDERS in await scopes():
         return
     raise PermissionLost(
@@ -62,9 +63,13 @@ def _instant(text: str | None) -> datetime | None:
 
 def stamp(at: datetime) -> str:
     """Return an instant in UTC, to the second, as both protocols read it."""
+    _require_zone(at)
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _require_zone(at: datetime) -> None:
     if at.tzinfo is None:
         raise ValueError("a window needs aware datetimes")
-    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def ceil_second(at: datetime) -> datetime:
