@@ -187,6 +187,35 @@ def places_fetch(countries: str) -> None:
     sys.exit(1 if any(one.error for one in done) else 0)
 
 
+@coverage.command("weather")
+@click.option("--tenant", "tenant_id", help="Only this tenant.  [default: all of tenants.toml]")
+@click.option("--fail-on-warning", is_flag=True, help="Exit 1 where a tenant is not ok.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--baseline", type=click.Path(path_type=Path), metavar="FILE", help="Also warn of what got worse.")
+@click.option("--write-baseline", type=click.Path(path_type=Path), metavar="FILE", help="Keep today's figures.")
+@complains
+def coverage_weather(
+    tenant_id: str | None,
+    fail_on_warning: bool,  # noqa: FBT001 - click passes flags by name
+    as_json: bool,  # noqa: FBT001
+    baseline: Path | None,
+    write_baseline: Path | None,
+) -> None:
+    """Judge each tenant's weather join by what the lake holds, and write its report."""
+    from weathervane_assets.coverage_weather import judge_tenants
+    from weathervane_resources.clock import system_now
+    from weathervane_resources.lake import Lake
+
+    settings = _settings()
+    chosen = [_tenant(settings, tenant_id)] if tenant_id else list(_tenants(settings).values())
+    verdicts = judge_tenants(chosen, Lake(settings.lake), system_now(), baseline, write_baseline)
+    if as_json:
+        click.echo(json.dumps([verdict.report for verdict in verdicts], indent=2))
+    else:
+        click.echo("\n".join(verdict.line() for verdict in verdicts))
+    sys.exit(1 if fail_on_warning and not all(verdict.is_ok for verdict in verdicts) else 0)
+
+
 @main.group()
 def tokens() -> None:
     """Look at the stored tokens."""

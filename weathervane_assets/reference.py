@@ -74,7 +74,8 @@ def _checks() -> str:
         mine = [check for check in CHECKS if check.name == name]
         assets = "every" if len(mine) == len(NODES) else ", ".join(check.asset for check in mine)
         blocking = "yes" if mine[0].is_blocking else "no"
-        table += f"| `{name}` | {assets} | {blocking} | {inspect.getdoc(mine[0].rule)} |\n"
+        says = " ".join((inspect.getdoc(mine[0].rule) or "").split())
+        table += f"| `{name}` | {assets} | {blocking} | {says} |\n"
     return head + table
 
 

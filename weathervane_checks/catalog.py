@@ -17,6 +17,7 @@ from weathervane_checks.findings import Finding, Report
 from weathervane_checks.geocoding_report import FILE as GEOCODING_FILE
 from weathervane_checks.geocoding_report import geocoding_report
 from weathervane_checks.join_evidence import decisions_of, gather_join, is_as_of
+from weathervane_checks.join_report import validate_join, write_join_report
 from weathervane_checks.reports import write_report as write_json
 from weathervane_checks.rules.completeness import Counted, judge_completeness
 from weathervane_checks.rules.conservation import judge_conservation
@@ -71,8 +72,8 @@ def completeness(evidence: Evidence) -> list[Finding]:
 def weather_join_leakage(evidence: Evidence) -> list[Finding]:
     """The matrix knows nothing of the future: times of knowledge, normals, lags, keys and nulls are recomputed.
 
-    In join mode as_of also by the shuffled future: all that was learnt after the newest day's decision is changed, and
-    the matrix built again must be the same to the byte.
+    In join mode as_of also by the shuffled future: all that was learnt after the newest decision is changed, and the
+    matrix that is built again must be the same to the byte.
     """
     return judge_leakage(gather_join(evidence), evidence.days)
 
@@ -84,7 +85,8 @@ def conservation(evidence: Evidence) -> list[Finding]:
 
 
 def weather_join_coverage(evidence: Evidence) -> list[Finding]:
-    """Enough rows of the matrix have weather and, in join mode as_of, weather that was fresh at the decision."""
+    """Enough rows of the matrix have weather, fresh at the decision in join mode as_of; writes the report of the join."""
+    write_join_report(evidence.lake, validate_join(evidence.tenant, evidence.lake, evidence.now, evidence.open_rebuild))
     return judge_join_coverage(evidence.frame, evidence.days, evidence.limits, decisions_of(evidence))
 
 

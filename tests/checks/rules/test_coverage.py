@@ -1,0 +1,84 @@
+"""How much of what should have weather has it."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+
+from weathervane_assets.tables import Features, WeatherDaily, polars_schema
+from weathervane_checks.rules.coverage import judge_coverage, judge_join_coverage
+from weathervane_checks.thresholds import Thresholds
+
+DAY = date(2025, 3, 10)
+AT = datetime(2025, 3, 9, 6, tzinfo=UTC)
+DECISIONS = pl.DataFrame(
+    {"date": [DAY], "decision_at": [AT]}, schema_overrides={"decision_at": pl.Datetime("us", "UTC")}
+)
+
+
+def cells(count: int, day: date = DAY) -> pl.DataFrame:
+    rows = [{"date": day, "geohash": f"drt{n:02}"} for n in range(count)]
+    return pl.DataFrame(rows, schema={"date": pl.Date, "geohash": pl.String})
+
+
+def weather(count: int) -> pl.DataFrame:
+    return pl.DataFrame(cells(count).to_dicts(), schema=polars_schema(WeatherDaily))
+
+
+def judge(there: int, active: int, source: str = "open_meteo", *, ordered: date = DAY) -> Any:
+    return judge_coverage(weather(there), cells(active, ordered), [DAY], Thresholds(), {DAY: source})[0]
+
+
+@pytest.mark.parametrize(
+    ("there", "severity"), [(20, "ok"), (17, "ok"), (16, "warning"), (1, "warning"), (0, "critical")]
+)
+def test_the_share_of_active_cells_decides(there: int, severity: str) -> None:
+    """Coverage was 1.0 by definition: it was measured over the rows that had weather."""
+    found = judge(there, 20)
+    assert (found.severity, found.observed, found.threshold) == (severity, there / 20, 0.85)
+    assert found.alerts == (() if severity == "ok" else (f"weather_coverage_{severity}",))
+
+
+def test_a_cell_is_active_for_a_year_and_not_before_its_first_order() -> None:
+    """A cell that is sold to next week has no weather today, and needs none."""
+    assert judge(0, 3, ordered=DAY - timedelta(days=364)).severity == "critical"
+    assert judge(0, 3, ordered=DAY - timedelta(days=365)).observed == "no active cells"
+    assert judge(0, 3, ordered=DAY + timedelta(days=1)).severity == "ok"
+
+
+def test_no_weather_is_expected_of_a_source_that_is_not_configured() -> None:
+    """A tenant without a key was red for ever, and red came to mean nothing."""
+    assert judge(0, 3, "not_configured").severity == "ok"
+
+
+def features(known: int, rows: int, *, age: timedelta = timedelta(hours=1), mode: str = "as_of") -> pl.DataFrame:
+    made = [
+        {"date": DAY, "geohash": f"drt{n:02}", "is_weather_missing": n >= known, "weather_known_at_utc": AT - age if n < known else None, "join_mode": mode}
+        for n in range(rows)
+    ]  # fmt: skip
+    return pl.DataFrame(made, schema=polars_schema(Features))
+
+
+def judge_rows(frame: pl.DataFrame) -> Any:
+    return judge_join_coverage(frame, [DAY], Thresholds(), DECISIONS)[0]
+
+
+def test_rows_without_weather_warn() -> None:
+    """W17: the model was trained on the third of the rows that happened to have weather."""
+    assert judge_rows(features(17, 20)).severity == "ok"
+    low = judge_rows(features(16, 20))
+    assert (low.severity, low.alerts, low.observed) == ("warning", ("weather_join_coverage_low",), 0.8)
+    assert low.sample_keys == tuple(f"{DAY}/drt{n}" for n in range(16, 20))
+    assert judge_rows(features(0, 20)).severity == "warning"
+    assert judge_rows(features(0, 0)).observed == "no rows"
+
+
+def test_weather_that_was_stale_at_the_decision_warns_in_mode_as_of_only() -> None:
+    """W17: the forecast job had been dead for a week, and the last forecast was served day after day."""
+    old = timedelta(hours=49)
+    assert judge_rows(features(20, 20, age=old)).alerts == ("weather_stale",)
+    assert judge_rows(features(20, 20, age=timedelta(hours=47))).severity == "ok"
+    assert judge_rows(features(20, 20, age=old, mode="observed")).severity == "ok"

@@ -1,0 +1,203 @@
+"""The report of the weather join, from a real lake, and the command that reads it out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+
+from weathervane_assets.cli import main
+from weathervane_assets.tables import CONTRACTS, WEATHER_VALUES, key_columns, polars_schema
+from weathervane_checks.join_report import compare, validate_join
+from weathervane_resources.lake import Lake, Shape
+from weathervane_resources.tenants import Tenant
+
+DAY = date(2026, 3, 3)
+NOW = datetime(2026, 4, 1, 12, tzinfo=UTC)
+ACME = Tenant("acme", "Acme", "America/New_York", "USD", date(2026, 1, 1))
+VALUES: dict[str, Any] = {**dict.fromkeys(WEATHER_VALUES), "temp_c": 5.0}
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(str(tmp_path / "lake"))
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    tenants = '[tenants.{}]\ntimezone = "America/New_York"\ncurrency = "USD"\n'
+    (tmp_path / "tenants.toml").write_text(tenants.format("acme") + tenants.format("kiwi"))
+    monkeypatch.setenv("WEATHERVANE_TENANTS", str(tmp_path / "tenants.toml"))
+    monkeypatch.setenv("WEATHERVANE_LAKE", str(tmp_path / "lake"))
+    return tmp_path
+
+
+def put(lake: Lake, tenant: str, dataset: str, rows: list[dict[str, Any]]) -> None:
+    schema = polars_schema(CONTRACTS[dataset])
+    ids = {"tenant_id": tenant, "date": DAY, "source": "open_meteo", "as_of_utc": NOW}
+    shape = Shape(schema, tuple(key_columns(CONTRACTS[dataset])))
+    frame = pl.DataFrame([{**ids, **row} for row in rows], schema=schema)
+    lake.replace(tenant, dataset, frame, shape=shape, days=[DAY], source="open_meteo", run_id="r", now=NOW)
+
+
+def fill(lake: Lake, tenant: str = "acme", *, known: int = 4, cells: int = 4, leak: bool = False) -> None:
+    """Write a matrix of `cells` rows, `known` of them with weather; with `leak`, weather of another day."""
+    weather = [
+        {
+            **VALUES, "geohash": f"drt2{n}", "local_date": DAY, "local_datetime": datetime(2026, 3, 3), "utc_datetime": datetime(2026, 3, 3, 5, tzinfo=UTC),
+            "timezone": "America/New_York", "day_basis": "lst", "day_of_year": 63, "observation_type": "observed", "source_model": "era5_seamless",
+        }
+        for n in range(known)
+    ]  # fmt: skip
+    matrix = [
+        {
+            **(VALUES if n < known else {}), "geohash": f"drt2{n}", "is_first_order_day": False, "orders": n % 2, "net_revenue": Decimal(10) * (n % 2),
+            "tenant_orders": 2, "join_mode": "observed", "is_weather_missing": n >= known, "weather_known_at_utc": NOW if n < known else None,
+            "observation_type": "observed" if n < known else None,
+        }
+        for n in range(cells)
+    ]  # fmt: skip
+    if leak:
+        matrix[0]["temp_c"] = 25.0
+    put(lake, tenant, "weather_daily", weather)
+    put(lake, tenant, "features", matrix)
+
+
+def report(lake: Lake) -> dict[str, Any]:
+    return validate_join(ACME, lake, NOW, None)
+
+
+@pytest.mark.parametrize(
+    ("filled", "status"),
+    [({}, "ok"), ({"known": 3}, "warning"), ({"known": 0}, "missing"), ({"leak": True}, "error"), ({"known": 3, "leak": True}, "error")],
+)  # fmt: skip
+def test_the_status_says_what_is_worst(lake: Lake, filled: dict[str, Any], status: str) -> None:
+    """The baseline was seeded 'ok' with 0 rows and a coverage of 1.0."""
+    fill(lake, **filled)
+    found = report(lake)
+    assert found["status"] == status
+    assert bool(found["issues"]) == (status != "ok")
+
+
+def test_an_empty_lake_is_missing_not_ok(lake: Lake) -> None:
+    """trap 24: healthy metrics were invented where the report was missing."""
+    found = report(lake)
+    assert found["status"] == "missing"
+    assert found["join"]["weather_coverage_ratio"] is None
+
+
+def test_the_report_has_the_shape_that_dashboards_read(lake: Lake) -> None:
+    """quality.md: a renamed key is an empty dashboard."""
+    fill(lake, known=3)
+    found = report(lake)
+    assert {
+        "version",
+        "tenant_id",
+        "generated_at",
+        "window",
+        "join",
+        "leakage",
+        "weather_gaps",
+        "coverage",
+        "issues",
+        "status",
+    } == set(found)
+    assert found["window"] == {"start": "2026-03-03", "end": "2026-03-03"}
+    assert {
+        "mode",
+        "geography_level",
+        "orders_rows",
+        "weather_rows",
+        "feature_rows",
+        "observed_target_rows",
+        "geocoded_order_ratio",
+        "weather_coverage_ratio",
+        "weather_coverage_threshold",
+        "geography_fallback_reason",
+    } <= set(found["join"])
+    assert (found["join"]["weather_rows"], found["join"]["feature_rows"], found["join"]["weather_coverage_ratio"]) == (
+        3,
+        4,
+        0.75,
+    )
+    assert {"total_rows", "dates", "forward_rows", "forward_dates", "forecast_rows", "forecast_dates"} <= set(
+        found["leakage"]
+    )
+    assert found["weather_gaps"] == {"rows": 1, "dates": ["2026-03-03"]}
+    scope = found["coverage"]["geo_scopes"][3]
+    assert {
+        "geo_scope",
+        "geohash",
+        "row_count",
+        "target_rows",
+        "observation_types",
+        "forecast_rows",
+        "missing_weather_dates",
+        "as_of_utc",
+    } == set(scope)
+    assert scope["missing_weather_dates"] == ["2026-03-03"]
+    assert found["coverage"]["geo_scopes"][0]["as_of_utc"]["min"].startswith("2026-04-01T12:00:00")
+    assert json.loads(json.dumps(found)) == found  # fmt: skip
+
+
+def test_leaks_are_counted_by_rule_and_day(lake: Lake) -> None:
+    """'error' without a number sends people to look through the code."""
+    fill(lake, leak=True)
+    leakage = report(lake)["leakage"]
+    assert (leakage["total_rows"], leakage["dates"], leakage["rules"]) == (1, ["2026-03-03"], {"W09": 1})
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["coverage", "weather", *arguments])
+
+
+def test_the_command_names_tenant_and_figure_and_fails_only_if_asked_to(environment: Path, lake: Lake) -> None:
+    """trap 25: one global report file, of whichever tenant wrote last."""
+    fill(lake, "acme")
+    fill(lake, "kiwi", known=3)
+    found = run()
+    assert found.exit_code == 0, found.output
+    assert [line.split()[:2] for line in found.output.splitlines()] == [["ok", "acme"], ["warning", "kiwi"]]
+    assert "0.750 of 4 rows" in found.output
+    assert run("--fail-on-warning").exit_code == 1
+    assert run("--fail-on-warning", "--tenant", "acme").exit_code == 0
+    assert run("--tenant", "nobody").exit_code == 2
+    for tenant in ("acme", "kiwi"):
+        file = environment / "lake" / "_reports" / tenant / "weather_join_validation.json"
+        assert json.loads(file.read_text())["tenant_id"] == tenant
+    listed = json.loads(run("--json").output)
+    assert [row["status"] for row in listed] == ["ok", "warning"]
+
+
+def test_what_got_worse_than_the_baseline_warns(environment: Path, lake: Lake) -> None:
+    """Coverage fell from 1.0 to 0.87: above every threshold, and a tenth of the weather gone."""
+    kept = str(environment / "baseline.json")
+    fill(lake, "acme", known=40, cells=40)
+    assert run("--tenant", "acme", "--write-baseline", kept).exit_code == 0
+    assert run("--tenant", "acme", "--baseline", kept, "--fail-on-warning").exit_code == 0
+    fill(lake, "acme", known=39, cells=40)
+    assert (
+        json.loads(run("--tenant", "acme", "--baseline", kept, "--json").output)[0]["baseline"]["status"]
+        == "regression"
+    )
+    bad = environment / "bad.json"
+    bad.write_text("[]")
+    assert run("--baseline", str(bad)).exit_code == 2
+    assert run("--baseline", str(environment / "none.json")).exit_code == 2  # fmt: skip
+
+
+def test_a_tenant_that_the_baseline_does_not_know_is_not_compared_with_nothing(lake: Lake) -> None:
+    """A new tenant was measured against zeros and was the best of all."""
+    fill(lake)
+    assert compare(report(lake), None)["status"] == "missing"
+    assert (
+        compare(report(lake), {"weather_coverage_ratio": 1.0, "leakage_rows": 0, "weather_gap_rows": 0})["status"]
+        == "ok"
+    )

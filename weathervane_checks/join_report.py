@@ -1,0 +1,220 @@
+"""The report `weather_join_validation.json`: whether a tenant's weather join can be believed, from what the lake holds.
+
+Belongs here: the numbers of a tenant's newest days, their status, and comparing them with a baseline. Does not belong
+here: judging rows (`rules/`) and printing (`weathervane_assets.cli`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from weathervane_assets.tables import CONTRACTS, key_columns, polars_schema
+from weathervane_resources.lake import Lake, Shape
+from weathervane_resources.tenants import Tenant
+
+from weathervane_checks.evidence import Evidence, OpenRebuild
+from weathervane_checks.join_evidence import gather_join
+from weathervane_checks.reports import write_report
+from weathervane_checks.rules.leakage import RULES, WARNINGS
+from weathervane_checks.thresholds import Thresholds
+
+VERSION = 1
+FILE = "weather_join_validation.json"
+NEWEST_DAYS = 90
+REGRESSION = 0.02
+"""A coverage ratio may fall by this much against its baseline before it is a regression."""
+METRICS = ("weather_coverage_ratio", "leakage_rows", "weather_gap_rows")
+
+
+def validate_join(tenant: Tenant, lake: Lake, now: datetime, open_rebuild: OpenRebuild | None) -> dict[str, Any]:
+    """Return the report of the tenant's newest days in the lake. It says `missing` where there is nothing to judge."""
+    shape = Shape(polars_schema(CONTRACTS["features"]), tuple(key_columns(CONTRACTS["features"])))
+    newest = lake.scan(tenant.id, "features", shape).select(pl.col("date").max()).collect().item()
+    last = newest or tenant.today(now)
+    days = [last - timedelta(days=n) for n in range(NEWEST_DAYS)]
+    limits = Thresholds().for_tenant(tenant.thresholds)
+    evidence = Evidence("features", tenant, dict.fromkeys(days, ""), lake, now, limits, open_rebuild)
+    return _report(evidence)
+
+
+def _report(evidence: Evidence) -> dict[str, Any]:
+    features, weather = evidence.frame, evidence.table("weather_daily")
+    leakage = _leakage(evidence) if features.height else _no_leakage()
+    gaps = features.filter(pl.col("is_weather_missing"))
+    join = _join(evidence, weather)
+    report = {
+        "version": VERSION,
+        "tenant_id": evidence.tenant.id,
+        "generated_at": evidence.now.isoformat(),
+        "window": _window(features, evidence.days),
+        "join": join,
+        "leakage": leakage,
+        "weather_gaps": {"rows": gaps.height, "dates": _dates(gaps)},
+        "coverage": _coverage(features),
+    }
+    status, issues = _status(report)
+    return {**report, "status": status, "issues": issues}
+
+
+def _window(features: pl.DataFrame, days: Sequence[date]) -> dict[str, str]:
+    there = features["date"].unique().sort().to_list() or sorted(days)
+    return {"start": there[0].isoformat(), "end": there[-1].isoformat()}
+
+
+def _join(evidence: Evidence, weather: pl.DataFrame) -> dict[str, Any]:
+    features = evidence.frame
+    orders = evidence.table("orders")
+    known = features.filter(~pl.col("is_weather_missing"))
+    modes = features["join_mode"].unique().sort().to_list()
+    return {
+        "mode": "date_geohash",
+        "join_mode": "+".join(modes) or evidence.tenant.join_mode,
+        "geography_level": "geohash",
+        "orders_rows": orders.height,
+        "weather_rows": weather.height,
+        "feature_rows": features.height,
+        "observed_target_rows": features.filter(pl.col("orders") > 0).height,
+        "geocoded_order_ratio": _share(orders.filter(pl.col("ship_geohash").is_not_null()).height, orders.height),
+        "weather_coverage_ratio": _share(known.height, features.height),
+        "weather_coverage_threshold": evidence.limits.weather_coverage_warning,
+        "geography_fallback_reason": None,
+    }
+
+
+def _leakage(evidence: Evidence) -> dict[str, Any]:
+    """Return the rows that break a leakage rule; `forward`: learnt too late, `forecast`: a forecast taken for a fact."""
+    join = gather_join(evidence)
+    found = {rule: find(join) for rule, find in RULES.items() if rule not in WARNINGS}
+    in_window = {rule: rows.filter(pl.col("date").is_between(*_bounds(evidence, rule))) for rule, rows in found.items()}
+    forward, forecast = _of(in_window, ("W02", "W16", "W18")), _of(in_window, ("W01", "W03", "W04"))
+    everything = _of(in_window, tuple(in_window))
+    return {
+        "total_rows": everything.height,
+        "dates": _dates(everything),
+        "forward_rows": forward.height,
+        "forward_dates": _dates(forward),
+        "forecast_rows": forecast.height,
+        "forecast_dates": _dates(forecast),
+        "rules": {rule: rows.height for rule, rows in in_window.items() if rows.height},
+    }
+
+
+def _bounds(evidence: Evidence, rule: str) -> tuple[date, date]:
+    """Return the days that a rule's rows count for; those of normals lie on January 1 of their year."""
+    first, last = evidence.days[0], evidence.days[-1]
+    is_yearly = rule in ("W06", "W07")
+    return (date(first.year - 1, 1, 1) if is_yearly else first, last)
+
+
+def _of(found: Mapping[str, pl.DataFrame], rules: Sequence[str]) -> pl.DataFrame:
+    keys = [found[rule].select(pl.col("date").cast(pl.Date), pl.col("geohash").cast(pl.String)) for rule in rules]
+    return pl.concat(keys).unique()
+
+
+def _no_leakage() -> dict[str, Any]:
+    counts = {"total_rows": 0, "dates": [], "forward_rows": 0, "forward_dates": []}
+    return {**counts, "forecast_rows": 0, "forecast_dates": [], "rules": {}}
+
+
+def _coverage(features: pl.DataFrame) -> dict[str, Any]:
+    missing = pl.col("is_weather_missing")
+    known = pl.col("weather_known_at_utc")
+    cells = (
+        features.group_by("geohash")
+        .agg(
+            pl.len().alias("row_count"),
+            (pl.col("orders") > 0).sum().alias("target_rows"),
+            pl.col("observation_type").drop_nulls().unique().sort().alias("observation_types"),
+            (pl.col("observation_type") == "forecast").sum().alias("forecast_rows"),
+            pl.col("date").filter(missing).unique().sort().dt.to_string("iso").alias("missing_weather_dates"),
+            known.min().dt.to_string("iso:strict").alias("_min"),
+            known.max().dt.to_string("iso:strict").alias("_max"),
+        )
+        .sort("geohash")
+    )
+    scopes = [
+        {"geo_scope": "geohash", **{k: v for k, v in row.items() if k[0] != "_"}, "as_of_utc": {"min": row["_min"], "max": row["_max"]}}
+        for row in cells.iter_rows(named=True)
+    ]  # fmt: skip
+    names = cells["geohash"].to_list()
+    return {
+        "geo_scopes": scopes,
+        "unique_geo_scope_count": len(names),
+        "geohashes": names,
+        "unique_geohash_count": len(names),
+    }
+
+
+def _status(report: Mapping[str, Any]) -> tuple[str, list[str]]:
+    join, leakage, gaps = report["join"], report["leakage"], report["weather_gaps"]
+    ratio, threshold = join["weather_coverage_ratio"], join["weather_coverage_threshold"]
+    issues = []
+    if leakage["total_rows"]:
+        rules = ", ".join(leakage["rules"])
+        issues.append(f"{leakage['total_rows']} rows know the future or are of another day ({rules})")
+    if join["weather_rows"] == 0:
+        issues.append("there is no weather in the window")
+    if gaps["rows"]:
+        issues.append(f"{gaps['rows']} of {join['feature_rows']} rows have no weather")
+    if ratio is None or ratio < threshold:
+        issues.append(f"weather coverage is {'not known' if ratio is None else f'{ratio:.3f}'}, below {threshold:g}")
+    if join["weather_rows"] == 0:
+        return "missing", issues
+    return ("error" if leakage["total_rows"] else "warning" if issues else "ok"), issues
+
+
+def _share(part: int, whole: int) -> float | None:
+    return round(part / whole, 6) if whole else None
+
+
+def _dates(rows: pl.DataFrame) -> list[str]:
+    return [day.isoformat() for day in rows["date"].unique().sort().to_list()]
+
+
+def metrics_of(report: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return what a baseline keeps of a report."""
+    return dict(
+        zip(
+            METRICS,
+            (report["join"]["weather_coverage_ratio"], report["leakage"]["total_rows"], report["weather_gaps"]["rows"]),
+            strict=True,
+        )
+    )
+
+
+def compare(report: Mapping[str, Any], baseline: Mapping[str, float | None] | None) -> dict[str, Any]:
+    """Return how a report stands against its baseline: status missing, ok or regression, and each metric's change."""
+    current = metrics_of(report)
+    if baseline is None:
+        return {"status": "missing", "regressions": [], "warnings": ["the baseline has no such tenant"], "metrics": {}}
+    changes = {
+        name: {"current": now, "baseline": (then := baseline.get(name)), "delta": _delta(now, then)}
+        for name, now in current.items()
+    }
+    worse = [name for name, change in changes.items() if _is_worse(name, change)]
+    regressions = [f"{name}: {changes[name]['current']} after {changes[name]['baseline']}" for name in worse]
+    status = "regression" if regressions else "ok"
+    return {"status": status, "regressions": regressions, "warnings": [], "metrics": changes}
+
+
+def _delta(now: float | None, then: float | None) -> float | None:
+    return None if now is None or then is None else round(now - then, 6)
+
+
+def _is_worse(name: str, change: Mapping[str, float | None]) -> bool:
+    if name == "weather_coverage_ratio":
+        lost = change["current"] is None and change["baseline"] is not None
+        return lost or (change["delta"] is not None and change["delta"] < -REGRESSION)
+    return name == "leakage_rows" and (change["delta"] or 0) > 0
+
+
+def write_join_report(lake: Lake, report: Mapping[str, Any]) -> Path | None:
+    """Write the report beside the lake's tables, whole or not at all; None for a lake that is no folder.
+
+    Raises: LakeError: it cannot be written.
+    """
+    return write_report(lake, FILE, report)
