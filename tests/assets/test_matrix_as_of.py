@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date
+import json
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
 
 import polars as pl
+import pytest
 
 from tests.assets.conftest import TENANTS, Installation
+from weathervane_assets.transforms.as_of import decision_frame
 
 FIRST, LAST = date(2026, 10, 28), date(2026, 11, 6)
-WEATHER_CHECKS = ("weather_join_leakage", "conservation", "weather_join_coverage")
 
 
 def as_of(installation: Installation, more: str = "") -> None:
@@ -37,3 +40,25 @@ def test_the_matrix_knows_what_its_decisions_could_know(installation: Installati
         name: counts for name, counts in outcome.checks.items() if name.startswith("features") and counts["critical"]
     }
     assert bad == {}
+    report = installation.folder / "lake" / "_reports" / "acme" / "weather_join_validation.json"
+    found = json.loads(report.read_text())
+    assert (found["join"]["join_mode"], found["leakage"]["total_rows"]) == ("as_of", 0)
+
+
+def test_the_canary_runs_in_the_check_and_finds_a_build_that_looks_ahead(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W16 was a test of ours and no check of theirs: a leak of next month would have found nobody at home."""
+    as_of(installation)
+    first = date(2026, 11, 3)
+    installation.backfill("acme", first, date(2026, 11, 6))
+
+    def hindsight(decisions: Mapping[date, datetime]) -> pl.DataFrame:
+        return decision_frame({day: at + timedelta(days=1) for day, at in decisions.items()})
+
+    monkeypatch.setattr("weathervane_assets.as_of.decision_frame", hindsight)
+    outcome = installation.backfill("acme", first, date(2026, 11, 6), "features")
+    leaks = [e for e in installation.evaluations(outcome) if e.check_name == "weather_join_leakage" and e.partition]
+    alerts = {e.partition: str(e.metadata["alerts"].value) for e in leaks}
+    assert "leakage_W02" in alerts["2026-11-06|acme"]
+    assert "leakage_W16" in alerts["2026-11-06|acme"]

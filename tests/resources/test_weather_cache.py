@@ -112,7 +112,7 @@ def test_an_empty_cache_misses_everything_that_the_archive_has(cache: WeatherCac
 
 
 def test_the_forecast_host_is_asked_only_for_days_after_the_archives_last(cache: WeatherCache) -> None:
-    """Asked for the full history first, the forecast host answered 'out of allowed range', and 15 degrees were made up."""
+    """trap 6: asked for the full history first, the forecast host answered 'out of allowed range', and 15 degrees were made up."""
     assert cache.plan_forecast([BERLIN], days_ago(300), TODAY + timedelta(days=40), NOW) == [
         Request((BERLIN,), days_ago(6), TODAY + timedelta(days=15), FORECAST_MODEL)
     ]
@@ -129,7 +129,7 @@ def test_archive_and_forecast_together_ask_for_each_day_once(cache: WeatherCache
 
 
 def test_what_is_there_is_not_asked_for_again(cache: WeatherCache) -> None:
-    """Keyed by the exact range, the cache fetched a whole year again for one more day."""
+    """trap 8: keyed by the exact range, the cache fetched a whole year again for one more day."""
     cache.keep([versions(BERLIN, [days_ago(n) for n in range(7, 20)], 10.0)])
     assert cache.plan_archive([BERLIN], days_ago(19), TODAY, NOW) == []
     assert cache.plan_archive([BERLIN], days_ago(22), days_ago(10), NOW) == [
@@ -141,7 +141,7 @@ def test_what_is_there_is_not_asked_for_again(cache: WeatherCache) -> None:
 
 
 def test_a_forecast_never_stands_in_for_the_archive(cache: WeatherCache) -> None:
-    """Forecast rows in the file were taken for observations for ever."""
+    """trap 8: forecast rows in the file were taken for observations for ever."""
     cache.keep([versions(BERLIN, [days_ago(8)], 10.0, model=FORECAST_MODEL)])
     assert cache.plan_archive([BERLIN], days_ago(8), days_ago(8), NOW) == [Request((BERLIN,), days_ago(8), days_ago(8))]
 
@@ -193,7 +193,7 @@ def test_the_archives_word_wins_however_late_the_forecast_came(cache: WeatherCac
 
 
 def test_what_was_known_then_can_be_asked_for(cache: WeatherCache) -> None:
-    """as_of_utc was recorded and never compared with anything."""
+    """trap 12: as_of_utc was recorded and never compared with anything."""
     day = [days_ago(8)]
     for hours, temp in ((3, 1.0), (2, 2.0), (1, 3.0)):
         cache.keep([versions(BERLIN, day, temp, known_at=NOW - hours * HOUR)])
@@ -280,7 +280,7 @@ def fetch(cache: WeatherCache, requests: Sequence[Request], script: Script | Non
 
 
 def test_what_was_fetched_is_there_and_a_day_without_values_stays_missing(cache: WeatherCache) -> None:
-    """Archive rows not yet published arrive as null: they became 0 degrees, 'observed', with a freeze flag."""
+    """trap 5: archive rows not yet published arrive as null: they became 0 degrees, 'observed', with a freeze flag."""
     script = fetch(cache, cache.plan_archive([BERLIN, BOSTON], days_ago(9), TODAY, NOW))
     (request,) = script.seen
     assert request.path == "/v1/archive"

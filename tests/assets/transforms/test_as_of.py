@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weathervane_assets.tables import WEATHER_VALUES, Promos, polars_schema
+from weathervane_assets.tables import WEATHER_VALUES, Ads, Orders, Promos, WeatherDaily, polars_schema
 from weathervane_assets.transforms.as_of import decision_frame, describe_as_of, known_cells, latest_known
-from weathervane_assets.transforms.features import planned_promos
+from weathervane_assets.transforms.calendar import active_cells, day_frame
+from weathervane_assets.transforms.features import build_matrix, planned_promos, tenant_ads
 from weathervane_assets.transforms.weather import FlagLimits
 from weathervane_checks.rules.canary import canary, perturbed
+from weathervane_checks.rules.conservation import judge_conservation
 
 FIRST = date(2025, 3, 3)
 DAYS = [FIRST + timedelta(days=n) for n in range(3)]
@@ -178,3 +181,45 @@ def test_the_future_is_never_empty_and_the_past_never_touched() -> None:
     changed = perturbed(known, decision(FIRST))
     assert changed.filter(pl.col("known_at_utc") <= decision(FIRST)).equals(known)
     assert changed.filter(pl.col("known_at_utc") > decision(FIRST)).height == 2
+
+
+SOLD = st.lists(
+    st.tuples(st.integers(-2, 2), st.sampled_from(["a", "b", None]), st.decimals(0, 99, places=2)), max_size=20
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(SOLD, st.integers(0, 2), st.sets(st.tuples(st.integers(0, 2), st.sampled_from("ab"))))
+def test_sales_of_the_cells_that_are_in_are_the_same_before_and_after_the_join(
+    sold: list[tuple[int, str | None, Decimal]], lead: int, known: set[tuple[int, str]]
+) -> None:
+    """What as_of leaves out must be cells that nobody knew, and not a sale more."""
+    rows = [
+        {"date": FIRST + timedelta(days=n), "order_id": str(k), "is_test": False, "ship_geohash": cell, "net_revenue": money}
+        for k, (n, cell, money) in enumerate(sold)
+    ]  # fmt: skip
+    orders = pl.DataFrame(rows, schema=polars_schema(Orders))
+    visits = orders.select("date", pl.col("ship_geohash").alias("geohash"))
+    every = active_cells(visits, DAYS)
+    spine = known_cells(every, visits, lead)
+    left_out = every.join(spine, on=["date", "geohash"], how="anti").select("date", "geohash")
+    weather = pl.DataFrame(
+        [
+            {"date": DAYS[n], "geohash": cell, "temp_c": 1.0, "as_of_utc": decision(DAYS[n])}
+            for n, cell in sorted(known)
+        ],
+        schema=polars_schema(WeatherDaily),
+    )
+    unread = day_frame(DAYS).with_columns(has_meta=pl.lit(value=False), has_google=pl.lit(value=False))
+    matrix = build_matrix(
+        spine,
+        orders,
+        tenant_ads(pl.DataFrame(schema=polars_schema(Ads)), unread, "USD"),
+        planned_promos(pl.DataFrame(schema=polars_schema(Promos)), DECISIONS),
+        weather,
+        join_mode="as_of",
+    )
+    findings = judge_conservation(orders.filter(pl.col("date").is_in(DAYS)), matrix, DAYS, left_out)
+    assert [finding.severity for finding in findings] == ["ok"] * 3
+    assert not matrix["is_first_order_day"].any()
+    assert matrix.select("date", "geohash").rows() == spine.select("date", "geohash").rows()

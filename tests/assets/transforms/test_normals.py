@@ -45,7 +45,7 @@ def expected(k: int) -> np.ndarray:
 
 
 def test_the_base_period_ends_before_the_year_it_is_used_in() -> None:
-    """The normal was built from the target window: the anomaly of each day was measured against itself."""
+    """trap 3: the normal was built from the target window: the anomaly of each day was measured against itself."""
     assert base_period(2025, 10) == (date(2015, 1, 1), date(2024, 12, 31))
     assert base_period(2025, 1) == (date(2024, 1, 1), date(2024, 12, 31))
     for year in range(1990, 2030):

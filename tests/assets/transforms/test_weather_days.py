@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
@@ -114,7 +115,7 @@ def test_lags_and_means_go_by_calendar_day_whatever_is_missing(
 
 
 def test_lags_do_not_jump_over_new_year() -> None:
-    """Sorted by day of year, December 29 had January 3 as its yesterday."""
+    """trap 4: sorted by day of year, December 29 had January 3 as its yesterday."""
     offset = (date(2025, 12, 31) - DAY0).days
     found = describe(values({offset: {"temp_c": -5.0}, offset + 1: {"temp_c": 1.0}}))
     assert row(found, offset)["temp_c_lag1"] is None
@@ -149,7 +150,7 @@ def test_tomorrow_changes_nothing_about_today(series: dict[int, float | None], t
     ],
 )
 def test_a_flag_is_set_at_its_limit_and_not_before(flag: str, value: str, below: float, at: float) -> None:
-    """Millimetres compared with a limit in centimetres: snow on every frosty day."""
+    """trap 7: millimetres compared with a limit in centimetres: snow on every frosty day."""
     found = describe(values({0: {value: below}, 1: {value: at}}))
     assert (row(found, 0)[flag], row(found, 1)[flag]) == (0, 1)
 
@@ -157,7 +158,7 @@ def test_a_flag_is_set_at_its_limit_and_not_before(flag: str, value: str, below:
 @pytest.mark.parametrize(("flag", "value"), FLAGS.items())
 @pytest.mark.parametrize("yesterday", [{}, {"temp_max_c": None}, {"temp_max_c": 40.0}])
 def test_a_flag_of_an_unknown_value_is_unknown(flag: str, value: str, yesterday: dict[str, float | None]) -> None:
-    """Null became 0 degrees and a freeze; and a heatwave was ruled out on a day whose maximum nobody knew."""
+    """trap 5: null became 0 degrees and a freeze; and a heatwave was ruled out on a day whose maximum nobody knew."""
     found = describe(values({-2: yesterday, -1: yesterday, 0: {value: None}}), normal())
     assert row(found, 0)[flag] is None
 
@@ -188,7 +189,7 @@ def test_a_gap_in_a_run_of_hot_days_leaves_the_next_two_unknown() -> None:
 
 
 def test_an_anomaly_is_the_value_minus_the_normal_of_its_year_and_slot() -> None:
-    """First fetch and second fetch of the same day gave two anomalies, the second exactly 0.0."""
+    """trap 2: first fetch and second fetch of the same day gave two anomalies, the second exactly 0.0."""
     normals = pl.concat([normal(mean=18.0), normal(year=2024, mean=99.0), normal("drt2y", mean=-99.0)])
     found = row(describe(values({0: {"temp_c": 15.0, "precip_mm": 5.0}}), normals), 0)
     assert (found["temp_anomaly"], found["precip_anomaly"]) == (-3.0, 3.0)
@@ -213,7 +214,7 @@ def test_only_active_days_come_out_and_each_once() -> None:
 
 
 def test_a_day_without_weather_has_no_row() -> None:
-    """Fifteen degrees were made up where the vendor had nothing, and marked as observed."""
+    """trap 6: fifteen degrees were made up where the vendor had nothing, and marked as observed."""
     cells = pl.DataFrame(
         {"geohash": [CELL], "timezone": ["Europe/Berlin"], "lst_offset_hours": pl.Series([1], dtype=pl.Int8)}
     )
@@ -224,6 +225,32 @@ def test_a_day_without_weather_has_no_row() -> None:
 
 
 def test_two_versions_of_one_day_are_an_error_not_two_rows() -> None:
-    """A fan-out in the weather multiplies revenue two joins later."""
+    """trap 10: a fan-out in the weather multiplies revenue two joins later."""
     with pytest.raises(ValueError, match="u33d8 on 2025-07-01"):
         describe(pl.concat([values({0: {}}), values({0: {"temp_c": 1.0}})]))
+
+
+ZONES = [("Europe/Berlin", 1), ("Pacific/Auckland", 12), ("America/Los_Angeles", -8), ("Asia/Kolkata", 6)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(ZONES), st.integers(2015, 2026), st.integers(0, 364))
+def test_trap_1_the_day_of_a_row_is_right_across_both_clock_changes(zone: tuple[str, int], year: int, n: int) -> None:
+    """trap 1: east of Greenwich every row was a day early and the last day lost; after a clock change, off by an hour.
+
+    Days start at standard midnight all year: 24 hours each, within an hour of the civil day's (half an hour in Kolkata).
+    """
+    name, offset = zone
+    first = date(year, 1, 1) + timedelta(days=n)
+    frame = pl.concat([values({0: {}, 1: {}}).with_columns(date=pl.Series([first, first + timedelta(days=1)]))])
+    cells = pl.DataFrame(
+        {"geohash": [CELL], "timezone": [name], "lst_offset_hours": pl.Series([offset], dtype=pl.Int8)}
+    )
+    found = describe_days(frame, NO_NORMALS, frame.select("date", "geohash"), cells, FlagLimits())
+    assert found["local_date"].to_list() == found["date"].to_list() == [first, first + timedelta(days=1)]
+    starts = found["utc_datetime"].to_list()
+    assert starts[1] - starts[0] == timedelta(days=1)
+    civil_noon = (starts[0] + timedelta(hours=12)).astimezone(ZoneInfo(name))
+    assert civil_noon.date() == first
+    civil_start = datetime.combine(first, time(), ZoneInfo(name))
+    assert abs(starts[0] - civil_start) <= timedelta(hours=1)
