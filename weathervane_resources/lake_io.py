@@ -21,6 +21,7 @@ from dagster_polars import BasePolarsUPathIOManager
 
 from weathervane_resources.clock import system_now
 from weathervane_resources.lake import Lake, Shape, VendorCount
+from weathervane_resources.partition_metadata import show_partitions
 from weathervane_resources.quarantine import replace_quarantine
 
 if TYPE_CHECKING:
@@ -121,10 +122,14 @@ class DeltaLakeIOManager(BasePolarsUPathIOManager):
         shared |= {"window": f"{window.first}/{window.last}", **obj.metadata}
         by_day = {row["date"]: row for row in written.days.iter_rows(named=True)}
         set_aside = self._set_aside(obj, dataset, window, context.run_id)
-        for key in sorted(keys):
-            _, day = split_key(key)
-            metadata = shared | _row_counts(by_day[day]) | set_aside(day) | dict(obj.metadata_by_day.get(day, {}))
-            context.step_context.add_asset_metadata(metadata, asset_key=context.asset_key, partition_key=key)
+        days = {key: split_key(key)[1] for key in sorted(keys)}
+        show_partitions(
+            context,
+            {
+                key: shared | _row_counts(by_day[day]) | set_aside(day) | dict(obj.metadata_by_day.get(day, {}))
+                for key, day in days.items()
+            },
+        )
 
     def _set_aside(
         self, batch: Batch, dataset: str, window: TenantDays, run_id: str
