@@ -88,8 +88,8 @@ def _asset(node: Node, start: date) -> dg.AssetsDefinition:
         description=inspect.getdoc(node.compute),
         partitions_def=partitions.tenant_year(start) if by_year else partitions.tenant_day(start),
         backfill_policy=partitions.BACKFILL_POLICY,
-        ins={name: dg.AssetIn(partition_mapping=_mapping(name, node.name)) for name in node.reads},
-        deps=[dg.AssetDep(name, partition_mapping=_mapping(name, node.name)) for name in node.follows],
+        ins={name: dg.AssetIn(partition_mapping=partition_mapping(name, node.name)) for name in node.reads},
+        deps=[dg.AssetDep(name, partition_mapping=partition_mapping(name, node.name)) for name in node.follows],
         metadata={
             "dagster/column_schema": column_schema(node.contract),
             "key": ", ".join(node.contract.to_schema().unique or []),
@@ -98,7 +98,8 @@ def _asset(node: Node, start: date) -> dg.AssetsDefinition:
     return decorate(node.compute)
 
 
-def _mapping(upstream: str, downstream: str) -> dg.PartitionMapping | None:
+def partition_mapping(upstream: str, downstream: str) -> dg.PartitionMapping | None:
+    """Return how partitions upstream meet those downstream; None where they are the same."""
     if upstream in YEARLY:
         return partitions.year_of_day()
     return partitions.days_of_year() if downstream in YEARLY else None

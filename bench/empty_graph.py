@@ -1,0 +1,161 @@
+"""One tenant x 365 days, all assets and checks, against a graph of the same shape that does nothing. Aim: at most 1.5 times.
+
+`python -m bench.empty_graph [DAYS]`. Both run in this process on one instance, one after the other, three times; the empty
+graph has the same assets, partitions, dependencies and checks, and yields as many evaluations as ours did.
+"""
+
+import logging
+import os
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+
+from weathervane_assets import graph, partitions
+from weathervane_assets.backfill import Step, plan_steps
+from weathervane_assets.definitions import build_defs
+from weathervane_assets.instance import open_instance, sync_tenants
+from weathervane_checks.catalog import CHECKS
+from weathervane_resources.settings import read_settings
+
+TENANT, ROUNDS, MOST_RATIO = "acme", 3, 1.5
+LAST = date(2026, 9, 30)
+Said = Counter[tuple[str, str]]
+
+
+class Nowhere(dg.IOManager):
+    """An IO manager that keeps nothing."""
+
+    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+        """Nothing."""
+
+    def load_input(self, context: dg.InputContext) -> None:
+        """Nothing."""
+
+
+def empty_defs(start: date, said: Said) -> dg.Definitions:
+    """Return our graph's shape with bodies that do nothing; keys are prefixed, `said` are evaluations by check."""
+    assets = [_empty_asset(node, start) for node in graph.GRAPH]
+    checks = [_empty_checks(node.name, said) for node in graph.GRAPH]
+    return dg.Definitions(
+        assets=assets, asset_checks=checks, resources={"io_manager": Nowhere()}, executor=dg.in_process_executor
+    )
+
+
+def _empty_asset(node: graph.Node, start: date) -> dg.AssetsDefinition:
+    is_yearly = node.name in graph.YEARLY
+    above = [*node.reads, *node.follows]
+    return dg.asset(
+        key=["empty", node.name],
+        partitions_def=partitions.tenant_year(start) if is_yearly else partitions.tenant_day(start),
+        backfill_policy=partitions.BACKFILL_POLICY,
+        deps=[
+            dg.AssetDep(dg.AssetKey(["empty", name]), partition_mapping=graph.partition_mapping(name, node.name))
+            for name in above
+        ],
+    )(lambda: None)
+
+
+def _empty_checks(asset: str, said: Said) -> dg.AssetChecksDefinition:
+    key = dg.AssetKey(["empty", asset])
+    specs = [dg.AssetCheckSpec(check.name, asset=key) for check in CHECKS if check.asset == asset]
+
+    @dg.multi_asset_check(specs=specs, name=f"empty_{asset}_checks", can_subset=True)
+    def run_checks(
+        context: dg.AssetCheckExecutionContext,
+    ) -> Iterator[dg.AssetCheckEvaluation | dg.AssetCheckResult]:
+        keys = sorted(context.op_execution_context.partition_keys)
+        for spec in specs:
+            for partition in keys[: said[asset, spec.name]]:
+                yield dg.AssetCheckEvaluation(
+                    asset_key=key, check_name=spec.name, passed=True, partition=partition, metadata={}
+                )
+            yield dg.AssetCheckResult(asset_key=key, check_name=spec.name, passed=True)
+
+    return run_checks
+
+
+def run(
+    instance: dg.DagsterInstance, defs: dg.Definitions, steps: Sequence[Step], prefix: Sequence[str]
+) -> tuple[float, float, Counter[str], Said]:
+    """Run the steps; return wall and CPU seconds, seconds by op, and evaluations of partitions by check."""
+    job = defs.resolve_implicit_global_asset_job_def()
+    wall, cpu = time.perf_counter(), time.process_time()
+    seconds: Counter[str] = Counter()
+    said: Said = Counter()
+    for step in steps:
+        result = job.execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey([*prefix, name]) for name in step.assets],
+            tags=partitions.range_tags(TENANT, step.first_key, step.last_key),
+        )
+        for event in result.all_events:
+            if event.is_step_success:
+                seconds[str(event.step_key)] += event.step_success_data.duration_ms / 1000
+            elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+                evaluation = event.asset_check_evaluation_data
+                if evaluation.partition:
+                    said[evaluation.asset_key.path[-1], evaluation.check_name] += 1
+    return time.perf_counter() - wall, time.process_time() - cpu, seconds, said
+
+
+def main(days: int = 365) -> int:
+    """Print each round, the median ratio and each step's share; return 1 above the aim."""
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore", dg.BetaWarning)
+    with tempfile.TemporaryDirectory() as folder:
+        _configure(Path(folder))
+        settings = read_settings(os.environ)
+        steps = plan_steps(TENANT, LAST - timedelta(days=days - 1), LAST, list(graph.NODES))
+        instance = open_instance(settings)
+        sync_tenants(instance, [TENANT])
+        rounds = [_round(instance, settings.start_date, steps) for _ in range(ROUNDS)]
+    ratio = statistics.median(wall for wall, _ in rounds)
+    print(
+        f"median of {ROUNDS}: {ratio:.2f} times the empty graph (aim {MOST_RATIO}); by CPU {statistics.median(cpu for _, cpu in rounds):.2f}"
+    )
+    return int(ratio > MOST_RATIO)
+
+
+def _round(instance: dg.DagsterInstance, start: date, steps: Sequence[Step]) -> tuple[float, float]:
+    ours = run(instance, build_defs(os.environ), steps, [])
+    empty = run(instance, empty_defs(start, ours[3]), steps, ["empty"])
+    print(
+        f"ours {ours[0]:.1f} s ({ours[1]:.1f} CPU), empty {empty[0]:.1f} s ({empty[1]:.1f} CPU): {ours[0] / empty[0]:.2f}"
+    )
+    _print_shares(ours[2], empty[2])
+    return ours[0] / empty[0], ours[1] / empty[1]
+
+
+def _print_shares(ours: Mapping[str, float], empty: Mapping[str, float]) -> None:
+    whole = sum(ours.values())
+    beside = {name.removeprefix("empty_").removeprefix("_"): seconds for name, seconds in empty.items()}
+    for name, seconds in sorted(ours.items(), key=_by_seconds):
+        print(f"  {name:26} {seconds:6.1f} s {seconds / whole:5.0%}   empty {beside.get(name, 0):6.1f} s")
+
+
+def _by_seconds(item: tuple[str, float]) -> float:
+    return -item[1]
+
+
+def _configure(folder: Path) -> None:
+    (folder / "tenants.toml").write_text(
+        f'[tenants.{TENANT}]\nname = "Acme"\ntimezone = "America/New_York"\ncurrency = "USD"\n'
+    )
+    os.environ |= {
+        "WEATHERVANE_TENANTS": str(folder / "tenants.toml"),
+        "WEATHERVANE_LAKE": str(folder / "lake"),
+        "WEATHERVANE_STATE_URL": f"sqlite:///{folder}/state.db",
+        "DAGSTER_HOME": str(folder / "dagster"),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(*(int(argument) for argument in sys.argv[1:])))
