@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import dagster as dg
+import polars as pl
 
 from weathervane_assets.automation import build_automation
 from weathervane_assets.features import open_rebuild
 from weathervane_assets.graph import build_assets
 from weathervane_assets.overridable import OVERRIDABLE
+from weathervane_assets.pictures import drift_picture
 from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_checks.catalog import build_checks
 from weathervane_resources.clock import Clock
@@ -34,9 +36,13 @@ from weathervane_resources.settings import read_settings
 
 
 class LakeIOManager(DeltaLakeIOManager):
-    """The lake, with the shapes of our tables."""
+    """The lake, with the shapes and pictures of our tables."""
 
     shapes: ClassVar[Mapping[str, Shape]] = {name: shape_of(contract) for name, contract in CONTRACTS.items()}
+
+    def drift_picture(self, drift: pl.DataFrame) -> str | None:
+        """Return the changes of a run's days as a Markdown image; None where less than two days changed."""
+        return drift_picture(drift)
 
 
 def build_defs(

@@ -6,7 +6,7 @@ Belongs here: drawing a frame as an inline Markdown image. Does not belong here:
 import base64
 import io
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
@@ -16,6 +16,13 @@ INK = "#6b7785"
 BLUE, ORANGE, BAND = "#2f7fd6", "#d9822b", "#8fb8e8"
 SIZE_INCHES = (7.2, 2.6)
 DPI = 100
+ONE_DAY = timedelta(days=1)
+DRIFTS = {
+    "spend_change": "Spend: change against the version before",
+    "conversions_change": "Conversions: change against the version before",
+}
+FEWEST_CHANGED_DAYS = 2
+"""Of a single day the numbers say it all."""
 
 
 def orders_picture(orders: pl.DataFrame, days: Sequence[date]) -> str:
@@ -62,29 +69,63 @@ def weather_picture(weather: pl.DataFrame) -> str:
     return _markdown(figure, axes, "Temperature against its normal by day")
 
 
+def drift_picture(drift: pl.DataFrame) -> str | None:
+    """Return `spend_change` and `conversions_change` by day as a Markdown image; None where less than two days changed."""
+    names = [name for name in DRIFTS if name in drift.columns]
+    is_changed = pl.any_horizontal(pl.col(names).fill_null(0) != 0) if names else pl.lit(value=False)
+    changed = drift.filter(is_changed).sort("date")
+    if changed.height < FEWEST_CHANGED_DAYS:
+        return None
+    first, last = drift.select(pl.min("date"), pl.max("date").alias("last")).row(0)
+    figure = _figure()
+    for place, name in enumerate(names, start=1):
+        axes = _axes(figure, DRIFTS[name], (1, len(names), place))
+        axes.bar(changed["date"], changed[name].cast(pl.Float64), color=(BLUE, ORANGE)[place % 2], width=0.9)
+        axes.axhline(0, color=INK, linewidth=0.8)
+        axes.set_xlim(first - ONE_DAY, last + ONE_DAY)
+        _date_axis(axes)
+    return _image(figure, f"Changes against the version before, {first} to {last}")
+
+
 def _canvas(title: str) -> tuple[Any, Any]:
+    figure = _figure()
+    return figure, _axes(figure, title, (1, 1, 1))
+
+
+def _figure() -> Any:
     from matplotlib.figure import Figure  # noqa: PLC0415 - half a second that only a run should pay
 
-    figure = Figure(figsize=SIZE_INCHES, dpi=DPI, layout="constrained")
-    axes = figure.add_subplot()
+    return Figure(figsize=SIZE_INCHES, dpi=DPI, layout="constrained")
+
+
+def _axes(figure: Any, title: str, place: tuple[int, int, int]) -> Any:
+    axes = figure.add_subplot(*place)
     axes.set_title(title, color=INK, fontsize=9, loc="left")
     axes.tick_params(colors=INK, labelsize=8)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_color(INK)
-    return figure, axes
+    return axes
 
 
 def _markdown(figure: Any, axes: Any, title: str) -> str:
+    _date_axis(axes)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=8, labelcolor=INK, ncols=3, loc="best")
+    return _image(figure, title)
+
+
+def _date_axis(axes: Any) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415 - as above
 
     locator = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.xaxis.get_offset_text().set(color=INK, fontsize=8)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize=8, labelcolor=INK, ncols=3, loc="best")
+
+
+def _image(figure: Any, title: str) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", transparent=True)
     return f"![{title}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"

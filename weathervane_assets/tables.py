@@ -343,6 +343,10 @@ WEATHER_VALUES = (
 """The measured quantities, in the order of every table that has them."""
 
 
+RESTATED = ("spend", "conversions")
+"""What ad platforms change of days long past: invalid clicks are credited, conversions keep coming in."""
+
+
 def polars_schema(contract: type[Table]) -> pl.Schema:
     """Return the table's columns and polars types, in order."""
     return pl.Schema({name: col.dtype.type for name, col in contract.to_schema().columns.items()})
@@ -360,4 +364,5 @@ def key_columns(contract: type[Table]) -> list[str]:
 
 def shape_of(contract: type[Table]) -> Shape:
     """Return what the lake needs to know of the table."""
-    return Shape(polars_schema(contract), tuple(key_columns(contract)))
+    schema = polars_schema(contract)
+    return Shape(schema, tuple(key_columns(contract)), tuple(name for name in RESTATED if name in schema))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -21,6 +21,8 @@ from typing import TypeVar
 import polars as pl
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from weathervane_resources.drift import content, row_changes, sum_changes
 
 T = TypeVar("T")
 
@@ -61,10 +63,14 @@ class StubWouldReplaceLive(LakeError):
 
 @dataclass(frozen=True)
 class Shape:
-    """What the lake needs to know of a table: its columns in order, and what identifies a row within its day."""
+    """What the lake needs to know of a table.
+
+    Its columns in order, what identifies a row within its day, and the columns whose sum of a day is restated.
+    """
 
     schema: pl.Schema
     keys: tuple[str, ...]
+    restated: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,11 +90,12 @@ class VendorCount:
 
 @dataclass(frozen=True)
 class Written:
-    """One commit: the table, its version, and one ledger row a day."""
+    """One commit: the table, its version, one ledger row a day, and the days whose restated sums can be compared."""
 
     uri: str
     version: int
     days: pl.DataFrame
+    drift: pl.DataFrame
 
 
 @dataclass(frozen=True)
@@ -176,7 +183,7 @@ class Lake:
 
         version, (merged, before) = self._commit(uri, merge, day_predicate(days), [MONTH])
         notes = (
-            _day_changes(merged, before, shape, days)
+            row_changes(merged, before, shape.keys, days)
             .select(
                 pl.lit(dataset).alias("dataset"),
                 "date",
@@ -188,9 +195,19 @@ class Lake:
             )
             .join((vendor_count or VendorCount()).of(days), on="date", how="left", validate="1:1")
         )
+        drift = sum_changes(merged, before, shape.restated, self._known_days(tenant, dataset, shape, days, source))
         predicate = f"dataset = '{dataset}' AND {day_predicate(days)}"
         self._commit(self.uri(tenant, LEDGER), lambda _: (notes, None), predicate, ["dataset"])
-        return Written(uri, version, notes)
+        return Written(uri, version, notes, drift)
+
+    def _known_days(
+        self, tenant: str, dataset: str, shape: Shape, days: Sequence[date], source: str
+    ) -> Collection[date]:
+        """Return which days were read before from the same source: others have nothing to be compared with."""
+        if not shape.restated:
+            return ()
+        known = self.ledger(tenant, dataset).filter(pl.col("source") == source, pl.col("date").is_in(list(days)))
+        return known["date"].to_list()
 
     def append(self, folder: str, table: str, frame: pl.DataFrame, partition_by: list[str]) -> None:
         """Add rows to an append-only table (`<lake>/<folder>/<table>`)."""
@@ -314,38 +331,16 @@ def _guard_live_rows(before: pl.DataFrame, source: str, where: str) -> None:
         )
 
 
-def _content(shape: Shape) -> pl.Expr:
-    return pl.struct(name for name in shape.schema.names() if name != "as_of_utc").hash(seed=7)
-
-
 def _keep_learning_time(frame: pl.DataFrame, before: pl.DataFrame, shape: Shape) -> pl.DataFrame:
     """Give rows that did not change the `as_of_utc` they had."""
     if frame.is_empty() or before.is_empty():
         return frame
-    known = before.select(_content(shape).alias("_content"), pl.col("as_of_utc").alias("_learnt")).unique("_content")
+    known = before.select(content(shape.schema).alias("_content"), pl.col("as_of_utc").alias("_learnt")).unique(
+        "_content"
+    )
     return (
-        frame.with_columns(_content(shape).alias("_content"))
+        frame.with_columns(content(shape.schema).alias("_content"))
         .join(known, on="_content", how="left", validate="m:1", maintain_order="left")
         .with_columns(pl.coalesce("_learnt", "as_of_utc").alias("as_of_utc"))
         .select(shape.schema.names())
     )
-
-
-def _day_changes(after: pl.DataFrame, before: pl.DataFrame, shape: Shape, days: Sequence[date]) -> pl.DataFrame:
-    """Return for each day: row_count, previous_row_count, new_rows, updated_rows, removed_rows."""
-    keys = ["date", *shape.keys]
-    # rows are counted before the join: a key that stands twice must not multiply them
-    sizes = [after.group_by("date").len("row_count"), before.group_by("date").len("previous_row_count")]
-    old = before.select(*keys, _content(shape).alias("_old")).unique(keys)
-    new = after.select(*keys, _content(shape).alias("_new")).unique(keys)
-    both = new.join(old, on=keys, how="full", coalesce=True, nulls_equal=True)
-    is_old, is_new = pl.col("_old").is_not_null(), pl.col("_new").is_not_null()
-    changes = both.group_by("date").agg(
-        (is_new & ~is_old).sum().alias("new_rows"),
-        (is_new & is_old & (pl.col("_old") != pl.col("_new"))).sum().alias("updated_rows"),
-        (is_old & ~is_new).sum().alias("removed_rows"),
-    )
-    spine = pl.DataFrame({"date": sorted(set(days))}, schema={"date": pl.Date})
-    for counts in (*sizes, changes):
-        spine = spine.join(counts, on="date", how="left", validate="1:1")
-    return spine.with_columns(pl.exclude("date").fill_null(0))

@@ -121,15 +121,30 @@ class DeltaLakeIOManager(BasePolarsUPathIOManager):
         shared = {"path": dg.MetadataValue.path(written.uri), "table_version": written.version, "source": obj.source}
         shared |= {"window": f"{window.first}/{window.last}", **obj.metadata}
         by_day = {row["date"]: row for row in written.days.iter_rows(named=True)}
+        restated = self._restated(written.drift, window.last)
         set_aside = self._set_aside(obj, dataset, window, context.run_id)
-        days = {key: split_key(key)[1] for key in sorted(keys)}
-        show_partitions(
-            context,
-            {
-                key: shared | _row_counts(by_day[day]) | set_aside(day) | dict(obj.metadata_by_day.get(day, {}))
-                for key, day in days.items()
-            },
-        )
+
+        def shown(day: date) -> dict[str, Any]:
+            own = obj.metadata_by_day.get(day, {})
+            return {**shared, **_row_counts(by_day[day]), **restated.get(day, {}), **set_aside(day), **own}
+
+        show_partitions(context, {key: shown(split_key(key)[1]) for key in sorted(keys)})
+
+    def drift_picture(self, drift: pl.DataFrame) -> str | None:
+        """Return the changes of a run's days as a Markdown image; None where there is nothing to see."""
+        del drift
+        return None
+
+    def _restated(self, drift: pl.DataFrame, newest: date) -> dict[date, dict[str, Any]]:
+        """Return what to show of each day's restated sums, and of all of them on the newest day."""
+        shown: dict[date, dict[str, Any]] = {
+            row.pop("date"): {name: float(change) for name, change in row.items() if change is not None}
+            for row in drift.iter_rows(named=True)
+        }
+        picture = self.drift_picture(drift)
+        if picture:
+            shown.setdefault(newest, {})["drift"] = dg.MetadataValue.md(picture)
+        return shown
 
     def _set_aside(
         self, batch: Batch, dataset: str, window: TenantDays, run_id: str

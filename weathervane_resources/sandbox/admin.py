@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 
 from aiohttp import web
 
 from weathervane_resources.sandbox import oauth, order_history
+from weathervane_resources.sandbox.ads_world import PLATFORMS
 from weathervane_resources.sandbox.call import CONFIG, answer
 from weathervane_resources.sandbox.config import SandboxConfig
-from weathervane_resources.sandbox.late_events import Refund
+from weathervane_resources.sandbox.late_events import Refund, Restatement
 from weathervane_resources.sandbox.order_shape import utc_text
 
-_ROUTE = r"/sandbox/t/{tenant:[A-Za-z0-9][A-Za-z0-9_-]*}/orders/{order:\d+}/refund"
+_TENANT = r"/sandbox/t/{tenant:[A-Za-z0-9][A-Za-z0-9_-]*}"
+_REFUND = rf"{_TENANT}/orders/{{order:\d+}}/refund"
+_RESTATE = rf"{_TENANT}/ads/{{platform:{'|'.join(PLATFORMS)}}}/{{day:\d{{4}}-\d{{2}}-\d{{2}}}}/restate"
 
 
 class BadRefund(ValueError):
     """A refund that cannot be: no such order, no amount, no time."""
 
 
+class BadRestatement(ValueError):
+    """A restatement that cannot be: no share, no time."""
+
+
 def routes() -> list[web.RouteDef]:
     """Return the routes that belong to no vendor."""
-    return [web.post(_ROUTE, _refund)]
+    return [web.post(_REFUND, _refund), web.post(_RESTATE, _restate)]
 
 
 def refund_order(config: SandboxConfig, tenant: str, order_id: int, amount: Decimal, at: datetime) -> None:
@@ -41,6 +48,17 @@ def refund_order(config: SandboxConfig, tenant: str, order_id: int, amount: Deci
     config.late_events.add(tenant, Refund(order_id, int(amount * 100), at, days))
 
 
+def restate_ads(config: SandboxConfig, tenant: str, restatement: Restatement) -> None:
+    """Change a day of an ad platform from a moment on: spend and conversions are a share of what they were.
+
+    Raises: BadRestatement.
+    """
+    if not 0 <= restatement.share <= 1 or restatement.at.tzinfo is None:
+        msg = f"cannot restate to {restatement.share} at {restatement.at}: a share from 0 to 1, an aware time"
+        raise BadRestatement(msg)
+    config.late_events.restate(tenant, restatement)
+
+
 async def _refund(request: web.Request) -> web.Response:
     """Answer `POST .../orders/<id>/refund` with `{amount, at}`; `at` defaults to the sandbox's now."""
     config, form = request.app[CONFIG], await oauth.form_of(request)
@@ -51,3 +69,15 @@ async def _refund(request: web.Request) -> web.Response:
     except (KeyError, InvalidOperation, ValueError) as error:
         return answer({"error": f"{type(error).__name__}: {error}"}, 422)
     return answer({"order_id": order_id, "amount": form["amount"], "at": utc_text(at)})
+
+
+async def _restate(request: web.Request) -> web.Response:
+    """Answer `POST .../ads/<platform>/<day>/restate` with `{share, at}`; `at` defaults to the sandbox's now."""
+    config, form, path = request.app[CONFIG], await oauth.form_of(request), request.match_info
+    try:
+        at = datetime.fromisoformat(form["at"]) if "at" in form else config.clock()
+        restatement = Restatement(path["platform"], date.fromisoformat(path["day"]), float(form["share"]), at)
+        restate_ads(config, path["tenant"], restatement)
+    except (KeyError, ValueError) as error:
+        return answer({"error": f"{type(error).__name__}: {error}"}, 422)
+    return answer({"platform": path["platform"], "day": path["day"], "share": restatement.share, "at": utc_text(at)})

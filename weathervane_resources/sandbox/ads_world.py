@@ -1,6 +1,7 @@
 """Ad delivery of a synthetic tenant, day by day. Numbers only: shapes are `meta.py` and `google_ads.py`.
 
-Delivery of a finished day is fixed at once; conversions keep arriving for weeks, so a day read later says more.
+Delivery of a finished day is fixed at once, unless a test restates it; conversions keep arriving for weeks, so a day read
+later says more.
 """
 
 from __future__ import annotations
@@ -102,14 +103,14 @@ def _full_day(seed: int, tenant: str, platform: str, orders_per_day: int, ordina
     return tuple(rows)
 
 
-def _seen(row: Delivery, ripeness: float, elapsed: float) -> Delivery | None:
-    """Return a day's row as known so far; None when nothing was delivered yet."""
+def _seen(row: Delivery, ripeness: float, elapsed: float, left: float) -> Delivery | None:
+    """Return a day's row as known so far; None when nothing was delivered yet. `left`: what restatements left of it."""
     impressions = int(row.impressions * elapsed)
     if impressions == 0:
         return None
-    conversions = float(int(row.conversions * ripeness * elapsed))
+    conversions = float(int(row.conversions * ripeness * elapsed * left))
     value = int(row.conversion_value_cents * conversions / row.conversions) if row.conversions else 0
-    spend = int(row.spend_micros * elapsed) // 10_000 * 10_000
+    spend = int(row.spend_micros * elapsed * left) // 10_000 * 10_000
     return Delivery(row.day, row.adset, impressions, int(row.clicks * elapsed), spend, conversions, value)
 
 
@@ -126,6 +127,7 @@ def deliveries(
         ripeness = 1.0 if age >= MATURE_AFTER_DAYS else 1 - 0.45 * float(np.exp(-age / _MATURING_DAYS))
         elapsed = 1.0 if age else (local.hour * 60 + local.minute) / 1440
         full = _full_day(config.seed, tenant, platform, profile.orders_per_day, day.toordinal())
-        rows += [seen for row in full if (seen := _seen(row, ripeness, elapsed)) is not None]
+        left = config.late_events.restated(tenant, platform, day, at)
+        rows += [seen for row in full if (seen := _seen(row, ripeness, elapsed, left)) is not None]
         day += timedelta(days=1)
     return rows

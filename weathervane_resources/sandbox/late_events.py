@@ -1,9 +1,10 @@
-"""Refunds that a test adds to a running sandbox. Kept beside the seed: the worlds compute, this remembers."""
+"""What a test adds to a running sandbox. Kept beside the seed: the worlds compute, this remembers."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from threading import Lock
 
 
@@ -17,11 +18,22 @@ class Refund:
     days_after_order: int
 
 
+@dataclass(frozen=True)
+class Restatement:
+    """A past day of a platform whose spend and conversions are this share of what they were: clicks found invalid."""
+
+    platform: str
+    day: date
+    share: float
+    at: datetime
+
+
 class LateEvents:
-    """Refunds by tenant, shared by the sandbox, the truth and the test; in order of time."""
+    """Refunds and restatements by tenant, shared by the sandbox, the truth and the test; in order of time."""
 
     def __init__(self) -> None:
         self._refunds: dict[str, tuple[Refund, ...]] = {}
+        self._restatements: dict[str, tuple[Restatement, ...]] = {}
         self._lock = Lock()
 
     def add(self, tenant: str, refund: Refund) -> None:
@@ -37,3 +49,14 @@ class LateEvents:
     def longest_days(self, tenant: str) -> int:
         """Return the most days between an order and its refund."""
         return max((refund.days_after_order for refund in self._refunds.get(tenant, ())), default=0)
+
+    def restate(self, tenant: str, restatement: Restatement) -> None:
+        """Remember a restatement."""
+        with self._lock:
+            known = (*self._restatements.get(tenant, ()), restatement)
+            self._restatements[tenant] = tuple(sorted(known, key=lambda one: one.at))
+
+    def restated(self, tenant: str, platform: str, day: date, at: datetime) -> float:
+        """Return the share of a day's numbers that is left at a moment; 1 where nothing was restated."""
+        mine = [r for r in self._restatements.get(tenant, ()) if (r.platform, r.day) == (platform, day) and r.at <= at]
+        return math.prod(r.share for r in mine)
