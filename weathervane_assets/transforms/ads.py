@@ -11,20 +11,18 @@ from weathervane_resources.clients.google_ads import CampaignDay
 from weathervane_resources.clients.meta_ads import Action, Insight
 
 from weathervane_assets.tables import MONEY, Ads, conform
-from weathervane_assets.transforms.rejects import Sorted, known_currency, set_aside
+from weathervane_assets.transforms.rejects import REJECTS, Sorted, known_currency, set_aside
 
 MICROS = Decimal(1_000_000)
 PURCHASE_ACTIONS = ("omni_purchase", "purchase", "offsite_conversion.fb_pixel_purchase")
 """Meta reports one purchase under several action types; the first of these that is present is taken, never their sum."""
 INTEGERS = ("impressions", "clicks")
+CONTRADICTED = "contradicts another row of the same ad set and day"
 KEYS = ("account_id", "campaign_id", "adset_id")
 
 
 def meta_rows(insights: Sequence[Insight], *, tenant_id: str, currency: str, source: str, as_of: datetime) -> Sorted:
-    """Return one row per ad set and account-local day; `currency` is the account's. Unusable rows are set aside.
-
-    Raises: ValueError: two rows of one ad set and day contradict each other.
-    """
+    """Return one row per ad set and account-local day; `currency` is the account's. Unusable rows are set aside."""
     columns: dict[str, list[str | None]] = {
         "date": [row.date_start for row in insights],
         "account_id": [row.account_id for row in insights],
@@ -53,7 +51,7 @@ def google_rows(days: Sequence[CampaignDay], *, tenant_id: str, source: str, as_
 
     Google leaves out what is zero or unset: a campaign-day that is reported without cost, impressions or clicks had none
     of them (the three are always selected); absent conversions stay null.
-    Unusable rows are set aside. Raises: ValueError: two rows of one campaign and day contradict each other.
+    Unusable rows are set aside.
     """
     metrics = [row.metrics for row in days]
     columns: dict[str, list[str | None]] = {
@@ -99,15 +97,13 @@ def _finish(text: pl.DataFrame, *, platform: str, tenant_id: str, source: str, a
         as_of_utc=pl.lit(as_of).dt.cast_time_unit("us"),
     )
     keys = KEYS if platform == "meta" else KEYS[:2]
+    key = pl.concat_str(keys, separator="/", ignore_nulls=True)
     usable, rejects = set_aside(
-        text,
-        typed,
-        ("date", "currency", "spend", *INTEGERS, *keys),
-        day=pl.col("date"),
-        key=pl.concat_str(keys, separator="/", ignore_nulls=True),
+        text, typed, ("date", "currency", "spend", *INTEGERS, *keys), day=pl.col("date"), key=key
     )
-    frame = conform(_once(usable, platform).sort("date", *KEYS), Ads)
-    return Sorted(frame, rejects.unique(maintain_order=True))
+    once, contradictions = _once(usable, key)
+    frame = conform(once.sort("date", *KEYS), Ads)
+    return Sorted(frame, pl.concat([rejects.unique(maintain_order=True), contradictions]))
 
 
 def _finite(column: str) -> pl.Expr:
@@ -115,13 +111,14 @@ def _finite(column: str) -> pl.Expr:
     return pl.when(number.is_finite()).then(number).alias(column)
 
 
-def _once(rows: pl.DataFrame, platform: str) -> pl.DataFrame:
+def _once(rows: pl.DataFrame, key: pl.Expr) -> Sorted:
     """Return each row once: overlapping pages repeat rows, and a repeated row must not be added twice.
 
-    Raises: ValueError: one ad set and day came with two different sets of numbers; which is right cannot be known.
+    Where one ad set and day came with two sets of numbers, which is right cannot be known: all of them are set aside.
     """
     distinct = rows.unique(maintain_order=True)
-    contradictions = distinct.height - distinct.unique(["date", *KEYS]).height
-    if contradictions:
-        raise ValueError(f"{platform}: {contradictions} rows contradict another row of the same ad set and day")
-    return distinct
+    is_contradicted = pl.len().over("date", *KEYS) > 1
+    contradictions = distinct.filter(is_contradicted).select(
+        "date", key.alias("key"), pl.lit(CONTRADICTED).alias("reason")
+    )
+    return Sorted(distinct.filter(~is_contradicted), contradictions.match_to_schema(REJECTS))
