@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import dagster as dg
+import polars as pl
 import pytest
 
 from tests.assets.conftest import Installation, write_environment
 from weathervane_assets.changes import changed_campaigns, changed_orders, downstream
+from weathervane_assets.definitions import build_defs
 from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.partitions import RANGE_END, RANGE_START, TENANT_PARTITIONS, TENANT_TAG
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import KlaviyoConnector, ShopifyConnector
 from weathervane_resources.platform import Platform
-from weathervane_resources.sandbox import RunningSandbox, SandboxConfig, TenantProfile
+from weathervane_resources.sandbox import RunningSandbox, SandboxConfig, TenantProfile, truth
 from weathervane_resources.sandbox.campaigns_world import lives
 
 START = datetime(2026, 9, 20, 15, tzinfo=UTC)
@@ -142,16 +146,45 @@ def test_a_refund_restates_the_orders_day_and_nothing_else(here: Installation, t
     assert daemon.tick() == []
 
 
-def test_the_restated_day_is_the_shops_again(here: Installation, orders_daemon: Daemon, time: Time) -> None:
-    """What the sensor asks for must be enough: run as requested, the day's revenue is the shop's."""
-    assert here.backfill("acme", REFUNDED, REFUNDED, "orders", now=time.now.isoformat()).failures == []
-    before = here.rows("acme", "orders")["net_revenue"].sum()
-    refund(here, order_of(here, REFUNDED))
+def test_the_run_that_is_asked_for_makes_table_and_matrix_the_shops_again(
+    here: Installation, orders_daemon: Daemon, time: Time
+) -> None:
+    """What the sensor asks for must be enough, and no more: run as requested, one day changes, by the refund."""
+    first, last = REFUNDED - timedelta(days=1), REFUNDED + timedelta(days=1)
+    assert here.backfill("acme", first, last, now=time.now.isoformat()).failures == []
+    before = {name: here.rows("acme", name) for name in ("orders", "features")}
+    on_the_day = before["orders"].filter(
+        pl.col("date") == REFUNDED,
+        pl.col("ship_geohash").is_not_null() & pl.col("cancelled_at").is_null() & ~pl.col("is_test"),
+        pl.col("net_revenue") > 1,
+    )
+    refund(here, on_the_day["order_id"][0])
     time.pass_by(minutes=1)
     (request,) = orders_daemon.tick()
-    first, last = (date.fromisoformat(key.partition("|")[0]) for key in days_of(request))
-    assert here.backfill("acme", first, last, "orders", now=time.now.isoformat()).failures == []
-    assert float(before) - float(here.rows("acme", "orders")["net_revenue"].sum()) == pytest.approx(1.0)
+    result = execute(here, request, time)
+    assert result.success
+    assert {event.partition for event in result.get_asset_materialization_events()} == {f"{REFUNDED}|acme"}
+    expected = truth.order_day(here.sandbox.config, "acme", REFUNDED, time.now)
+    assert here.rows("acme", "orders").filter(pl.col("date") == REFUNDED)["net_revenue"].sum() == expected.net_revenue
+    for name, known in before.items():
+        assert difference(here.rows("acme", name), known) == {REFUNDED: Decimal("-1.00")}, name
+    (orders,) = (one for one in result.asset_materializations_for_node("orders"))
+    assert [orders.metadata[name].value for name in ("new_rows", "updated_rows", "removed_rows")] == [0, 1, 0]
+
+
+def execute(here: Installation, request: dg.RunRequest, time: Time) -> dg.ExecuteInProcessResult:
+    """Run what a sensor asks for, as the run coordinator would."""
+    job = build_defs(os.environ, {"clock": Clock(fixed=time.now.isoformat())}).resolve_implicit_global_asset_job_def()
+    selection = list(request.asset_selection or ())
+    return job.execute_in_process(instance=here.instance, asset_selection=selection, tags=dict(request.tags))
+
+
+def difference(after: pl.DataFrame, before: pl.DataFrame) -> dict[date, Decimal]:
+    """Return by how much each day's net revenue differs, where it does."""
+    sums = [frame.group_by("date").agg(pl.col("net_revenue").sum()) for frame in (after, before)]
+    both = sums[0].join(sums[1], on="date", how="full", coalesce=True, validate="1:1", suffix="_before")
+    changed = both.select("date", change=pl.col("net_revenue") - pl.col("net_revenue_before"))
+    return dict(changed.filter(pl.col("change").is_null() | (pl.col("change") != 0)).iter_rows())
 
 
 def test_a_daemon_that_dies_before_the_cursor_is_stored_asks_again_under_the_same_key(
