@@ -7,13 +7,26 @@ from datetime import date, timedelta
 
 import polars as pl
 
+SLOTS = 366
+FEBRUARY_28 = 59
+"""Its slot, and its ordinal day in every year."""
 ACTIVE_DAYS = 365
 """A cell is active on a day if an order went there in this many days up to and including it."""
 
 
 def day_slot(day: pl.Expr) -> pl.Expr:
     """Return the calendar-day slot 1-366: Feb 29 is 60 and Mar 1 is 61 in every year, leap or not."""
-    return pl.date(2000, day.dt.month(), day.dt.day()).dt.ordinal_day()
+    ordinal = day.dt.ordinal_day()
+    return ordinal + (~day.dt.is_leap_year() & (ordinal > FEBRUARY_28)).cast(pl.Int16)
+
+
+def in_calendar_order(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows in order of `geohash` and `date`; those that are so already are not sorted again, which is dear."""
+    is_same_cell = pl.col("geohash").rle_id().diff() == 0
+    goes_back = is_same_cell & (pl.col("date").to_physical().diff() < 0)
+    if frame["geohash"].is_sorted() and not frame.select(goes_back.any()).item():
+        return frame
+    return frame.sort("geohash", "date")
 
 
 def day_frame(days: Sequence[date]) -> pl.DataFrame:

@@ -18,9 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from weathervane_assets.transforms.calendar import day_slot
+from weathervane_assets.transforms.calendar import SLOTS, day_slot, in_calendar_order
 
-SLOTS = 366
 HALF_WINDOW = 15
 MIN_YEARS = 3
 FULL_HARMONIC_YEARS = 10
@@ -62,10 +61,10 @@ def normals(history: pl.DataFrame) -> pl.DataFrame:
 
     `history`: `geohash`, `date` (one row each), `temp_c`, `temp_max_c`, `temp_min_c`, `precip_mm`, observed only.
     """
-    cells = history["geohash"].unique().sort()
+    days = in_calendar_order(history.select("geohash", "date", *READ))
+    cells = days["geohash"].unique(maintain_order=True)
     if cells.is_empty():
         return pl.DataFrame(schema=NORMALS_SCHEMA)
-    days = history.select("geohash", "date", *READ).sort("geohash", "date")
     groups = [cells.slice(first, CELLS_AT_ONCE) for first in range(0, len(cells), CELLS_AT_ONCE)]
     with ThreadPoolExecutor(THREADS) as pool:  # numpy lets go of the interpreter while it sorts and adds
         return pl.concat(list(pool.map(partial(_normals_of, days), groups)))
@@ -103,15 +102,18 @@ def _normals_of(days: pl.DataFrame, cells: pl.Series) -> pl.DataFrame:
 
 def _by_slot_and_year(days: pl.DataFrame) -> list[Array]:
     """Return each column of `READ` as an array (cells, 366 slots, years), NaN where there is no value."""
-    cell, slot, year = pl.col("geohash").rle_id(), day_slot(pl.col("date")) - 1, pl.col("date").dt.year()
-    first, last = days.select(year.min().alias("first"), year.max().alias("last")).row(0)
-    width = last - first + 1
-    place = days.select((cell.cast(pl.Int64) * SLOTS + slot) * width + (year - first))["geohash"].to_numpy()
+    first, last = days.select(pl.col("date").min().alias("first"), pl.col("date").max().alias("last")).row(0)
+    width = last.year - first.year + 1
+    calendar = pl.DataFrame({"date": pl.date_range(first, last, eager=True)})
+    slot, year = day_slot(pl.col("date")).cast(pl.Int64) - 1, pl.col("date").dt.year() - first.year
+    place_in_cell = calendar.select(slot * width + year)["date"].to_numpy()
+    cell = days.select(pl.col("geohash").rle_id().cast(pl.Int64))["geohash"].to_numpy()
+    place = cell * (SLOTS * width) + place_in_cell[(days["date"] - first).dt.total_days().to_numpy()]
     shape = (days["geohash"].n_unique(), SLOTS, width)
     tables = []
     for name in READ:
         table = np.full(shape, np.nan)
-        table.put(place, days[name].cast(pl.Float64).fill_null(float("nan")).to_numpy())
+        table.reshape(-1)[place] = days[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
         tables.append(table)
     return tables
 
@@ -154,10 +156,10 @@ def _windows(values: npt.NDArray[Number]) -> npt.NDArray[Number]:
 
 
 def _flat_windows(by_slot_and_year: Ranks, years: int) -> Ranks:
-    """Return a view with all values of each window in a row: those of neighbouring slots stand side by side."""
+    """Return a view (cells, slots, values of the window): those of neighbouring slots stand side by side."""
     reach = HALF_WINDOW * years
-    wrapped = np.concatenate([by_slot_and_year[-reach:], by_slot_and_year, by_slot_and_year[:reach]])
-    return np.lib.stride_tricks.sliding_window_view(wrapped, 2 * reach + years)[::years]
+    wrapped = np.concatenate([by_slot_and_year[:, -reach:], by_slot_and_year, by_slot_and_year[:, :reach]], axis=1)
+    return np.lib.stride_tricks.sliding_window_view(wrapped, 2 * reach + years, axis=1)[:, ::years]
 
 
 def _window_sum(by_slot: npt.NDArray[Number]) -> npt.NDArray[Number]:
@@ -181,28 +183,27 @@ def _window_moments(values: Array) -> tuple[Array, Array]:
 
 
 def _window_percentiles(values: Array, share: float) -> Array:
-    """Return the percentile `share` of all values in each window, as numpy's `linear` method has it."""
-    known = _window_sum(np.isfinite(values).sum(axis=2))
-    return np.stack([_percentiles(cell, counts, share) for cell, counts in zip(values, known, strict=True)])
+    """Return the percentile `share` of all values in each window, as numpy's `linear` method has it.
 
-
-def _percentiles(values: Array, known: Whole, share: float) -> Array:
-    """Return the percentile of each window of one cell; `known` is how many values are in it.
-
-    Ranks are partitioned in place of the values: as 16-bit integers that is several times as fast. NaN ranks last.
+    Ranks are sorted in place of the values: as 16-bit integers that is several times as fast. NaN ranks last.
     """
-    order = np.argsort(values, axis=None)
-    ranks: Ranks = np.empty(values.size, np.int16 if values.size < np.iinfo(np.int16).max else np.int32)
-    ranks[order] = np.arange(values.size)
-    ascending = values.ravel()[order]
-    windows = _flat_windows(ranks, values.shape[1])
-    found = np.full(SLOTS, np.nan)
-    for count in np.unique(known[known > 0]):  # a window over Feb 29 has fewer
-        rows = known == count
-        at = share * (count - 1)
-        below = int(at)
-        parted = np.partition(windows[rows], below, axis=1)
-        low = ascending[parted[:, below]]
-        high = low if below + 1 == count else ascending[parted[:, below + 1 :].min(axis=1)]
-        found[rows] = low + (at - below) * (high - low)
+    known = _window_sum(np.isfinite(values).sum(axis=2))
+    ranks, ascending = _ranks(values.reshape(len(values), -1))
+    ordered = np.sort(_flat_windows(ranks, values.shape[2]), axis=2)
+    at = share * np.maximum(known - 1, 0)
+    below = at.astype(np.intp)
+    low, high = (
+        np.take_along_axis(ascending, np.take_along_axis(ordered, place[:, :, None], axis=2)[:, :, 0], axis=1)
+        for place in (below, np.minimum(below + 1, np.maximum(known - 1, 0)))
+    )
+    found: Array = np.where(known > 0, low + (at - below) * (high - low), np.nan)
     return found
+
+
+def _ranks(values: Array) -> tuple[Ranks, Array]:
+    """Return the rank of each value among those of its row, and the rows in ascending order."""
+    order = np.argsort(np.where(np.isnan(values), np.inf, values), axis=1)  # twice as fast as with NaN
+    kind = np.int16 if values.shape[1] <= np.iinfo(np.int16).max else np.int32
+    ranks: Ranks = np.empty(values.shape, kind)
+    np.put_along_axis(ranks, order, np.arange(values.shape[1], dtype=kind)[None, :], axis=1)
+    return ranks, np.take_along_axis(values, order, axis=1)
