@@ -22,6 +22,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from weathervane_resources.sandbox import fault_flaky as flaky
 from weathervane_resources.sandbox import fault_hostile as hostile
+from weathervane_resources.sandbox import fault_weather as weather
 from weathervane_resources.sandbox import seeding
 from weathervane_resources.sandbox.call import CONFIG, bearer, tenant_of
 from weathervane_resources.sandbox.config import SandboxConfig
@@ -95,6 +96,18 @@ MODES: dict[str, tuple[Fault, ...]] = {
         _hostile(hostile.gzip_bomb, DATA | {FILE}),
         _hostile(hostile.duplicate_rows, DATA - {OPEN_METEO}),
         _hostile(hostile.wrong_types, DATA),
+    ),
+    "weather": tuple(
+        _hostile(spoil, frozenset({OPEN_METEO}))
+        for spoil in (
+            weather.null_days,
+            weather.undefined_variable,
+            weather.at_sea,
+            weather.swapped_coordinates,
+            weather.fewer_places,
+            weather.lost_day,
+            weather.other_days,
+        )
     ),
 }
 SINGLE = {fault.name: fault for faults in MODES.values() for fault in faults}
