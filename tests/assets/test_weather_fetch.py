@@ -46,6 +46,15 @@ def test_300_cells_of_a_year_take_at_most_ten_requests_and_a_second_tenant_none(
     assert versions(installation).height == len(points) * 365
 
 
+def test_trap_13_every_place_is_asked_for_in_whatever_order(installation: Installation) -> None:
+    """trap 13: the first 8 coordinates of an unordered `unique()`: other towns each run, and most never."""
+    points = [f"{30 + n / 10:.1f},-9{n % 10}.5" for n in range(120)]
+    span = (date(2026, 10, 1), date(2026, 10, 3))
+    assert fill(installation, "acme", points[::-1], *span) == 2
+    assert set(versions(installation)["point"]) == set(points)
+    assert fill(installation, "acme", points, *span) == 0
+
+
 def test_one_more_year_of_normals_fetches_that_year_only(installation: Installation) -> None:
     """Each January 1 fetched ten years of every cell again: 209 calls' weight a cell instead of 23."""
     points, later = ["52.5,13.4", "42.4,-71.1"], NOW + timedelta(days=1)

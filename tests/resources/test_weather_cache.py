@@ -312,6 +312,20 @@ def test_a_fetch_of_nothing_writes_no_version(cache: WeatherCache) -> None:
     assert cache.lake.version("_weather", "versions") is None
 
 
+def test_trap_9_the_second_fetch_of_a_cell_adds_to_the_first(cache: WeatherCache) -> None:
+    """trap 9: the second fetch of any cell died: cached and new days were put together by a join that polars renamed."""
+    first = fetch(cache, cache.plan_archive([BERLIN], days_ago(20), days_ago(15), NOW))
+    before = cache.latest([BERLIN], days_ago(20), TODAY)
+    second = fetch(cache, cache.plan_archive([BERLIN], days_ago(22), days_ago(10), NOW + 24 * HOUR))
+    assert [(r.query["start_date"], r.query["end_date"]) for r in first.seen + second.seen] == [
+        (days_ago(20).isoformat(), days_ago(15).isoformat()), (days_ago(22).isoformat(), days_ago(10).isoformat()),
+    ]  # fmt: skip
+    latest = cache.latest([BERLIN], days_ago(22), TODAY)
+    assert latest["valid_date"].to_list() == [days_ago(n) for n in range(22, 10, -1)]
+    assert latest["temp_c"].to_list() == [float(days_ago(n).day) for n in range(22, 10, -1)]
+    assert before["valid_date"].to_list() == [days_ago(n) for n in range(20, 15, -1)]
+
+
 # fetching once
 
 

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from weathervane_assets.tables import Ads, Features, Orders, Promos, WeatherDaily, polars_schema
 from weathervane_assets.transforms.calendar import active_cells, day_frame
-from weathervane_assets.transforms.features import build_matrix, finish_matrix, sales, tenant_ads, tenant_promos
+from weathervane_assets.transforms.features import (
+    CARRIED,
+    build_matrix,
+    finish_matrix,
+    sales,
+    tenant_ads,
+    tenant_promos,
+)
 
 NOW = datetime(2025, 6, 1, 8, tzinfo=UTC)
 MON, TUE = date(2025, 3, 3), date(2025, 3, 4)
@@ -137,6 +144,19 @@ def test_orders_and_revenue_are_the_same_before_and_after_the_join(
     for day in days:
         sold = sales(table(Orders, orders)).filter(pl.col("date") == day).height
         assert found.filter(pl.col("date") == day)["tenant_orders"].unique().to_list() in ([], [sold])
+
+
+def test_trap_13_weather_that_is_missing_or_null_stays_null_in_the_matrix() -> None:
+    """trap 13: nulls of the weather were filled with 0 for the model: 0 degrees in June, and no sun."""
+    found = matrix([order(1), order(2, cell="drt2y")], known=weather((MON, "u33d8")))
+    bare = found.filter((pl.col("date") == MON) & (pl.col("geohash") == "drt2y"))
+    assert bare.select(*CARRIED, "weather_known_at_utc").row(0) == (None,) * (len(CARRIED) + 1)
+    assert bare["is_weather_missing"].to_list() == [True]
+    known = found.filter((pl.col("date") == MON) & (pl.col("geohash") == "u33d8"))
+    assert known["temp_c"].to_list() == [12.5]
+    assert known.select(pl.col(CARRIED).exclude("temp_c", "observation_type")).null_count().row(0) == (1,) * (
+        len(CARRIED) - 2
+    )
 
 
 def test_a_day_without_orders_is_a_row_with_zero_orders() -> None:

@@ -47,6 +47,18 @@ def on_next(column: str, value: object) -> Callable[[pl.DataFrame], pl.DataFrame
     )
 
 
+@pytest.mark.parametrize("row", [0, 100, 4_999])
+def test_trap_13_every_row_is_checked_and_not_the_first_hundred(row: int) -> None:
+    """trap 13: 100 rows were checked: the violation in row 101 was believed."""
+    many = promos().head(1).select(pl.all().repeat_by(5_000).explode()).with_columns(
+        campaign_id=pl.int_range(5_000).cast(pl.String)
+    )  # fmt: skip
+    assert judge_contract(many, Promos, [DAY])[0].is_ok
+    spoilt = many.with_columns(channel=pl.when(pl.int_range(5_000) == row).then(pl.lit("fax")).otherwise("channel"))
+    (finding,) = judge_contract(spoilt, Promos, [DAY])
+    assert (finding.severity, finding.observed) == ("critical", 1)
+
+
 @pytest.mark.parametrize("name", CONTRACTS)
 def test_an_empty_table_with_its_schema_keeps_every_contract(name: str) -> None:
     """A quiet day failed the contract, because an empty column has no type to a checker of values."""

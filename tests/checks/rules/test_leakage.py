@@ -320,6 +320,15 @@ def test_only_the_day_concerned_is_red_and_its_cell_is_named(rule: str) -> None:
     assert set(red[0].sample_keys) == {f"{BAD}/{CELLS[0]}"}
 
 
+def test_trap_11_a_forecast_on_an_observed_day_is_found_and_blocks() -> None:
+    """trap 11: `forecast_leakage_rows = 0  # currently not implemented`: forecast weather on an observed day, 0 found."""
+    noon_before = NOON - timedelta(days=1)
+    join = both(as_of_utc=noon_before, source_model="best_match", observation_type="observed")(clean())
+    red = [finding for finding in judge_leakage(join, DAYS) if not finding.is_ok]
+    assert [(f.day, f.severity, f.observed, f.alerts) for f in red] == [(BAD, "critical", 1, ("leakage_W01",))]
+    assert red[0].sample_keys == (f"{BAD}/{CELLS[0]}",)
+
+
 def test_a_normal_speaks_against_its_own_year_only() -> None:
     """A run over New Year: last year's normals are fine."""
     join = clean()
