@@ -116,10 +116,14 @@ def test_lags_and_means_go_by_calendar_day_whatever_is_missing(
 
 def test_lags_do_not_jump_over_new_year() -> None:
     """trap 4: sorted by day of year, December 29 had January 3 as its yesterday."""
-    offset = (date(2025, 12, 31) - DAY0).days
-    found = describe(values({offset: {"temp_c": -5.0}, offset + 1: {"temp_c": 1.0}}))
-    assert row(found, offset)["temp_c_lag1"] is None
-    assert row(found, offset + 1)["temp_c_lag1"] == -5.0
+    december_29 = (date(2025, 12, 29) - DAY0).days
+    week = {december_29 + n: {"temp_c": float(n)} for n in (0, 2, 3, 5)}  # 29 and 31 December, 1 and 3 January
+    found = describe(values(week))
+    lags = [row(found, december_29 + n)["temp_c_lag1"] for n in (0, 2, 3, 5)]
+    assert lags == [None, None, 2.0, None]
+    older = {december_29 - 365 + n: {"temp_c": 20.0 + n} for n in range(10)}
+    both = describe(values(week | older)).filter(pl.col("date") >= day(december_29))
+    assert both.select(found.columns).equals(found)
 
 
 def test_every_lag_is_of_its_own_value() -> None:
