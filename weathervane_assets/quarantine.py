@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Generic, Protocol, TypeVar
 
 import dagster as dg
@@ -66,22 +67,38 @@ async def read_pages(pages: AsyncIterator[Page[Row]]) -> tuple[list[Row], list[B
 def tolerate(found: Sorted, sent: Fetched[Any], window: Window, what: str) -> pl.DataFrame:
     """Return the rows to set aside as `REJECTS`, each on a day of the window (its first, where the row's is not known).
 
-    Raises: dagster.Failure: they are more than one and more than 1% of what was read (not retried). Nothing is written.
+    Raises: dagster.Failure: of all that was read, or of what is known to be of one day, they are more than one and more
+        than 1% (not retried). Nothing is written.
     """
     misshapen = pl.DataFrame([(None, row.key, row.reason) for row in sent.bad], schema=REJECTS, orient="row")
-    known = pl.concat([found.rejects, misshapen]).with_columns(
+    known = pl.concat([found.rejects, misshapen]).filter(
+        pl.col("date").is_in(list(window.days)) | pl.col("date").is_null()
+    )
+    _refuse(known, len(sent.rows) + len(sent.bad), str(window), what)
+    for day, count in _worst_days(found, known):
+        _refuse(known.filter(pl.col("date") == day), count, f"{window.tenant.id} {day}", what)
+    return known.with_columns(
         pl.col("date").fill_null(window.first), pl.when(pl.col("key").str.contains(_ID)).then("key").alias("key")
     )
-    mine = known.filter(pl.col("date").is_in(list(window.days)))
-    read = len(sent.rows) + len(sent.bad)
-    if mine.height > max(ALWAYS_TOLERATED, MOST_REJECTED_RATIO * read):
-        raise dg.Failure(
-            f"{what} of {window}: {mine.height} of {read} rows cannot be used, more than {MOST_REJECTED_RATIO:.0%}; "
-            f"nothing was written ({_sample(mine)}). If the vendor changed its format, update Weathervane; a few rows "
-            "that are wrong at the vendor must be mended there.",
-            allow_retries=False,
-        )
-    return mine
+
+
+def _worst_days(found: Sorted, known: pl.DataFrame) -> list[tuple[date, int]]:
+    """Return the days with rows to set aside, and how many rows each has in all; a broken day must not hide in a long window."""
+    days = known.drop_nulls("date").group_by("date").agg(pl.len().alias("bad"))
+    usable = found.rows.group_by("date").agg(pl.len().alias("good"))
+    both = days.join(usable, on="date", how="left", validate="1:1").sort("date")
+    return list(both.select("date", pl.col("bad") + pl.col("good").fill_null(0)).iter_rows())
+
+
+def _refuse(rejects: pl.DataFrame, read: int, where: str, what: str) -> None:
+    if rejects.height <= max(ALWAYS_TOLERATED, MOST_REJECTED_RATIO * read):
+        return
+    raise dg.Failure(
+        f"{what} of {where}: {rejects.height} of {read} rows cannot be used, more than {MOST_REJECTED_RATIO:.0%}; "
+        f"nothing was written ({_sample(rejects)}). If the vendor changed its format, update Weathervane; a few rows "
+        "that are wrong at the vendor must be mended there.",
+        allow_retries=False,
+    )
 
 
 @contextmanager
@@ -96,5 +113,6 @@ def noted_refusal(window: Window, dataset: str) -> Iterator[None]:
 
 
 def _sample(rejects: pl.DataFrame) -> str:
-    rows = rejects.head(3).select(pl.col("key").fill_null("no key"), "reason").iter_rows()
+    keys = pl.when(pl.col("key").str.contains(_ID)).then("key").fill_null("no key")
+    rows = rejects.head(3).select(keys, "reason").iter_rows()
     return ", ".join(f"{key}: {reason}" for key, reason in rows)

@@ -59,6 +59,13 @@ ROUTINES = (
         hour=5,
     ),
     Routine(
+        "restate_promos",
+        "Campaigns of the last 14 days: what was sent lately is stopped, archived or deleted without a change to read.",
+        ("promos", "features"),
+        days=14,
+        hour=7,
+    ),
+    Routine(
         "issue_forecasts",
         "Today's forecast, which cannot be had tomorrow.",
         ("weather_forecast",),

@@ -88,6 +88,17 @@ def test_above_one_percent_the_partition_fails_and_nothing_is_written(
     assert read_quarantine(here.lake, "acme", "orders")["key"].sort().to_list() == ["900", "901"]
 
 
+def test_a_day_that_is_broken_does_not_hide_in_a_long_window(
+    here: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One day of a year's backfill came without amounts: 0.3% of the year, and all of that day."""
+    good = [order(n) for n in range(1, 400)]
+    bad = [order(900 + n, NEXT, total_price=None) for n in range(2)]
+    (failure,) = bring_in(here, [*good, order(990, NEXT), *bad], monkeypatch, DAY, NEXT).failures
+    assert f"shopify orders of acme {NEXT}: 2 of 3 rows cannot be used, more than 1%; nothing was written" in failure
+    assert here.rows("acme", "orders").is_empty()
+
+
 def test_a_rerun_replaces_the_windows_and_no_other(here: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     """Set aside once a night, one broken order was 365 rows by the end of the year."""
     bad = [order(998, currency=None), order(999, NEXT, currency=None)]
@@ -110,7 +121,7 @@ def test_what_stands_in_the_place_of_an_id_is_not_kept(here: Installation, monke
 
     tenant = Tenant("acme", "Acme", "America/New_York", "USD", DAY)
     window = Window(tenant, (DAY, NEXT), here.sandbox.config.clock(), here.lake)
-    nothing = Sorted(pl.DataFrame(), pl.DataFrame(schema=REJECTS))
+    nothing = Sorted(pl.DataFrame(schema={"date": pl.Date}), pl.DataFrame(schema=REJECTS))
     for key, kept in (("gid://shopify/Order/1", "gid://shopify/Order/1"), ("jane@example.com", None), (None, None)):
         rejects = tolerate(nothing, Fetched([], [BadRow("no id", key)], 1), window, "orders")
         assert rejects.rows() == [(DAY, kept, "no id")]
