@@ -85,21 +85,3 @@ def test_days_equal_the_plain_method(seed: int, missing: float) -> None:
     expected = naive_derived(frame, usual, limits)
     assert_frame_equal(found.select(expected.columns).sort("geohash", "date"), expected, **EXACT)
     assert found["heatwave_flag"].sum() > 0
-
-
-@settings(max_examples=10, deadline=None)
-@given(st.integers(0, 10**6), st.sampled_from([2022, 2023, 2024]))
-def test_normals_of_a_year_do_not_change_with_any_day_of_it_or_later(seed: int, year: int) -> None:
-    """The normal that is partly made of the day it judges finds every day a little more normal."""
-    from weathervane_assets.transforms.normals import base_period
-
-    frame = history(seed, 2, 2016, 2024, 0.05)
-    first, last = base_period(year, 5)
-    rng = np.random.default_rng(seed)
-    noise = pl.Series(rng.normal(0, 50, frame.height))
-    changed = frame.with_columns(
-        pl.when(pl.col("date") >= date(year, 1, 1)).then(pl.col(name) + noise).otherwise(name).alias(name)
-        for name in WEATHER_VALUES
-    ).filter((pl.col("date") < date(year, 1, 1)) | pl.Series(rng.random(frame.height) < 0.5))
-    within = pl.col("date").is_between(first, last)
-    assert normals(changed.filter(within)).equals(normals(frame.filter(within)))
