@@ -9,8 +9,9 @@ import polars as pl
 
 from weathervane_assets.ads import sources_of
 from weathervane_assets.as_of import AsOf
+from weathervane_assets.pictures import FEWEST_DAYS, sales_picture
 from weathervane_assets.tables import CONTRACTS, shape_of
-from weathervane_assets.transforms.calendar import day_frame
+from weathervane_assets.transforms.calendar import day_frame, history_start
 from weathervane_assets.transforms.features import (
     build_matrix,
     finish_matrix,
@@ -18,6 +19,7 @@ from weathervane_assets.transforms.features import (
     tenant_ads,
     tenant_promos,
 )
+from weathervane_assets.transforms.regions import weighted_weather
 from weathervane_assets.weather import active_in
 from weathervane_assets.window import Window, open_window
 from weathervane_resources.clock import Clock
@@ -50,7 +52,7 @@ def features(
     frame = (
         matrix_as_of(AsOf(window), tables) if is_as_of(window) else _observed(window, tables, weather_daily.collect())
     )
-    return Batch(frame, _source(sources_of(window, INPUTS)), metadata_by_day=_coverage(frame))
+    return Batch(frame, _source(sources_of(window, INPUTS)), metadata_by_day=_shown(frame, window))
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,27 @@ def _fetched(window: Window) -> pl.DataFrame:
 
 def _source(sources: str) -> str:
     return "stub" if "stub" in sources.split("+") else sources
+
+
+def _shown(frame: pl.DataFrame, window: Window) -> dict[date, dict[str, object]]:
+    """Return the share of rows with weather for each day, and the picture of sales on the last one."""
+    by_day = _coverage(frame)
+    picture = sales_picture(_sales_by_anomaly(frame, window)) if len(window.days) >= FEWEST_DAYS else None
+    if picture:
+        by_day.setdefault(window.last, {})["sales"] = dg.MetadataValue.md(picture)
+    return by_day
+
+
+def _sales_by_anomaly(frame: pl.DataFrame, window: Window) -> pl.DataFrame:
+    """Return `date`, `temp_anomaly` of the tenant, weighted by where orders went before the decision, and `orders`."""
+    history = window.lake.scan(window.tenant.id, "orders", shape_of(CONTRACTS["orders"])).filter(
+        pl.col("date").is_between(history_start(window.first), window.last)
+    )
+    before = history.select("date", "ship_geohash", "is_test", "cancelled_at").collect()
+    lead_days = window.tenant.decision_lead_days if is_as_of(window) else 0
+    anomalies = weighted_weather(frame, before, lead_days=lead_days).select("date", "temp_anomaly")
+    orders = frame.group_by("date").agg(pl.col("tenant_orders").max().alias("orders"))
+    return orders.join(anomalies, on="date", how="left", validate="1:1")
 
 
 def _coverage(frame: pl.DataFrame) -> dict[date, dict[str, object]]:

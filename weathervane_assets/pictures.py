@@ -23,6 +23,14 @@ DRIFTS = {
 }
 FEWEST_CHANGED_DAYS = 2
 """Of a single day the numbers say it all."""
+EVENTS = {
+    "heatwave_flag": ("^", "heatwave"),
+    "snow_event_flag": ("*", "snow"),
+    "high_wind_flag": ("x", "gale"),
+}
+"""Flags that the weather's picture marks, with their sign and name."""
+FEWEST_DAYS = 7
+"""Fewer points are no picture."""
 
 
 def orders_picture(orders: pl.DataFrame, days: Sequence[date]) -> str:
@@ -36,6 +44,7 @@ def orders_picture(orders: pl.DataFrame, days: Sequence[date]) -> str:
     axes.bar(table["date"], table["unlocated"], bottom=table["located"], color=ORANGE, width=0.9, label="without")
     highest = max(table.select((pl.col("located") + pl.col("unlocated")).alias("n"))["n"].to_list())
     axes.set_ylim(0, 1.25 * max(1, highest))  # room for the legend
+    _date_axis(axes)
     return _markdown(figure, axes, f"Orders by day, {min(days)} to {max(days)}")
 
 
@@ -47,7 +56,7 @@ def weather_picture(weather: pl.DataFrame) -> str:
             pl.col("temp_c").mean(),
             (pl.col("temp_c") - pl.col("temp_anomaly")).mean().alias("normal"),
             pl.col("precip_mm").mean(),
-            pl.col("snow_event_flag").max(),
+            pl.col(*EVENTS).max(),
         )
         .sort("date")
         .upsample("date", every="1d")
@@ -59,13 +68,32 @@ def weather_picture(weather: pl.DataFrame) -> str:
         table[name].cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in ("temp_c", "normal")
     )
     axes.fill_between(
-        table["date"], temperature, normal, where=temperature > normal, color=ORANGE, alpha=0.35, linewidth=0
+        table["date"],
+        temperature,
+        normal,
+        where=temperature > normal,
+        color=ORANGE,
+        alpha=0.35,
+        linewidth=0,
+        interpolate=True,
     )
     axes.fill_between(
-        table["date"], temperature, normal, where=temperature < normal, color=BAND, alpha=0.45, linewidth=0
+        table["date"],
+        temperature,
+        normal,
+        where=temperature < normal,
+        color=BAND,
+        alpha=0.45,
+        linewidth=0,
+        interpolate=True,
     )
-    snow = table.filter(pl.col("snow_event_flag") == 1)
-    axes.plot(snow["date"], snow["temp_c"], linestyle="none", marker="*", color=INK, label="snow somewhere")
+    for flag, (marker, label) in EVENTS.items():
+        days = table.filter(pl.col(flag) == 1)
+        if days.height:
+            axes.plot(
+                days["date"], days["temp_c"], linestyle="none", marker=marker, color=INK, label=f"{label} somewhere"
+            )
+    _date_axis(axes)
     return _markdown(figure, axes, "Temperature against its normal by day")
 
 
@@ -85,6 +113,29 @@ def drift_picture(drift: pl.DataFrame) -> str | None:
         axes.set_xlim(first - ONE_DAY, last + ONE_DAY)
         _date_axis(axes)
     return _image(figure, f"Changes against the version before, {first} to {last}")
+
+
+def sales_picture(by_day: pl.DataFrame) -> str | None:
+    """Return orders by the day's temperature anomaly as a Markdown image; None where fewer than `FEWEST_DAYS` have both.
+
+    `by_day`: `date`, `temp_anomaly` (degC, of the tenant), `orders`, one row a day; nulls are not drawn.
+    """
+    both = by_day.drop_nulls(["temp_anomaly", "orders"]).sort("date")
+    if both.height < FEWEST_DAYS:
+        return None
+    span = f"{both['date'][0]} to {both['date'][-1]}"
+    figure, axes = _canvas(f"Orders of a day by its temperature anomaly, {span}")
+    is_weekend = pl.col("date").dt.weekday() > 5
+    for label, color, marker, days in (
+        ("Monday to Friday", BLUE, "o", both.filter(~is_weekend)),
+        ("weekend", ORANGE, "^", both.filter(is_weekend)),
+    ):
+        axes.scatter(days["temp_anomaly"], days["orders"], s=18, color=color, marker=marker, alpha=0.8, label=label)
+    axes.axvline(0, color=INK, linewidth=0.8, linestyle=":")
+    axes.set_ylim(0, 1.3 * max(1, *both["orders"].to_list()))  # room for the legend
+    axes.set_xlabel("warmer or colder than normal (°C), cells weighted by earlier orders", color=INK, fontsize=8)
+    axes.set_ylabel("orders", color=INK, fontsize=8)
+    return _markdown(figure, axes, "Orders by temperature anomaly")
 
 
 def _canvas(title: str) -> tuple[Any, Any]:
@@ -109,13 +160,6 @@ def _axes(figure: Any, title: str, place: tuple[int, int, int]) -> Any:
     return axes
 
 
-def _markdown(figure: Any, axes: Any, title: str) -> str:
-    _date_axis(axes)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize=8, labelcolor=INK, ncols=3, loc="best")
-    return _image(figure, title)
-
-
 def _date_axis(axes: Any) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415 - as above
 
@@ -123,6 +167,12 @@ def _date_axis(axes: Any) -> None:
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.xaxis.get_offset_text().set(color=INK, fontsize=8)
+
+
+def _markdown(figure: Any, axes: Any, title: str) -> str:
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=8, labelcolor=INK, ncols=5, loc="best")
+    return _image(figure, title)
 
 
 def _image(figure: Any, title: str) -> str:
