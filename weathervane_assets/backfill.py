@@ -20,7 +20,7 @@ import dagster as dg
 
 from weathervane_assets import graph
 from weathervane_assets.definitions import build_defs
-from weathervane_assets.partitions import day_key, range_tags, year_key
+from weathervane_assets.partitions import BACKFILL_TAG, day_key, range_tags, year_key
 
 OnPartition = Callable[[str], None]
 
@@ -89,7 +89,7 @@ def run_backfill(
         result = job.execute_in_process(
             instance=instance,
             asset_selection=[dg.AssetKey(name) for name in step.assets],
-            tags=range_tags(tenant_id, step.first_key, step.last_key),
+            tags={**range_tags(tenant_id, step.first_key, step.last_key), BACKFILL_TAG: "true"},
             run_config={"loggers": {"console": {}}},
             raise_on_error=False,
         )

@@ -27,6 +27,8 @@ def line(report: Mapping[str, Any]) -> str:
     """Return one line: status, tenant, ratio, and what is wrong."""
     ratio, limit = report["ratio"], report["details"]["threshold"]
     shown = "no ratio" if ratio is None else f"{ratio:.3f} of {report['row_count']} orders have a cell"
-    below = f" (at least {limit:g} is wanted)" if report["status"] in ("warning", "critical") else ""
+    is_below = ratio is not None and ratio < limit
+    below = f" (at least {limit:g} is wanted)" if is_below else ""
+    recent = "".join(f"; {day['date']}: {day['note']}" for day in report["recent"]["fallen"])
     message = f": {report['details']['message']}" if "message" in report["details"] else ""
-    return f"{report['status']:<8} {report['tenant_id']}  {shown}{below}{message}"
+    return f"{report['status']:<8} {report['tenant_id']}  {shown}{below}{recent}{message}"

@@ -17,6 +17,8 @@ BACKFILL_POLICY = dg.BackfillPolicy.single_run()
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 TENANT_TAG = "weathervane/tenant"
+BACKFILL_TAG = "weathervane/backfill"
+"""On a run that brings in history: its findings are recorded, and wake nobody."""
 
 
 def tenant_day(start: date) -> dg.MultiPartitionsDefinition:

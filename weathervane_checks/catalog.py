@@ -23,12 +23,13 @@ from weathervane_checks.rules.completeness import Counted, judge_completeness
 from weathervane_checks.rules.conservation import judge_conservation
 from weathervane_checks.rules.contract import judge_contract
 from weathervane_checks.rules.coverage import ACTIVE_DAYS, judge_coverage, judge_join_coverage
-from weathervane_checks.rules.geocoding import judge_geocoding
+from weathervane_checks.rules.geocoding import days_needed, judge_geocoding
 from weathervane_checks.rules.leakage import judge_leakage
 from weathervane_checks.rules.row_counts import judge_row_counts
 from weathervane_checks.rules.sources import judge_live_source
 
 RAW = ("orders", "meta_ads", "google_ads", "promos", "climatology", "weather_daily", "weather_forecast")
+BACKFILL_TAGS = ("dagster/backfill", "weathervane/backfill")
 COUNTED = ("orders", "meta_ads", "google_ads", "ads")
 
 
@@ -46,14 +47,19 @@ def live_source(evidence: Evidence) -> list[Finding]:
 
 
 def row_count_drop(evidence: Evidence) -> list[Finding]:
-    """The day has about as many rows as the version it replaces and as the days before it, and not zero."""
-    return judge_row_counts(evidence.ledger, evidence.days, evidence.limits, evidence.today)
+    """The day has about as many rows as the version it replaces and as its weekday usually has, and not zero.
+
+    Old days are judged by the days around them. Quiet days of tenants.toml may have none.
+    """
+    mine, quiet = evidence.ledger, evidence.tenant.quiet_days
+    return judge_row_counts(mine, evidence.days, evidence.limits, evidence.today, quiet, evidence.backfilled)
 
 
 def geocoding_coverage(evidence: Evidence) -> list[Finding]:
-    """Enough orders have a cell; the others are sales without weather. Writes the tenant's `geocoding.json` again."""
+    """Enough orders have a cell, as many as usual; the others are sales without weather. Writes `geocoding.json` again."""
     write_json(evidence.lake, GEOCODING_FILE, geocoding_report(evidence.tenant, evidence.lake, evidence.now))
-    return judge_geocoding(evidence.frame, evidence.days, evidence.limits)
+    orders = evidence.orders_since(days_needed(evidence.limits))
+    return judge_geocoding(orders, evidence.days, evidence.limits)
 
 
 def coverage(evidence: Evidence) -> list[Finding]:
@@ -139,10 +145,14 @@ def _checks_of(asset: str, open_rebuild: OpenRebuild | None) -> dg.AssetChecksDe
     def run_checks(
         context: dg.AssetCheckExecutionContext, platform: Platform, clock: Clock
     ) -> Iterator[dg.AssetCheckEvaluation | dg.AssetCheckResult]:
-        evidence = open_evidence(asset, _partition_keys(context), platform, clock, open_rebuild)
+        is_backfill = any(context.run.tags.get(tag) for tag in BACKFILL_TAGS)
+        keys = _partition_keys(context)
+        evidence = open_evidence(asset, keys, platform, clock, open_rebuild, is_backfill=is_backfill)
         for key in sorted(context.selected_asset_check_keys, key=lambda k: k.name):
             check = mine[key.name]
-            report = Report(key.asset_key, key.name, evidence.tenant.id, evidence.keys, check.is_blocking)
+            report = Report(
+                key.asset_key, key.name, evidence.tenant.id, evidence.keys, check.is_blocking, evidence.backfilled
+            )
             yield from report.evaluations(check.rule(evidence))
 
     return run_checks

@@ -74,6 +74,14 @@ class Evidence:
     now: datetime
     limits: Thresholds
     open_rebuild: OpenRebuild | None = None
+    is_backfill: bool = False
+    """Whether the run says that it is one."""
+
+    @property
+    def backfilled(self) -> frozenset[date]:
+        """The days that are history: nobody is woken for them, and they are judged by the days around them."""
+        reach = restatement_days(self.dataset, self.limits)
+        return frozenset(day for day in self.days if self.is_backfill or (reach and (self.today - day).days > reach))
 
     @property
     def days(self) -> Sequence[date]:
@@ -98,6 +106,13 @@ class Evidence:
     def frame(self) -> pl.DataFrame:
         """The dataset's rows of the window."""
         return self.table(self.dataset)
+
+    def orders_since(self, days_before: int) -> pl.DataFrame:
+        """Return `date`, `order_id`, `ship_geohash` of the window and of so many days before it."""
+        since = self.days[0] - timedelta(days=days_before)
+        rows = self.lake.scan(self.tenant.id, "orders", shape_of(CONTRACTS["orders"]))
+        mine = rows.filter(pl.col("date").is_between(since, self.days[-1]))
+        return mine.select("date", "order_id", "ship_geohash").collect()
 
     @cached_property
     def ledger(self) -> pl.DataFrame:
@@ -137,11 +152,27 @@ class Evidence:
         return self.lake.scan(self.tenant.id, dataset, shape, self.days if days is None else days).collect()
 
 
+def restatement_days(dataset: str, limits: Thresholds) -> float | None:
+    """Return how old a day may be and still be read again in the ordinary course; None where age says nothing (normals)."""
+    reaches = {
+        **dict.fromkeys(("orders", "promos", "features"), limits.orders_restatement_days),
+        **dict.fromkeys(("meta_ads", "google_ads", "ads"), limits.ads_restatement_days),
+        **dict.fromkeys(("weather_daily", "weather_forecast"), limits.weather_restatement_days),
+    }
+    return reaches.get(dataset)
+
+
 def open_evidence(
-    dataset: str, keys: Sequence[str], platform: Platform, clock: Clock, open_rebuild: OpenRebuild | None = None
+    dataset: str,
+    keys: Sequence[str],
+    platform: Platform,
+    clock: Clock,
+    open_rebuild: OpenRebuild | None = None,
+    *,
+    is_backfill: bool = False,
 ) -> Evidence:
     """Return the evidence of a run's partition keys."""
     tenant = platform.tenants()[tenant_days(keys).tenant]
     by_day = {split_key(key)[1]: key for key in keys}
     limits = Thresholds().for_tenant(tenant.thresholds)
-    return Evidence(dataset, tenant, by_day, platform.lake(), clock.now(), limits, open_rebuild)
+    return Evidence(dataset, tenant, by_day, platform.lake(), clock.now(), limits, open_rebuild, is_backfill)

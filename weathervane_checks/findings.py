@@ -7,7 +7,7 @@ alone, Dagster records a check of a range as a single evaluation without partiti
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
@@ -59,6 +59,8 @@ class Report:
     keys: Mapping[date, str]
     """The partition key of each day."""
     is_blocking: bool = False
+    backfilled: frozenset[date] = frozenset()
+    """The days judged as history; `judged_as` of what is said of them is `backfill`, else `nightly`."""
 
     def evaluations(self, findings: Sequence[Finding]) -> Iterator[dg.AssetCheckEvaluation | dg.AssetCheckResult]:
         """Yield one evaluation a partition within bounds, then the summary."""
@@ -90,11 +92,15 @@ class Report:
             "threshold": _shown(finding.threshold),
             "severity": finding.severity,
             "alerts": ", ".join(finding.alerts),
+            "judged_as": self._judged_as([finding.day]),
             **finding.extra,
         }
         if finding.sample_keys:
             facts["sample_keys"] = ", ".join(finding.sample_keys[:MOST_SAMPLE_KEYS])
         return facts
+
+    def _judged_as(self, days: Collection[date]) -> str:
+        return "backfill" if days and self.backfilled.issuperset(days) else "nightly"
 
     def _summary(self, findings: Sequence[Finding]) -> dg.AssetCheckResult:
         wrong = sorted((f for f in findings if not f.is_ok), key=lambda f: (-RANK[f.severity], f.day))
@@ -108,8 +114,10 @@ class Report:
             "threshold": _shown(leading.threshold) if leading else "",
             "severity": severity,
             "alerts": ", ".join(sorted({code for f in wrong for code in f.alerts})),
+            "judged_as": self._judged_as([f.day for f in wrong] or days),
             "days_checked": len(findings),
             "days_not_ok": len(wrong),
+            "days_not_judged": sum("not_judged" in f.extra for f in findings),
         }
         if wrong:
             metadata["offending_days"] = _table(wrong)
@@ -119,7 +127,7 @@ class Report:
             check_name=self.check_name,
             passed=severity == "ok",
             severity=_dagster_severity(severity),
-            description=_summarise(self.tenant, wrong, len(findings)),
+            description=_summarise(self.tenant, wrong, findings),
             metadata=metadata,
         )
 
@@ -139,10 +147,15 @@ def _describe(finding: Finding) -> str:
     return f"{finding.day}: {finding.note or _shown(finding.observed)}{limit}"
 
 
-def _summarise(tenant: str, wrong: Sequence[Finding], checked: int) -> str:
-    if not wrong:
-        return f"{tenant}: {checked} days ok"
-    return f"{tenant}: {len(wrong)} of {checked} days not ok; {_describe(wrong[0])}"
+def _summarise(tenant: str, wrong: Sequence[Finding], findings: Sequence[Finding]) -> str:
+    if wrong:
+        return f"{tenant}: {len(wrong)} of {len(findings)} days not ok; {_describe(wrong[0])}"
+    open_days = [f for f in findings if "not_judged" in f.extra]
+    if open_days:
+        latest = max(open_days, key=lambda f: f.day)
+        fine = len(findings) - len(open_days)
+        return f"{tenant}: {fine} days ok, {len(open_days)} not judged ({latest.extra['not_judged']})"
+    return f"{tenant}: {len(findings)} days ok"
 
 
 def _table(findings: Sequence[Finding]) -> dg.TableMetadataValue:

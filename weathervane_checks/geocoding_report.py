@@ -6,7 +6,7 @@ files (`join_report.py`) and printing.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -14,11 +14,13 @@ from weathervane_resources.geocoder import geo_tags
 from weathervane_resources.lake import Lake, LakeError, Shape
 from weathervane_resources.tenants import Tenant
 
+from weathervane_checks.rules.geocoding import days_needed, judge_geocoding
 from weathervane_checks.thresholds import Thresholds
 
 VERSION = 1
 FILE = "geocoding.json"
-CELLS = Shape(pl.Schema({"ship_geohash": pl.String()}), ())
+CELLS = Shape(pl.Schema({"date": pl.Date(), "order_id": pl.String(), "ship_geohash": pl.String()}), ())
+RECENT_DAYS = 7
 
 
 def geocoding_report(tenant: Tenant, lake: Lake, now: datetime) -> dict[str, Any]:
@@ -26,12 +28,15 @@ def geocoding_report(tenant: Tenant, lake: Lake, now: datetime) -> dict[str, Any
     limits = Thresholds().for_tenant(tenant.thresholds)
     details: dict[str, Any] = {"path": lake.uri(tenant.id, "orders"), "threshold": limits.geocoded_ratio_floor}
     rows = geocoded = 0
+    fallen: list[dict[str, Any]] = []
     try:
         is_there = lake.version(tenant.id, "orders") is not None
         found = pl.col("ship_geohash").is_not_null().sum()
         cells = lake.scan(tenant.id, "orders", CELLS).select(pl.len().alias("rows"), found.alias("geocoded"))
         rows, geocoded = cells.collect().row(0)
         status = _status(rows, geocoded, limits) if is_there else "missing"
+        fallen = _fallen(tenant, lake, limits, tenant.today(now))
+        status = "warning" if status == "ok" and fallen else status
     except LakeError as error:
         status, details["message"] = "error", str(error)
     return {
@@ -43,8 +48,27 @@ def geocoding_report(tenant: Tenant, lake: Lake, now: datetime) -> dict[str, Any
         "ratio": round(geocoded / rows, 6) if rows else None,
         "status": status,
         "geo_tags": geo_tags(rows, geocoded),
+        "recent": {"days": RECENT_DAYS, "fallen": fallen},
         "details": details,
     }
+
+
+def _fallen(tenant: Tenant, lake: Lake, limits: Thresholds, today: date) -> list[dict[str, Any]]:
+    """Return the newest days that the check would not call ok: over all orders a recent fall is not to be seen."""
+    days = [today - timedelta(days=n) for n in range(1, RECENT_DAYS + 1)]
+    since = days[-1] - timedelta(days=days_needed(limits))
+    orders = lake.scan(tenant.id, "orders", CELLS).filter(pl.col("date").is_between(since, days[0])).collect()
+    wrong = [f for f in judge_geocoding(orders, days, limits) if not f.is_ok]
+    return [
+        {
+            "date": f.day.isoformat(),
+            "ratio": f.observed,
+            "severity": f.severity,
+            "alerts": list(f.alerts),
+            "note": f.note,
+        }
+        for f in wrong
+    ]
 
 
 def _status(rows: int, geocoded: int, limits: Thresholds) -> str:

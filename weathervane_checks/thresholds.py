@@ -27,6 +27,14 @@ class Thresholds:
     new_rows_ratio_critical: float = limit(
         0.1, "ratio to the median day", "a tenth of a usual day is an outage at the source"
     )
+    unusual_drop_min: float = limit(
+        0.32,
+        "ratio below what is usual",
+        "a smaller dip alone is weather, the end of a promotion or a holiday elsewhere",
+    )
+    unusual_spreads: float = limit(
+        2.3, "robust standard deviations", "of two limits the looser counts; measured in docs/alerting.md"
+    )
     new_rows_median_min: float = limit(20, "rows a day", "below this a ratio says nothing: 3 of 6 is chance")
     zero_rows_streak_warning: float = limit(2, "days in a row", "one empty day may be a holiday, two are noticed")
     zero_rows_streak_critical: float = limit(4, "days in a row", "longer than a long weekend")
@@ -43,9 +51,34 @@ class Thresholds:
     geocoded_orders_min: float = limit(
         20, "orders", "on fewer orders a day one bad address moves the ratio by 5 points; they warn at most"
     )
+    geocoded_drop_warning: float = limit(
+        0.03, "ratio below the shop's own", "0.02 is within the day-to-day swing of mid-sized shops"
+    )
+    geocoded_drop_chance: float = limit(
+        0.001, "probability", "a fall that chance brings once in three years; keeps small shops from flapping"
+    )
+    geocoded_baseline_days: float = limit(28, "days", "four weeks hold each weekday four times")
+    freshness_grace_hours: float = limit(
+        8, "hours after the tenant's midnight", "the night starts at 3 and may wait for a vendor's quota"
+    )
+    freshness_critical_days: float = limit(3, "days late", "one missed night is caught up by the next; three are not")
     weather_coverage_warning: float = limit(
         0.85, "ratio of cells", "below this the joined weather is no longer the tenant's weather"
     )
+    weekday_weeks: float = limit(
+        10, "weeks", "the same weekdays that a day is held against; older ones are another season"
+    )
+    weekday_points_min: float = limit(
+        3, "days", "fewer of the same weekday have no median; until then the last week alone"
+    )
+    relearn_weeks: float = limit(
+        2, "weeks in a row", "an incident is mended within two weeks; what lasts longer is the new level"
+    )
+    orders_restatement_days: float = limit(
+        60, "days", "Shopify's own window of ordinary access, and longer than most shops take returns"
+    )
+    ads_restatement_days: float = limit(30, "days", "what is read again every night: Meta restates 28 days")
+    weather_restatement_days: float = limit(7, "days", "what is read again every night: the archive lags 5 days")
     baseline_days: float = limit(7, "days", "a week holds each weekday once")
     history_runs: float = limit(90, "runs", "a quarter of nightly runs")
 

@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
+from weathervane_resources.quiet_days import WANTED, QuietDays, read_quiet_days
 from weathervane_resources.settings import ConfigurationError
 
 TENANT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -43,6 +44,7 @@ class Tenant:
     join_mode: str = "observed"
     decision_hour: int = 6
     decision_lead_days: int = 1
+    quiet_days: QuietDays = field(default_factory=QuietDays)
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -137,8 +139,17 @@ def _tenant(file: Path, tenant_id: str, table: Any, threshold_names: frozenset[s
         climatology_years=read.take("climatology_years", int, 10, lambda v: 1 <= v <= 80, "a number of years, 1-80"),
         **_decision(read),
         alert_urls=tuple(urls),
+        quiet_days=_quiet_days(read),
         thresholds=_thresholds(read, threshold_names),
     )
+
+
+def _quiet_days(read: _Reader) -> QuietDays:
+    entries = read.take("quiet_days", list, [], lambda _: True, f"a list; each is {WANTED}")
+    try:
+        return read_quiet_days(entries)
+    except ValueError as error:
+        raise read.fail("quiet_days", str(error)) from error
 
 
 def _decision(read: _Reader) -> dict[str, Any]:

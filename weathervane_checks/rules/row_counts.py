@@ -1,19 +1,26 @@
-"""How many rows a day has, against the version it replaces, the days before it, and zero.
+"""How many rows a day has, against the version it replaces, what such a day usually has, and zero.
 
-Counts come from the lake's ledger, so a backfill cannot spoil the history: a day has the count last written for it.
+Counts come from the lake's ledger, so a backfill cannot spoil the history: a day has the count last written for it. A day
+that was itself not ok teaches nothing, so that an incident does not become what is usual; if its weekday is not ok for
+`relearn_weeks`, it is how things are now. Zero is never learnt. A long history costs one walk over it, not one a day.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
 
 import polars as pl
 from weathervane_resources.credentials import NOT_CONFIGURED
+from weathervane_resources.quiet_days import QuietDays
 
 from weathervane_checks.findings import RANK, Finding, Severity
+from weathervane_checks.rules.usual import Usual, days_around, days_before, usual_of
 from weathervane_checks.thresholds import Thresholds
+
+WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
+NO_DAYS: frozenset[date] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -27,74 +34,215 @@ class Judgement:
     threshold: float | int
 
 
-def judge_row_counts(ledger: pl.DataFrame, days: Sequence[date], limits: Thresholds, today: date) -> list[Finding]:
+@dataclass(frozen=True)
+class Counted:
+    """A day's count and what it is held against."""
+
+    day: date
+    count: int
+    previous: int
+    streak: int
+    usual: Usual
+    is_quiet: bool
+
+
+def judge_row_counts(
+    ledger: pl.DataFrame,
+    days: Sequence[date],
+    limits: Thresholds,
+    today: date,
+    quiet: QuietDays | None = None,
+    backfilled: Collection[date] = NO_DAYS,
+) -> list[Finding]:
     """Return one finding a day.
 
     `ledger`: `date`, `row_count`, `previous_row_count`, `source` of one tenant and dataset. `today` is the tenant's: a day
-    that is not over is not judged.
+    that is not over is not judged. `backfilled` days are judged by the days around them, the others by those before.
     """
-    rows = {row["date"]: row for row in ledger.iter_rows(named=True)}
-    counts = {day: int(row["row_count"]) for day, row in rows.items() if row["source"] != NOT_CONFIGURED}
-    return [_judge_day(day, rows.get(day), counts, limits, today) for day in sorted(days)]
+    history = History.of(ledger, limits, today, quiet or QuietDays())
+    counted = {**history.around(set(days) & set(backfilled)), **history.nights(set(days) - set(backfilled))}
+    return [_judge_day(day, history, counted.get(day), limits) for day in sorted(set(days))]
 
 
-def _judge_day(
-    day: date, row: dict[str, object] | None, counts: dict[date, int], limits: Thresholds, today: date
-) -> Finding:
+@dataclass(frozen=True)
+class History:
+    """The counts of one tenant and dataset, by ordinal day; those of days without a source are not in it."""
+
+    rows: Mapping[int, Mapping[str, object]]
+    counts: Mapping[int, int]
+    streaks: Mapping[int, int]
+    quiet: Container[int]
+    limits: Thresholds
+    today: date
+
+    @classmethod
+    def of(cls, ledger: pl.DataFrame, limits: Thresholds, today: date, quiet: QuietDays) -> History:
+        """Return the history that a ledger holds."""
+        columns = ledger.select("date", "row_count", "previous_row_count", "source")
+        rows = {row["date"].toordinal(): row for row in columns.sort("date").iter_rows(named=True)}
+        counts = {day: int(row["row_count"]) for day, row in rows.items() if row["source"] != NOT_CONFIGURED}
+        return cls(rows, counts, _streaks(counts, quiet), _QuietOrdinals(quiet), limits, today)
+
+    def around(self, days: Collection[date]) -> dict[date, Counted]:
+        """Return old days with the counts around them."""
+        offsets = days_around(self.limits)
+        points = {day: n for day, n in self.counts.items() if n and day < self.today.toordinal()} if days else {}
+        points = {day: n for day, n in points.items() if day not in self.quiet}
+        there = [day for day in days if day.toordinal() in self.counts]
+        return {day: self._counted(day, points, self.counts, offsets) for day in there}
+
+    def nights(self, days: Collection[date]) -> dict[date, Counted]:
+        """Return days with the counts before them that can be learnt from: one walk from `history_runs` days before."""
+        if not days:
+            return {}
+        offsets, learnt = days_before(self.limits), Learnt(int(self.limits.relearn_weeks))
+        first, last = min(days).toordinal() - int(self.limits.history_runs), max(days).toordinal()
+        found = {}
+        for ordinal in range(first, last + 1):
+            if ordinal not in self.counts:
+                continue
+            counted = self._counted(date.fromordinal(ordinal), learnt.points, learnt.seen, offsets)
+            if counted.day in days:
+                found[counted.day] = counted
+            if counted.day < self.today and not counted.is_quiet:
+                learnt.note(ordinal, counted.count, is_ok=not any(judgements(counted, self.limits)))
+        return found
+
+    def _counted(
+        self, day: date, points: Mapping[int, int], written: Container[int], offsets: Sequence[int]
+    ) -> Counted:
+        ordinal = day.toordinal()
+        usual = usual_of(ordinal, points, written, self.quiet, offsets, self.limits)
+        previous = int(str(self.rows[ordinal]["previous_row_count"]))
+        streak = self.streaks[ordinal]
+        return Counted(day, self.counts[ordinal], previous, streak, usual, ordinal in self.quiet)
+
+
+@dataclass
+class Learnt:
+    """The counts that were ok, and those of weekdays that were not for so many weeks that they are how things are now."""
+
+    patience_weeks: int
+    seen: set[int] = field(default_factory=set)
+    points: dict[int, int] = field(default_factory=dict)
+    held_back: dict[int, dict[int, int]] = field(default_factory=dict)
+
+    def note(self, ordinal: int, count: int, *, is_ok: bool) -> None:
+        """Take in one day. Zero is never learnt, and ends what was held back of its weekday."""
+        self.seen.add(ordinal)
+        held = self.held_back.setdefault(ordinal % 7, {})
+        if is_ok or count == 0:
+            held.clear()
+        else:
+            held[ordinal] = count
+        if is_ok:
+            self.points[ordinal] = count
+        elif len(held) >= self.patience_weeks:
+            self.points.update(held)
+
+
+@dataclass(frozen=True)
+class _QuietOrdinals:
+    """Quiet days, asked by ordinal."""
+
+    days: QuietDays
+
+    def __contains__(self, ordinal: object) -> bool:
+        return date.fromordinal(int(str(ordinal))) in self.days
+
+
+def _streaks(counts: Mapping[int, int], quiet: QuietDays) -> dict[int, int]:
+    """Return for each day how many days in a row, up to it, have no row; a quiet day neither counts nor ends it."""
+    streaks: dict[int, int] = {}
+    length, before = 0, None
+    for ordinal, count in counts.items():
+        is_quiet = date.fromordinal(ordinal) in quiet
+        if before is not None and ordinal != before + 1:
+            length = 0
+        if not is_quiet:
+            length = 0 if count else length + 1
+        streaks[ordinal] = 0 if count or is_quiet else length
+        before = ordinal
+    return streaks
+
+
+def _judge_day(day: date, history: History, counted: Counted | None, limits: Thresholds) -> Finding:
+    row = history.rows.get(day.toordinal())
     if row is None:
         return Finding(day, "critical", "never written", alerts=("dataset_missing",), note="the day was never written")
-    if row["source"] == NOT_CONFIGURED:
-        return _not_configured(day, counts)
-    if day >= today:
-        return Finding(day, "ok", counts[day], note="the day is not over; not judged yet")
-    before = [counts[d] for n in range(1, int(limits.baseline_days) + 1) if (d := day - timedelta(days=n)) in counts]
-    judgements = list(
-        _judgements(counts[day], int(str(row["previous_row_count"])), before, _streak(day, counts), limits)
-    )
-    return _combine(day, counts[day], judgements, before, limits)
+    if counted is None:
+        return _not_configured(day, history.counts)
+    if day >= history.today:
+        return Finding(
+            day, "ok", counted.count, note="the day is not over; not judged yet", extra={"not_judged": "not over"}
+        )
+    return _combine(counted, list(judgements(counted, limits)), limits)
 
 
-def _not_configured(day: date, counts: dict[date, int]) -> Finding:
-    if any(earlier < day for earlier in counts):
+def _not_configured(day: date, counts: Mapping[int, int]) -> Finding:
+    if counts and next(iter(counts)) < day.toordinal():
         return Finding(
             day, "warning", NOT_CONFIGURED, alerts=("dataset_missing",), note="the source was configured before"
         )
     return Finding(day, "ok", NOT_CONFIGURED, note="the source is not configured; there is nothing to count")
 
 
-def _streak(day: date, counts: dict[date, int]) -> int:
-    """Return how many days in a row, up to this one, have no row."""
-    length = 0
-    while counts.get(day - timedelta(days=length)) == 0:
-        length += 1
-    return length
+def judgements(counted: Counted, limits: Thresholds) -> Iterable[Judgement]:
+    """Yield what each rule says of the day, where it says something."""
+    if not counted.is_quiet:
+        yield from _of_zero(counted, limits)
+    yield from _of_restatement(counted, limits)
+    if not counted.is_quiet and counted.usual.is_known:
+        yield from _of_usual(counted, limits)
 
 
-def _judgements(
-    count: int, previous: int, before: Sequence[int], streak: int, limits: Thresholds
-) -> Iterable[Judgement]:
-    median = _median(before)
-    has_history = len(before) >= limits.baseline_days
-    if count == 0:
-        severity: Severity = "critical" if previous > 0 or median >= limits.new_rows_median_min else "warning"
-        yield Judgement(severity, "row_count_zero", f"no rows (before: {previous}; usual: {median:g})", 0, 1)
-    if streak >= limits.zero_rows_streak_warning:
-        level, limit = _level(-streak, -limits.zero_rows_streak_warning + 1, -limits.zero_rows_streak_critical + 1)
-        yield Judgement(
-            level, f"new_rows_zero_streak_{level}", f"{streak} days in a row without a row", streak, -limit + 1
+def _of_zero(counted: Counted, limits: Thresholds) -> Iterable[Judgement]:
+    if counted.count:
+        return
+    is_missed = counted.previous > 0 or counted.usual.expected >= limits.new_rows_median_min
+    severity: Severity = "critical" if is_missed else "warning"
+    note = f"no rows (before: {counted.previous}; usual: {counted.usual.expected:g}); if the shop is closed on such days, say so in quiet_days"
+    yield Judgement(severity, "row_count_zero", note, 0, 1)
+    if counted.streak >= limits.zero_rows_streak_warning:
+        level, limit = _level(
+            -counted.streak, -limits.zero_rows_streak_warning + 1, -limits.zero_rows_streak_critical + 1
         )
-    if previous > 0:
-        ratio = count / previous
-        level, limit = _level(ratio, limits.row_count_ratio_warning, limits.row_count_ratio_critical)
-        if level != "ok":
-            yield Judgement(level, f"row_count_drop_{level}", f"{count} rows replace {previous}", ratio, limit)
-    if has_history and median >= limits.new_rows_median_min:
-        ratio = count / median
-        level, limit = _level(ratio, limits.new_rows_ratio_warning, limits.new_rows_ratio_critical)
-        if level != "ok":
-            points = ", ".join(str(n) for n in before)
-            note = f"{count} rows, usually {median:g} (days before, newest first: {points})"
-            yield Judgement(level, f"new_rows_drop_{level}", note, ratio, limit)
+        note = f"{counted.streak} days in a row without a row"
+        yield Judgement(level, f"new_rows_zero_streak_{level}", note, counted.streak, -limit + 1)
+
+
+def _of_restatement(counted: Counted, limits: Thresholds) -> Iterable[Judgement]:
+    if counted.previous <= 0:
+        return
+    ratio = counted.count / counted.previous
+    level, limit = _level(ratio, limits.row_count_ratio_warning, limits.row_count_ratio_critical)
+    if level != "ok":
+        yield Judgement(
+            level, f"row_count_drop_{level}", f"{counted.count} rows replace {counted.previous}", ratio, limit
+        )
+
+
+def _of_usual(counted: Counted, limits: Thresholds) -> Iterable[Judgement]:
+    usual = counted.usual
+    if usual.expected < limits.new_rows_median_min:
+        return
+    ratio = counted.count / usual.expected
+    level, limit = _level(ratio, limits.new_rows_ratio_warning, limits.new_rows_ratio_critical)
+    if level != "ok":
+        yield Judgement(level, f"new_rows_drop_{level}", _against(counted), ratio, limit)
+    elif counted.count < usual.least:
+        least = usual.least / usual.expected
+        yield Judgement("warning", "new_rows_low", _against(counted), ratio, round(least, 4))
+
+
+def _against(counted: Counted) -> str:
+    """Say what was expected and by which counts."""
+    usual = counted.usual
+    alike = ", ".join(map(str, usual.same_weekday)) or "none"
+    near = ", ".join(map(str, usual.near)) or "none"
+    name = WEEKDAYS[counted.day.weekday()]
+    level = f", at {usual.level:.0%} of their level in the last days" if usual.level < 1 else ""
+    return f"{counted.count} rows, usually {usual.expected:.4g} ({name}, nearest first: {alike}{level}; nearest days: {near})"
 
 
 def _level(value: float, warning: float, critical: float) -> tuple[Severity, float]:
@@ -103,23 +251,28 @@ def _level(value: float, warning: float, critical: float) -> tuple[Severity, flo
     return ("warning", warning) if value < warning else ("ok", warning)
 
 
-def _median(values: Sequence[int]) -> float:
-    if not values:
-        return 0.0
-    ordered, half = sorted(values), len(values) // 2
-    return float(ordered[half]) if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+def _combine(counted: Counted, found: Sequence[Judgement], limits: Thresholds) -> Finding:
+    usual = counted.usual
+    extra: dict[str, object] = {
+        "row_count": counted.count,
+        "baseline_median": usual.expected,
+        "baseline_days": len(usual.near),
+        "baseline_weekdays": len(usual.same_weekday),
+    }
+    if not found:
+        return Finding(counted.day, "ok", counted.count, note=_calm(counted, limits, extra), extra=extra)
+    lead = max(found, key=lambda j: RANK[j.severity])
+    codes = tuple(j.code for j in found)
+    return Finding(counted.day, lead.severity, lead.observed, lead.threshold, codes, lead.note, extra=extra)
 
 
-def _combine(
-    day: date, count: int, judgements: Sequence[Judgement], before: Sequence[int], limits: Thresholds
-) -> Finding:
-    extra = {"row_count": count, "baseline_median": _median(before), "baseline_days": len(before)}
-    if not judgements:
-        enough = len(before) >= limits.baseline_days
-        note = (
-            f"{count} rows" if enough else f"{count} rows; warming up, {len(before)} of {limits.baseline_days:g} days"
-        )
-        return Finding(day, "ok", count, note=note, extra=extra)
-    lead = max(judgements, key=lambda j: RANK[j.severity])
-    codes = tuple(j.code for j in judgements)
-    return Finding(day, lead.severity, lead.observed, lead.threshold, codes, lead.note, extra=extra)
+def _calm(counted: Counted, limits: Thresholds, extra: dict[str, object]) -> str:
+    """Say why nothing is wrong; what could not be judged is said in `extra` as well."""
+    if counted.is_quiet:
+        return f"{counted.count} rows on a quiet day of tenants.toml"
+    if not counted.usual.is_known:
+        extra["not_judged"] = f"warming up, {counted.usual.warm_up}"
+        return f"{counted.count} rows; warming up, {counted.usual.warm_up}"
+    if counted.usual.expected < limits.new_rows_median_min:
+        return f"{counted.count} rows; too few a day ({counted.usual.expected:g}) to judge by a ratio"
+    return f"{counted.count} rows, usually {counted.usual.expected:.4g}"

@@ -44,7 +44,7 @@ def test_a_usual_day_is_ok_and_says_what_it_was_measured_by() -> None:
     """A check that cannot say what it compared with cannot be believed."""
     found = judge(series(*WEEK, 97, previous=97))
     assert (found.severity, found.alerts, found.observed) == ("ok", (), 97)
-    assert found.extra == {"row_count": 97, "baseline_median": 100.0, "baseline_days": 7}
+    assert found.extra == {"row_count": 97, "baseline_median": 100.0, "baseline_days": 7, "baseline_weekdays": 1}
 
 
 @pytest.mark.parametrize(
@@ -171,8 +171,8 @@ def test_days_without_a_source_are_not_part_of_the_week() -> None:
 def test_history_is_one_tenants_and_a_backfill_of_old_days_does_not_touch_it() -> None:
     """A small tenant judged by a big one's history was critical twice a night; old days moved the baseline."""
     rows = series(*WEEK, 97)
-    old = ledger(*((DAY - timedelta(days=n), 5_000, 0, "shopify_api") for n in range(20, 40)))
-    assert judge(pl.concat([rows, old])) == judge(rows)
+    old = ledger(*((DAY - timedelta(days=n), 5_000, 0, "shopify_api") for n in range(80, 140)))
+    assert judge(pl.concat([old, rows])) == judge(rows)
 
 
 def test_a_tenants_own_limits_count() -> None:
