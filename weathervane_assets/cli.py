@@ -8,52 +8,34 @@ Exit codes: 0 ok, 1 a finding or a failed run, 2 usage or configuration.
 
 from __future__ import annotations
 
-import functools
 import json
-import os
 import sys
-from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
+
+from weathervane_assets.cli_alerts import alerts
+from weathervane_assets.cli_configuration import Complaint, complains
+from weathervane_assets.cli_configuration import all_tenants as _tenants
+from weathervane_assets.cli_configuration import configured as _settings
+from weathervane_assets.cli_configuration import one_tenant as _tenant
 
 if TYPE_CHECKING:
     from weathervane_resources.settings import Settings
     from weathervane_resources.tenants import Tenant
 
-F = TypeVar("F", bound=Callable[..., Any])
 DAY = click.DateTime(formats=["%Y-%m-%d"])
-
-
-class Complaint(click.ClickException):
-    """Wrong usage or configuration: one line on standard error, exit code 2."""
-
-    exit_code = 2
-
-
-def complains(command: F) -> F:
-    """Turn what an operator can mend into one line and exit code 2."""
-
-    @functools.wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        from weathervane_resources.lake import LakeError
-        from weathervane_resources.settings import ConfigurationError
-        from weathervane_resources.state import StateError
-
-        try:
-            return command(*args, **kwargs)
-        except (ConfigurationError, LakeError, StateError) as error:
-            raise Complaint(" ".join(str(error).split())) from error
-
-    return wrapped  # type: ignore[return-value]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="weathervane")
 def main() -> None:
     """Weather-aware commerce data: orders, ads, promos and weather in one leak-free modelling matrix."""
+
+
+main.add_command(alerts)
 
 
 @main.command()
@@ -308,26 +290,6 @@ def _plain(tenant: Tenant) -> dict[str, object]:
         "start_date": tenant.start_date.isoformat(),
         "shopify_protocol": tenant.shopify_protocol,
     }
-
-
-def _settings() -> Settings:
-    from weathervane_resources.settings import read_settings
-
-    return read_settings(os.environ)
-
-
-def _tenants(settings: Settings) -> dict[str, Tenant]:
-    from weathervane_assets.overridable import OVERRIDABLE
-    from weathervane_resources.tenants import load_tenants
-
-    return load_tenants(settings.tenants_file, OVERRIDABLE, settings.start_date)
-
-
-def _tenant(settings: Settings, tenant_id: str) -> Tenant:
-    known = _tenants(settings)
-    if tenant_id not in known:
-        raise Complaint(f"unknown tenant {tenant_id!r}; {settings.tenants_file} has: {', '.join(known)}")
-    return known[tenant_id]
 
 
 def _check_days(tenant: Tenant, first: date, last: date, settings: Settings) -> None:
