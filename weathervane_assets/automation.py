@@ -5,7 +5,7 @@ Belongs here: when runs start and for which partitions. Does not belong here: wh
 
 import dagster as dg
 
-from weathervane_assets.changes import changed_campaigns, changed_orders
+from weathervane_assets.changes import build_change_sensors
 from weathervane_assets.deferral import deferred_runs
 from weathervane_assets.partitions import TENANT_PARTITIONS, tenants
 from weathervane_assets.schedules import build_schedules
@@ -15,10 +15,17 @@ from weathervane_resources.settings import ConfigurationError
 TENANT_SYNC_SECONDS = 60
 
 
-def build_automation() -> tuple[list[dg.JobDefinition], list[dg.ScheduleDefinition], list[dg.SensorDefinition]]:
-    """Return the jobs, schedules and sensors of the code location."""
-    jobs, schedules = build_schedules()
-    return jobs, schedules, [tenant_sync, deferred_runs, changed_orders, changed_campaigns]
+def build_automation(
+    *, is_on: bool
+) -> tuple[list[dg.JobDefinition], list[dg.ScheduleDefinition], list[dg.SensorDefinition]]:
+    """Return the jobs, schedules and sensors of the code location.
+
+    `is_on`: they run unless someone switches one off in the UI. Else only those run that start nothing by themselves: the
+    tenants' partitions, and runs that a vendor put off.
+    """
+    jobs, schedules = build_schedules(dg.DefaultScheduleStatus.RUNNING if is_on else dg.DefaultScheduleStatus.STOPPED)
+    watching = build_change_sensors(dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED)
+    return jobs, schedules, [tenant_sync, deferred_runs, *watching]
 
 
 @dg.sensor(minimum_interval_seconds=TENANT_SYNC_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)

@@ -81,46 +81,53 @@ def _selection(asset: str) -> dg.AssetSelection:
     return dg.AssetSelection.assets(*downstream(asset))
 
 
-@dg.sensor(
-    asset_selection=_selection("orders"),
-    minimum_interval_seconds=CHECK_SECONDS,
-    default_status=dg.DefaultSensorStatus.STOPPED,
-)
-def changed_orders(
-    context: dg.SensorEvaluationContext, platform: Platform, clock: Clock, shopify: ShopifyConnector
-) -> dg.SensorResult:
-    """Read tenant-days again whose orders changed at Shopify: refunds, edits, cancellations."""
+def build_change_sensors(status: dg.DefaultSensorStatus) -> tuple[dg.SensorDefinition, dg.SensorDefinition]:
+    """Return `changed_orders` and `changed_campaigns`, running or not until someone says otherwise in the UI."""
 
-    def reader(tenant: Tenant, access: Access) -> Reader:
-        return Reader(
-            lambda: shopify.connect(access, platform, protocol=tenant.shopify_protocol),
-            {"orders": lambda client, since, until: client.changed_orders(since, until)},
-            lambda order: _changed_order(order, tenant),
-        )
+    @dg.sensor(
+        asset_selection=_selection("orders"),
+        minimum_interval_seconds=CHECK_SECONDS,
+        default_status=status,
+    )
+    def changed_orders(
+        context: dg.SensorEvaluationContext, platform: Platform, clock: Clock, shopify: ShopifyConnector
+    ) -> dg.SensorResult:
+        """Read tenant-days again whose orders changed at Shopify: refunds, edits, cancellations."""
 
-    return _tick(context, platform, clock, shopify.access, reader, "orders")
+        def reader(tenant: Tenant, access: Access) -> Reader:
+            return Reader(
+                lambda: shopify.connect(access, platform, protocol=tenant.shopify_protocol),
+                {"orders": lambda client, since, until: client.changed_orders(since, until)},
+                lambda order: _changed_order(order, tenant),
+            )
+
+        return _tick(context, platform, clock, shopify.access, reader, "orders")
+
+    @dg.sensor(
+        asset_selection=_selection("promos"),
+        minimum_interval_seconds=CHECK_SECONDS,
+        default_status=status,
+    )
+    def changed_campaigns(
+        context: dg.SensorEvaluationContext, platform: Platform, clock: Clock, klaviyo: KlaviyoConnector
+    ) -> dg.SensorResult:
+        """Read tenant-days again whose campaigns changed at Klaviyo: sent, moved to another day (both days), archived."""
+
+        def reader(tenant: Tenant, access: Access) -> Reader:
+            stored = _stored_days(tenant, platform)
+            return Reader(
+                lambda: klaviyo.connect(access, platform),
+                {f"{channel}{' archived' if archived else ''}": _campaigns(channel, archived=archived)
+                 for channel in CHANNELS for archived in (False, True)},
+                lambda campaign: _changed_campaign(campaign, tenant, stored.get(campaign.id, frozenset())),
+            )  # fmt: skip
+
+        return _tick(context, platform, clock, klaviyo.access, reader, "promos")
+
+    return changed_orders, changed_campaigns
 
 
-@dg.sensor(
-    asset_selection=_selection("promos"),
-    minimum_interval_seconds=CHECK_SECONDS,
-    default_status=dg.DefaultSensorStatus.STOPPED,
-)
-def changed_campaigns(
-    context: dg.SensorEvaluationContext, platform: Platform, clock: Clock, klaviyo: KlaviyoConnector
-) -> dg.SensorResult:
-    """Read tenant-days again whose campaigns changed at Klaviyo: sent, moved to another day (both days), archived."""
-
-    def reader(tenant: Tenant, access: Access) -> Reader:
-        stored = _stored_days(tenant, platform)
-        return Reader(
-            lambda: klaviyo.connect(access, platform),
-            {f"{channel}{' archived' if archived else ''}": _campaigns(channel, archived=archived)
-             for channel in CHANNELS for archived in (False, True)},
-            lambda campaign: _changed_campaign(campaign, tenant, stored.get(campaign.id, frozenset())),
-        )  # fmt: skip
-
-    return _tick(context, platform, clock, klaviyo.access, reader, "promos")
+changed_orders, changed_campaigns = build_change_sensors(dg.DefaultSensorStatus.STOPPED)
 
 
 def _campaigns(channel: str, *, archived: bool) -> Callable[[Any, datetime, datetime], AsyncGenerator[Page[Any]]]:

@@ -19,6 +19,7 @@ from weathervane_assets.graph import build_assets
 from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.pictures import drift_picture
 from weathervane_assets.tables import CONTRACTS, shape_of
+from weathervane_checks.alerter import build_alert_sensor
 from weathervane_checks.catalog import build_checks
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import (
@@ -59,7 +60,10 @@ def build_defs(
         # single-run backfills and multi-dimensional mappings are beta; docs/decisions/0002 says why we stand on them
         warnings.simplefilter("ignore", dg.BetaWarning)
         assets = build_assets(settings.start_date)
-    jobs, schedules, sensors = build_automation()
+    jobs, schedules, sensors = build_automation(is_on=settings.automation)
+    alerting = build_alert_sensor(
+        dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
+    )
     resources = {
         "io_manager": LakeIOManager(base_dir=settings.lake),
         "platform": Platform(threshold_names=sorted(OVERRIDABLE)),
@@ -76,7 +80,7 @@ def build_defs(
         asset_checks=build_checks(assets, open_rebuild),
         jobs=jobs,
         schedules=schedules,
-        sensors=sensors,
+        sensors=[*sensors, alerting],
         resources=resources | dict(resource_overrides or {}),
         executor=dg.in_process_executor,
         loggers=loggers,

@@ -41,7 +41,12 @@ def run_dev(settings: Settings, port: int) -> int:
         sync_tenants(instance, list(tenants))
     with RunningSandbox(sandbox_config(tenants)) as sandbox:
         click.echo(f"sandbox on {sandbox.url}, UI on http://{HOST}:{port} (ctrl-c ends both)")
-        env = {**os.environ, "WEATHERVANE_SANDBOX_URL": sandbox.url}
+        env = {
+            "WEATHERVANE_AUTOMATION": "on",
+            "WEATHERVANE_UI_URL": f"http://{HOST}:{port}",
+            **os.environ,
+            "WEATHERVANE_SANDBOX_URL": sandbox.url,
+        }
         command = [sys.executable, "-m", "dagster", "dev", *_location(), "--host", HOST, "--port", str(port)]
         return _wait(subprocess.Popen(command, env=env))  # noqa: S603 - our own interpreter and arguments
 

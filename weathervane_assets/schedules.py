@@ -85,13 +85,15 @@ def is_due(tenant: Tenant, hour: int, tick: datetime) -> bool:
     return tick - TICK < struck.astimezone(tick.tzinfo) <= tick
 
 
-def build_schedules() -> tuple[list[dg.JobDefinition], list[dg.ScheduleDefinition]]:
+def build_schedules(
+    status: dg.DefaultScheduleStatus = dg.DefaultScheduleStatus.STOPPED,
+) -> tuple[list[dg.JobDefinition], list[dg.ScheduleDefinition]]:
     """Return a job and a schedule for each routine."""
-    pairs = [_schedule(routine) for routine in ROUTINES]
+    pairs = [_schedule(routine, status) for routine in ROUTINES]
     return [job for job, _ in pairs], [schedule for _, schedule in pairs]
 
 
-def _schedule(routine: Routine) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
+def _schedule(routine: Routine, status: dg.DefaultScheduleStatus) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
     job = dg.define_asset_job(
         routine.name, selection=dg.AssetSelection.assets(*routine.assets), description=routine.says
     )
@@ -101,7 +103,7 @@ def _schedule(routine: Routine) -> tuple[dg.JobDefinition, dg.ScheduleDefinition
         job=job,
         cron_schedule=HOURLY,
         execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.STOPPED,
+        default_status=status,
         description=f"{routine.says} At {routine.hour:02}:00 of the tenant's clock.",
     )
     def of_tenants(context: dg.ScheduleEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:

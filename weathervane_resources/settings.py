@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 STUB_POLICIES = ("auto", "never")
+ALERT_SEVERITIES = ("warning", "critical")
 
 
 class ConfigurationError(Exception):
@@ -31,6 +32,12 @@ class Settings:
     start_date: date
     alert_urls: tuple[str, ...]
     dagster_home: Path
+    alert_severity: str = "warning"
+    """The least severity that goes to `alert_urls`."""
+    ui_url: str = "http://127.0.0.1:3000"
+    """Where the UI is reached, for the links in a message."""
+    automation: bool = False
+    """Whether schedules and sensors run without being switched on one by one."""
     stub_changes: bool = False
     """Whether the change sensors also watch sources that serve stub rows."""
     sandbox_url: str | None = None
@@ -45,6 +52,10 @@ def read_settings(env: Mapping[str, str]) -> Settings:
     stubs = env.get("WEATHERVANE_STUBS") or "auto"
     if stubs not in STUB_POLICIES:
         raise ConfigurationError(f"WEATHERVANE_STUBS is {stubs!r}; it must be one of: {', '.join(STUB_POLICIES)}")
+    severity = env.get("WEATHERVANE_ALERT_SEVERITY") or "warning"
+    if severity not in ALERT_SEVERITIES:
+        allowed = ", ".join(ALERT_SEVERITIES)
+        raise ConfigurationError(f"WEATHERVANE_ALERT_SEVERITY is {severity!r}; it must be one of: {allowed}")
     return Settings(
         tenants_file=Path(env.get("WEATHERVANE_TENANTS") or "tenants.toml"),
         lake=env.get("WEATHERVANE_LAKE") or "storage/lake",
@@ -54,9 +65,19 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         start_date=_start_date(env.get("WEATHERVANE_START_DATE") or "2024-01-01"),
         alert_urls=tuple(env.get("WEATHERVANE_ALERT_URLS", "").split()),
         dagster_home=Path(env.get("DAGSTER_HOME") or "storage/dagster"),
+        alert_severity=severity,
+        ui_url=env.get("WEATHERVANE_UI_URL") or "http://127.0.0.1:3000",
+        automation=_switch(env, "WEATHERVANE_AUTOMATION"),
         stub_changes=env.get("WEATHERVANE_STUB_CHANGES", "").lower() in ("true", "1", "yes"),
         sandbox_url=env.get("WEATHERVANE_SANDBOX_URL") or None,
     )
+
+
+def _switch(env: Mapping[str, str], name: str) -> bool:
+    said = (env.get(name) or "off").lower()
+    if said not in ("on", "off"):
+        raise ConfigurationError(f"{name} is {said!r}; it must be on or off")
+    return said == "on"
 
 
 def _start_date(text: str) -> date:

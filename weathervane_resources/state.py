@@ -218,6 +218,8 @@ def _make_tables(connection: sa.Connection, state: State) -> None:
         raise StateError(
             f"{state!r} was written by a newer Weathervane (schema {version}, not {SCHEMA_VERSION}); upgrade this one"
         )
+    elif version < SCHEMA_VERSION:  # so far a newer version only has more tables
+        connection.execute(sa.update(schema_version).values(version=SCHEMA_VERSION))
 
 
 def _lock_key(name: str) -> int:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 TABLES = sa.MetaData()
 
 
@@ -54,5 +54,77 @@ jobs = sa.Table(
     sa.Column("tenant", sa.String(64), primary_key=True),
     sa.Column("mark", sa.String(64), primary_key=True),
     sa.Column("job_id", sa.String(200), nullable=False),
+    sa.Column("asked_at", UtcDateTime, nullable=False),
+)
+
+alert_watch = sa.Table(  # how far the alerter has read, and that it lives: one row
+    "alert_watch",
+    TABLES,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("cursor", sa.BigInteger, nullable=False),
+    sa.Column("beat_at", UtcDateTime, nullable=False),
+    sa.Column("lag_s", sa.Float, nullable=False),
+)
+alert_seen = sa.Table(  # events within the overlap window that were taken in
+    "alert_seen",
+    TABLES,
+    sa.Column("event_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("seen_at", UtcDateTime, nullable=False),
+)
+alert_incidents = sa.Table(
+    "alert_incidents",
+    TABLES,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("tenant", sa.String(64), nullable=False, index=True),
+    sa.Column("dataset", sa.String(64), nullable=False),
+    sa.Column("cause", sa.String(128), nullable=False),
+    sa.Column("severity", sa.String(16), nullable=False),
+    sa.Column("facts", sa.JSON, nullable=False),
+    sa.Column("opened_at", UtcDateTime, nullable=False),
+    sa.Column("last_at", UtcDateTime, nullable=False),
+    sa.Column("told_at", UtcDateTime),
+    sa.Column("told_severity", sa.String(16)),
+    sa.Column("reminders", sa.Integer, nullable=False, default=0),
+    sa.Column("closed_at", UtcDateTime, index=True),
+)
+alert_days = sa.Table(  # the last verdict on every day that was ever not ok
+    "alert_days",
+    TABLES,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("dataset", sa.String(64), primary_key=True),
+    sa.Column("cause", sa.String(128), primary_key=True),
+    sa.Column("day", sa.String(16), primary_key=True),
+    sa.Column("severity", sa.String(16), nullable=False),
+    sa.Column("event_id", sa.BigInteger, nullable=False),
+    sa.Column("incident_id", sa.String(32), nullable=False, index=True),
+    sa.Column("judged_at", UtcDateTime, nullable=False),
+)
+alert_outbox = sa.Table(  # one row for a message and target; the target is a digest, its URL is not stored
+    "alert_outbox",
+    TABLES,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("key", sa.String(80), nullable=False, unique=True),
+    sa.Column("target", sa.String(32), nullable=False, index=True),
+    sa.Column("tenant", sa.String(64), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("severity", sa.String(16), nullable=False),
+    sa.Column("title", sa.String(200), nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("due_at", UtcDateTime, index=True),
+    sa.Column("tries", sa.Integer, nullable=False, default=0),
+    sa.Column("sent_at", UtcDateTime),
+    sa.Column("parked_at", UtcDateTime, index=True),
+    sa.Column("last_error", sa.String(300), nullable=False, default=""),
+)
+alert_snoozes = sa.Table(
+    "alert_snoozes",
+    TABLES,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("incident_id", sa.String(32)),
+    sa.Column("tenant", sa.String(64)),
+    sa.Column("cause", sa.String(128)),
+    sa.Column("until", UtcDateTime, nullable=False),
+    sa.Column("reason", sa.String(200), nullable=False, default=""),
     sa.Column("asked_at", UtcDateTime, nullable=False),
 )

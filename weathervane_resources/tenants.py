@@ -19,7 +19,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from weathervane_resources.quiet_days import WANTED, QuietDays, read_quiet_days
-from weathervane_resources.settings import ConfigurationError
+from weathervane_resources.settings import ALERT_SEVERITIES, ConfigurationError
 
 TENANT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 CURRENCY = re.compile(r"[A-Z]{3}")
@@ -40,6 +40,7 @@ class Tenant:
     shopify_protocol: str = "graphql"
     climatology_years: int = 10
     alert_urls: tuple[str, ...] = ()
+    alert_severity: str = "warning"
     thresholds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     join_mode: str = "observed"
     decision_hour: int = 6
@@ -140,6 +141,9 @@ def _tenant(file: Path, tenant_id: str, table: Any, threshold_names: frozenset[s
         **_decision(read),
         alert_urls=tuple(urls),
         quiet_days=_quiet_days(read),
+        alert_severity=read.take(
+            "alert_severity", str, "warning", ALERT_SEVERITIES.__contains__, f"one of {', '.join(ALERT_SEVERITIES)}"
+        ),
         thresholds=_thresholds(read, threshold_names),
     )
 

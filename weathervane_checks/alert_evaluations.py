@@ -1,0 +1,130 @@
+"""From a check's evaluations in the event log to observations.
+
+Belongs here: which of a run's evaluations count, for which days, and how they are judged. Does not belong here: reading
+the log (`alert_events.py`).
+
+A check says something of each partition and then sums up (`findings.py`). The summary of such a check is only read for the
+days that it says nothing else of: in a long range those that are ok have no evaluation of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+from weathervane_resources.alert_records import AlertSeverity, Facts, Subject
+
+from weathervane_checks.alert_days import label_of, span_of, tenant_of_key
+from weathervane_checks.alert_text import clean
+from weathervane_checks.alerts import Observation
+
+OLD_AFTER = timedelta(days=30)
+"""Days that are older are judged as a backfill's; the longest restatement reads 30 days again."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One evaluation with its place in the event log; `backfill` as in `Observation`."""
+
+    event_id: int
+    timestamp: float
+    run_id: str
+    evaluation: dg.AssetCheckEvaluation
+    backfill: str
+
+    @property
+    def is_of_report(self) -> bool:
+        """Whether it is one of ours, which are followed by a summary."""
+        return "window" in self.evaluation.metadata and "severity" in self.evaluation.metadata
+
+    def said(self, name: str) -> str:
+        """Return a text or number of the metadata as text, empty where it is not there."""
+        value = self.evaluation.metadata.get(name)
+        return "" if value is None else str(value.value)
+
+
+def observe_evaluations(judged: Sequence[Judged], now: datetime) -> list[Observation]:
+    """Return an observation for each evaluation that counts."""
+    groups: dict[tuple[str, dg.AssetKey, str], list[Judged]] = {}
+    for one in judged:
+        groups.setdefault((one.run_id, one.evaluation.asset_key, one.evaluation.check_name), []).append(one)
+    return [seen for group in groups.values() for seen in _of_check(group, now)]
+
+
+def _of_check(group: Sequence[Judged], now: datetime) -> Iterator[Observation]:
+    parts = [one for one in group if one.evaluation.partition is not None]
+    for one in parts:
+        yield _observe(one, (label_of(str(one.evaluation.partition)),), now)
+    told = {label_of(str(one.evaluation.partition)) for one in parts}
+    for one in group:
+        if one.evaluation.partition is None:
+            yield from _of_summary(one, told, now)
+
+
+def _of_summary(one: Judged, told: set[str], now: datetime) -> Iterator[Observation]:
+    days = _window(one)
+    if "days_checked" not in one.evaluation.metadata:  # not a summary of days: all that its check says
+        if not told:
+            yield _observe(one, days[-1:], now)
+        return
+    offending = _offending(one)
+    if not told:
+        yield from (_observe(one, (day,), now, row) for day, row in offending.items())
+    fine = tuple(day for day in days if day not in told and day not in offending)
+    if fine and len(offending) == int(one.said("days_not_ok") or 0):
+        yield _observe(one, fine, now, {"severity": "ok"})
+
+
+def _window(one: Judged) -> tuple[str, ...]:
+    first, _, last = one.said("window").partition("/")
+    try:
+        return span_of(first, last or first) if first else ()
+    except ValueError:
+        return ()
+
+
+def _offending(one: Judged) -> dict[str, Mapping[str, Any]]:
+    table = one.evaluation.metadata.get("offending_days")
+    records = table.records if isinstance(table, dg.TableMetadataValue) else ()
+    return {str(record.data["day"]): record.data for record in records}
+
+
+def _observe(one: Judged, days: tuple[str, ...], now: datetime, row: Mapping[str, Any] | None = None) -> Observation:
+    evaluation = one.evaluation
+    said = (
+        {name: str(row.get(name, "")) for name in FACTS}
+        if row is not None
+        else {name: one.said(name) for name in FACTS}
+    )
+    tenant = one.said("tenant") or tenant_of_key(evaluation.partition or "")
+    note = said["note"] or (evaluation.description or "" if row is None else "")
+    facts = Facts(clean(said["observed"]), clean(said["threshold"]), _codes(said["alerts"]), clean(note), one.run_id)
+    subject = Subject(tenant, evaluation.asset_key.path[-1], evaluation.check_name)
+    return Observation(
+        subject, _severity(evaluation, said["severity"]), days, one.event_id, facts, _backfill(one, days, now)
+    )
+
+
+FACTS = ("observed", "threshold", "alerts", "note", "severity")
+
+
+def _codes(text: str) -> tuple[str, ...]:
+    return tuple(code for code in text.replace(",", " ").split() if code)
+
+
+def _severity(evaluation: dg.AssetCheckEvaluation, said: str) -> AlertSeverity:
+    if said in ("ok", "warning", "critical"):
+        return said  # type: ignore[return-value]
+    if evaluation.passed:
+        return "ok"
+    return "critical" if evaluation.severity == dg.AssetCheckSeverity.ERROR else "warning"
+
+
+def _backfill(one: Judged, days: tuple[str, ...], now: datetime) -> str:
+    if one.backfill:
+        return one.backfill
+    is_old = bool(days) and len(days[-1]) == 10 and date.fromisoformat(days[-1]) < now.date() - OLD_AFTER
+    return one.run_id if is_old or one.said("judged_as") == "backfill" else ""

@@ -1,0 +1,172 @@
+"""The words of a message: what, where, since when, how bad, why probably, and where to look.
+
+Belongs here: text, bounded and harmless. Campaign and ad names come from outside: they must not ring a channel's bell, be
+a link or be HTML. Does not belong here: whether anything is said.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from urllib.parse import quote
+
+from weathervane_resources.alert_records import SEVERITY_RANK, AlertSeverity, Incident, Notice, Subject, short_id
+from weathervane_resources.http.errors import redact
+
+from weathervane_checks.alerts import BACKFILL, FAILED_RUN, NOT_RUN, STUCK_RUN, Due
+
+MOST_LINES = 20
+GROUP_OVER = 5
+"""More messages of one kind for one tenant at once are one message."""
+PART_MOST = 300
+_HARMLESS = str.maketrans({"@": "＠", "<": "‹", ">": "›", "`": "'", "[": "(", "]": ")", "&": "+", "#": "＃"})
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069]+")
+HEADINGS = {"alert": "", "worse": " got worse", "reminder": " is still so", "recovery": " is over", "digest": ""}
+CAUSES: Mapping[str, str] = {
+    "dataset_missing": "the run did not write the day; look at the run, then start it again for the day",
+    "dataset_empty": "the source answered with nothing; look at the vendor's own figures for the day",
+    "row_count_zero": "the source answered with nothing: a dead token, a closed shop or an outage at the vendor",
+    "row_count_drop_warning": "a fetch that ended early, or fewer sales; compare with the vendor's own count",
+    "row_count_drop_critical": "a fetch that ended early, a lost permission, or an outage at the vendor",
+    "new_rows_drop_warning": "fewer rows than on such a day: a partial outage, or a day that belongs into the quiet days",
+    "new_rows_drop_critical": "hardly any rows: an outage, a lost permission or a changed account",
+    "geocoded_ratio_warning": "addresses without postal code, or a country without postal table (weathervane places fetch)",
+    "geocoded_ratio_critical": "addresses or postal tables are gone; see `weathervane coverage geocoding`",
+    "not_permitted": "a scope or role was taken away; connect the account again with it",
+    "version_sunset": "the API version in use ends; set the newer one and watch the next night",
+    "vendor_count_missing": "the vendor did not answer with its own count; nothing is known to be missing",
+    FAILED_RUN: "see the run's error; a dead token needs the account to be connected again",
+    NOT_RUN: "the check was planned and gave no verdict: it crashed, or a step before it did",
+    STUCK_RUN: "the run's process is gone or hangs; end it in the UI and start it again",
+    "target_unreachable": "the receiver refuses or is gone; see `weathervane alerts test`",
+    "alerter_behind": "more events than the alerter reads; see the sensor `alerts` in the UI",
+}
+
+
+def clean(text: str, most: int = PART_MOST) -> str:
+    """Return text from outside, without credentials, control characters and what a chat or a browser would act on."""
+    flat = _CONTROL.sub(" ", redact(text)).translate(_HARMLESS)
+    return flat if len(flat) <= most else flat[: most - 1] + "…"
+
+
+def compose(found: Sequence[Due], names: Mapping[str, str], ui_url: str) -> list[Notice]:
+    """Return the messages: one for each, or one for all of a tenant and kind where there are many."""
+    notices: list[Notice] = []
+    ordered = sorted(found, key=lambda d: (d.incident.subject.tenant, d.kind))
+    for (tenant, _), group in groupby(ordered, key=lambda d: (d.incident.subject.tenant, d.kind)):
+        items = list(group)
+        name = clean(names.get(tenant, ""), 60)
+        if len(items) > GROUP_OVER:
+            notices.append(_together(items, name))
+        else:
+            notices += [_one(item, name, ui_url) for item in items]
+    order = {item.incident.id: n for n, item in enumerate(found)}
+    return sorted(notices, key=lambda n: (n.kind == "recovery", order.get(n.key.partition("-")[0], -1)))
+
+
+def _one(item: Due, name: str, ui_url: str) -> Notice:
+    incident, kind = item.incident, item.kind
+    severity = "ok" if kind == "recovery" else incident.severity
+    if incident.subject.dataset == BACKFILL:
+        return _notice(
+            item.key, item, severity, f"backfill of {_whose(incident.subject.tenant)}", _digest_lines(item, name)
+        )
+    where = f"{_whose(incident.subject.tenant)} {incident.subject.dataset}: {incident.subject.cause}"
+    days = days_said([day for _, day, _ in item.lines if day])
+    title = f"{where}{HEADINGS[kind]}{f' ({days})' if days else ''}"
+    return _notice(item.key, item, severity, title, _body(item, name, days, ui_url))
+
+
+def _notice(key: str, item: Due, severity: AlertSeverity, title: str, lines: Sequence[str]) -> Notice:
+    subject = item.incident.subject
+    target = subject.dataset if subject.cause == "target_unreachable" else ""
+    routed = item.incident.told_severity or item.incident.severity
+    return Notice(key, item.kind, subject.tenant, routed, f"[{severity}] {title}"[:120], "\n".join(lines), target)
+
+
+def _body(item: Due, name: str, days: str, ui_url: str) -> list[str]:
+    incident, facts = item.incident, item.incident.facts
+    subject = incident.subject
+    lines = [
+        f"tenant: {_whose(subject.tenant)}{f' ({name})' if name and name != subject.tenant else ''}",
+        f"dataset: {subject.dataset}",
+        *([f"days: {days}"] if days else []),
+        *([f"observed: {clean(facts.observed)}"] if facts.observed else []),
+        *([f"expected: {clean(facts.threshold)}"] if facts.threshold else []),
+        *([f"what: {clean(facts.note)}"] if facts.note else []),
+    ]
+    if item.kind == "recovery":
+        still = days_said([day for _, day, severity in item.lines if day and severity != "ok"])
+        lines.append(f"ended after {_span(incident)}" + (f"; stored as they were: {still}" if still else ""))
+    else:
+        cause = next((CAUSES[code] for code in (*facts.codes, subject.cause) if code in CAUSES), "")
+        lines += [f"likely cause: {cause}"] if cause else []
+    return [
+        *lines,
+        *_links(incident, ui_url),
+        f"incident: {incident.id} (since {incident.opened_at:%Y-%m-%d %H:%M} UTC)",
+    ]
+
+
+def _links(incident: Incident, ui_url: str) -> list[str]:
+    base, subject = ui_url.rstrip("/"), incident.subject
+    lines = [f"run: {base}/runs/{quote(incident.facts.run_id)}"] if incident.facts.run_id else []
+    if subject.tenant and subject.cause not in (FAILED_RUN, STUCK_RUN, NOT_RUN):
+        lines.append(f"check: {base}/assets/{quote(subject.dataset)}?view=checks&checkDetail={quote(subject.cause)}")
+    return lines
+
+
+def _digest_lines(item: Due, name: str) -> list[str]:
+    """Return a line for each check that is not ok in a backfill."""
+    bad = [line for line in item.lines if line[2] != "ok"]
+    lines = [
+        f"tenant: {_whose(item.incident.subject.tenant)}{f' ({name})' if name else ''}",
+        "days in the past, nobody was paged; not ok:",
+    ]
+    for subject, rows in groupby(bad, key=lambda line: line[0]):
+        lines.append(_digest_line(subject, list(rows)))
+    lines[MOST_LINES + 2 :] = [f"and {len(lines) - MOST_LINES - 2} more"] if len(lines) > MOST_LINES + 2 else []
+    return [*lines, f"backfill: {clean(item.incident.subject.cause, 64)}", f"incident: {item.incident.id}"]
+
+
+def _digest_line(subject: Subject, rows: Sequence[tuple[Subject, str, AlertSeverity]]) -> str:
+    worst = max((severity for _, _, severity in rows), key=SEVERITY_RANK.__getitem__)
+    return f"- {subject.dataset} {subject.cause}: {worst}, {days_said([day for _, day, _ in rows])}"
+
+
+def _together(items: Sequence[Due], name: str) -> Notice:
+    """Return one message for many incidents of a tenant, the worst first."""
+    ranked = sorted(items, key=lambda d: (-SEVERITY_RANK[d.incident.severity], d.incident.subject))
+    first = ranked[0].incident
+    severity = "ok" if ranked[0].kind == "recovery" else first.severity
+    shown = [
+        f"- {i.severity} {i.subject.dataset} {i.subject.cause} {days_said([day for _, day, _ in d.lines if day])} ({i.id})"
+        for d in ranked[:MOST_LINES] for i in [d.incident]
+    ]  # fmt: skip
+    more = [f"and {len(ranked) - MOST_LINES} more: weathervane alerts list"] if len(ranked) > MOST_LINES else []
+    key = f"{short_id(*(d.key for d in ranked))}-many"
+    title = f"{_whose(first.subject.tenant)}: {len(items)} incidents{HEADINGS[items[0].kind].replace(' is ', ' are ')}"
+    lines = [f"tenant: {_whose(first.subject.tenant)}{f' ({name})' if name else ''}", *shown, *more]
+    return Notice(key, items[0].kind, first.subject.tenant, first.severity, f"[{severity}] {title}", "\n".join(lines))
+
+
+def days_said(days: Sequence[str]) -> str:
+    """Return days as text: one, a span, or their number with the first and the last."""
+    known = sorted(set(days))
+    if len(known) <= 3:
+        return ", ".join(known)
+    return f"{len(known)} days, {known[0]} to {known[-1]}"
+
+
+def _whose(tenant: str) -> str:
+    return tenant or "this installation"
+
+
+def _span(incident: Incident) -> str:
+    seconds = int(((incident.closed_at or incident.last_at) - incident.opened_at).total_seconds())
+    return (
+        f"{seconds // 86400} days {seconds % 86400 // 3600} h"
+        if seconds >= 86400
+        else f"{seconds // 3600} h {seconds % 3600 // 60} min"
+    )

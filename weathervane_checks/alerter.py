@@ -1,0 +1,143 @@
+"""One tick of the alerter: read, decide, enqueue in one transaction, then send. And the sensor that ticks.
+
+Belongs here: the order of the steps. Whatever dies in between: what was not committed is read again, what was committed is
+sent, and what may have been sent is sent again under the same key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import dagster as dg
+from weathervane_resources.alert_outbox import (
+    Send,
+    Sent,
+    enqueue,
+    parked_targets,
+    prune_outbox,
+    send_by_apprise,
+    send_due,
+)
+from weathervane_resources.alert_records import Facts, Subject
+from weathervane_resources.alert_store import AlertStore, Session, Watch
+from weathervane_resources.clock import Clock
+from weathervane_resources.notifier import Target
+from weathervane_resources.platform import Platform
+from weathervane_resources.state import open_state
+
+from weathervane_checks.alert_events import OVERLAP, Batch, read_events, stuck_runs, unfinished_backfills
+from weathervane_checks.alert_routing import configured_targets, route
+from weathervane_checks.alert_text import clean, compose
+from weathervane_checks.alerts import BACKFILL, STUCK_RUN, Observation, Progress, due
+
+TICK_SECONDS = 30
+LAGS_AFTER = timedelta(minutes=15)
+UNREACHABLE, BEHIND = "target_unreachable", "alerter_behind"
+LASTING = frozenset({STUCK_RUN, UNREACHABLE, BEHIND})
+
+
+@dataclass(frozen=True)
+class Ticked:
+    """What a tick did."""
+
+    events: int = 0
+    notices: int = 0
+    enqueued: int = 0
+    sent: Sent = field(default_factory=Sent)
+    complaints: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.events} events, {self.notices} notices, {self.sent.delivered} sent, {self.sent.failed} targets failing"
+
+
+@dataclass(frozen=True)
+class Alerter:
+    """What a tick needs; the clock is an argument of the tick."""
+
+    instance: dg.DagsterInstance
+    store: AlertStore
+    targets: Sequence[Target]
+    names: Mapping[str, str]
+    ui_url: str
+    send: Send = send_by_apprise
+
+    def tick(self, now: datetime) -> Ticked:
+        """Take in what is new, say what is due, send what waits."""
+        with self.store.session() as session:
+            before = session.watch()
+            cursor = before.cursor if before else None
+            already = session.seen(max((cursor or 0) - OVERLAP, -1))
+        batch = read_events(self.instance, cursor, already, now)
+        stuck = stuck_runs(self.instance, now)
+        with self.store.session() as session:
+            notices, enqueued = self._decide(session, batch, stuck, already, before, now)
+        sent = send_due(self.store.state, {target.id: target for target in self.targets}, now, self.send)
+        return Ticked(len(batch.event_ids), notices, enqueued, sent)
+
+    def _decide(
+        self, session: Session, batch: Batch, stuck: Sequence[Observation], already: Collection[int], before: Watch | None, now: datetime
+    ) -> tuple[int, int]:  # fmt: skip
+        """Everything a tick writes before it sends; a second alerter that came first leaves nothing to do."""
+        if session.watch() != before or session.seen(max((before.cursor if before else 0) - OVERLAP, -1)) != already:
+            return 0, 0
+        lag_s = (now - batch.newest_at).total_seconds() if batch.is_full and batch.newest_at else 0.0
+        labels = sorted({label for one in batch.observations for label in one.labels})
+        span = (labels[0], labels[-1]) if labels else ("", "")
+        ledger = session.ledger(now, {one.subject.tenant for one in batch.observations}, span)
+        progress = Progress(ledger, now)
+        progress.take(batch.observations)
+        progress.hold([*stuck, *self._own_troubles(session, lag_s)], LASTING)
+        waiting = [s.cause for s in progress.ledger.incidents if s.dataset == BACKFILL]
+        found = due(progress, unfinished_backfills(self.instance, waiting))
+        notices = compose(found, self.names, self.ui_url)
+        enqueued = sum(enqueue(session, notice, route(notice, self.targets), now) for notice in notices)
+        session.save(progress.touched.values(), progress.verdicts, now)
+        session.mark_seen(batch.event_ids, now, batch.cursor - OVERLAP)
+        session.beat(Watch(batch.cursor, now, lag_s))
+        if before is None or before.beat_at.date() != now.date():
+            session.prune(now)
+            prune_outbox(session, now)
+        return len(notices), enqueued
+
+    def _own_troubles(self, session: Session, lag_s: float) -> list[Observation]:
+        """Return what is wrong with the alerter itself."""
+        known = {target.id: target for target in self.targets}
+        found = [
+            Observation(
+                Subject(known[one].tenant, one, UNREACHABLE), "critical", (), 0,
+                Facts(f"{count} messages parked", "", (), clean(f"{known[one].label}: {error}")),
+            )
+            for one, (count, error) in parked_targets(session).items() if one in known
+        ]  # fmt: skip
+        if lag_s > LAGS_AFTER.total_seconds():
+            facts = Facts(f"{lag_s / 60:.0f} min behind", f"at most {LAGS_AFTER.total_seconds() / 60:.0f} min")
+            found.append(Observation(Subject("", "alerts", BEHIND), "warning", (), 0, facts))
+        return found
+
+
+def open_alerter(instance: dg.DagsterInstance, platform: Platform) -> tuple[Alerter, list[str]]:
+    """Return the alerter of the installation, and what is wrong with its configured targets.
+
+    Raises: ConfigurationError, StateError: the configuration or the state database cannot be used.
+    """
+    settings, tenants = platform.settings(), platform.tenants()
+    targets, complaints = configured_targets(settings, tenants.values())
+    store = AlertStore(open_state(settings.state_url))
+    names = {tenant.id: tenant.name for tenant in tenants.values()}
+    return Alerter(instance, store, targets, names, settings.ui_url), complaints
+
+
+def build_alert_sensor(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
+    """Return the sensor that ticks."""
+
+    @dg.sensor(minimum_interval_seconds=TICK_SECONDS, default_status=status)
+    def alerts(context: dg.SensorEvaluationContext, platform: Platform, clock: Clock) -> dg.SkipReason:
+        """Tell people what is wrong with the data, once, and when it is over. Starts no runs."""
+        alerter, complaints = open_alerter(context.instance, platform)
+        for complaint in complaints:
+            context.log.error(complaint)
+        return dg.SkipReason(str(alerter.tick(clock.now())))
+
+    return alerts

@@ -1,0 +1,238 @@
+"""From what was seen to what is said: observations open, extend and close incidents, and incidents give notices.
+
+Belongs here: the rules of alerting, pure, the clock an argument. Does not belong here: reading Dagster's event log
+(`alert_events.py`), the words of a message (`alert_text.py`), who gets it (`alert_routing.py`) and where it is kept.
+
+An incident is a subject (tenant, dataset, check or cause) that is not ok, over any number of days. It is told once, again
+when it becomes critical, reminded of, and its end is told. A day that was told of is no news until it was ok in between:
+restatements judge the last month again every night. It ends when each of its days is ok, or a day after all of them is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from weathervane_resources.alert_records import (
+    SEVERITY_RANK,
+    AlertSeverity,
+    Facts,
+    Incident,
+    Ledger,
+    NoticeKind,
+    Subject,
+    Verdict,
+    short_id,
+)
+
+REMIND_AFTER = (timedelta(days=1), timedelta(days=7))
+"""The first reminder, and each that follows."""
+SETTLES_AFTER = timedelta(minutes=2)
+"""A backfill's digest waits so long after its last event, and until its runs have ended."""
+BACKFILL = "(backfill)"
+FAILED_RUN, NOT_RUN, STUCK_RUN = "failed_run", "check_did_not_run", "stuck_run"
+STANDING = frozenset({"stub_source"})
+"""Codes of a state that someone chose: shown in the UI and by `doctor`, told to nobody."""
+COVERED: Mapping[tuple[str, str], tuple[tuple[str, str], ...]] = {
+    ("ads", "row_count_drop"): (("meta_ads", "row_count_drop"), ("google_ads", "row_count_drop")),
+    ("orders", "completeness"): (("orders", "row_count_drop"),),
+    ("features", "weather_join_coverage"): (("weather_daily", "coverage"),),
+}
+"""What follows from another incident of the tenant is not told beside it (dataset, cause -> its causes)."""
+COVERED_BY_FAILED_RUN = frozenset({"freshness", NOT_RUN})
+"""After a failed run these say the same again."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One judgement of one subject. `days` are partition labels (a day, or a year of normals); none: no day in particular.
+
+    `event_id` orders them; `backfill` names the backfill or run it belongs to, and is empty for a night's run.
+    """
+
+    subject: Subject
+    severity: AlertSeverity
+    days: tuple[str, ...]
+    event_id: int
+    facts: Facts = field(default_factory=Facts)
+    backfill: str = ""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The days, or the one label of an observation without days."""
+        return self.days or ("",)
+
+
+@dataclass
+class Progress:
+    """What observations made of the ledger: incidents touched, and verdicts to write."""
+
+    ledger: Ledger
+    now: datetime
+    touched: dict[str, Incident] = field(default_factory=dict)
+    verdicts: dict[tuple[Subject, str], Verdict] = field(default_factory=dict)
+    opened: set[str] = field(default_factory=set)
+
+    def take(self, observations: Iterable[Observation]) -> None:
+        """Take observations in: of one run and subject first what is wrong, then what is ok."""
+        groups: dict[tuple[Subject, str], list[Observation]] = {}
+        for one in sorted(observations, key=lambda o: o.event_id):
+            groups.setdefault((one.subject, one.facts.run_id), []).append(one)
+        for group in groups.values():
+            for one in group:
+                if one.severity != "ok":
+                    self._take_bad(one)
+            for one in group:
+                if one.severity == "ok":
+                    self._take_ok(one)
+
+    def _take_bad(self, seen: Observation) -> None:
+        news = [day for day in seen.labels if self._is_news(seen, day)]
+        subject = Subject(seen.subject.tenant, BACKFILL, seen.backfill) if seen.backfill else seen.subject
+        incident = self.ledger.incidents.get(subject)
+        if not news and (incident is None or seen.backfill):
+            return
+        if incident is None:
+            incident_id = short_id(
+                *subject, *(() if seen.backfill else (seen.event_id,)), *([self.now] if not seen.event_id else [])
+            )
+            incident = Incident(incident_id, subject, seen.severity, seen.facts, self.now, self.now)
+            self.ledger.incidents[subject] = incident
+            self.opened.add(incident.id)
+        elif SEVERITY_RANK[seen.severity] > SEVERITY_RANK[incident.severity]:
+            incident.severity, incident.facts = seen.severity, seen.facts
+        incident.last_at = self.now
+        self.touched[incident.id] = incident
+        for day in news:
+            self._write(seen.subject, day, Verdict(seen.severity, seen.event_id, incident.id))
+
+    def _is_news(self, seen: Observation, day: str) -> bool:
+        """An older event that comes late says nothing, nor does what is known of the day."""
+        known = self.ledger.days.get((seen.subject, day))
+        if known is None:
+            return True
+        is_late = 0 < seen.event_id < known.event_id
+        return not is_late and SEVERITY_RANK[seen.severity] > SEVERITY_RANK[known.severity]
+
+    def _take_ok(self, seen: Observation) -> None:
+        for day in seen.labels:
+            known = self.ledger.days.get((seen.subject, day))
+            if known and known.severity != "ok" and not 0 < seen.event_id < known.event_id:
+                self._write(seen.subject, day, Verdict("ok", seen.event_id, known.incident_id))
+        incident = self.ledger.incidents.get(seen.subject)
+        if incident is None:
+            return
+        bad = self._bad_days(incident)
+        newest = max(seen.labels)
+        is_newer = bool(bad) and newest > max(bad) and seen.event_id >= self._newest_event(incident)
+        if not bad or is_newer:
+            incident.closed_at = incident.last_at = self.now
+            self.touched[incident.id] = incident
+            del self.ledger.incidents[seen.subject]
+
+    def _bad_days(self, incident: Incident) -> list[str]:
+        return sorted(
+            day for (subject, day), v in self.ledger.days.items()
+            if v.incident_id == incident.id and v.severity != "ok" and subject == incident.subject
+        )  # fmt: skip
+
+    def _newest_event(self, incident: Incident) -> int:
+        return max((v.event_id for v in self.ledger.days.values() if v.incident_id == incident.id), default=0)
+
+    def _write(self, subject: Subject, day: str, verdict: Verdict) -> None:
+        self.ledger.days[subject, day] = self.verdicts[subject, day] = verdict
+
+    def hold(self, conditions: Iterable[Observation], causes: Collection[str]) -> None:
+        """Take in what lasts right now: conditions of `causes` open their incidents, and end those that no longer hold."""
+        lasting = {one.subject: one for one in conditions}
+        over = [s for s in self.ledger.incidents if s.cause in causes and s not in lasting]
+        self.take([*lasting.values(), *(Observation(subject, "ok", (), 0) for subject in over)])
+
+
+@dataclass(frozen=True)
+class Due:
+    """Something to be said of an incident."""
+
+    kind: NoticeKind
+    incident: Incident
+    lines: tuple[tuple[Subject, str, AlertSeverity], ...] = ()
+    """Subject, day and severity of what is not ok."""
+
+    @property
+    def key(self) -> str:
+        """The same whenever the same thing is said."""
+        number = f"{self.incident.reminders}" if self.kind == "reminder" else ""
+        return f"{self.incident.id}-{self.kind}{number}"
+
+
+def due(progress: Progress, unfinished: Collection[str] = ()) -> list[Due]:
+    """Return what is to be said now, and note in the incidents that it was.
+
+    `unfinished` are the backfills and runs whose digest has to wait.
+    """
+    ledger, now = progress.ledger, progress.now
+    everything = {**progress.touched, **{incident.id: incident for incident in ledger.incidents.values()}}
+    found: list[Due] = []
+    for incident in sorted(everything.values(), key=lambda i: (i.opened_at, i.id)):
+        kinds = (
+            _digest_kinds(incident, now, unfinished)
+            if incident.subject.dataset == BACKFILL
+            else _kinds(incident, progress)
+        )
+        for kind in kinds:
+            found.append(Due(kind, incident, _lines(ledger, incident)))
+            progress.touched[incident.id] = incident
+    return found
+
+
+def _kinds(incident: Incident, progress: Progress) -> Sequence[NoticeKind]:
+    now = progress.now
+    if not incident.is_open:
+        return _closing(incident, progress)
+    if _is_silent(incident, progress):
+        return ()
+    if incident.told_at is None or incident.told_severity is None:
+        incident.told_at, incident.told_severity = now, incident.severity
+        return ("alert",)
+    if SEVERITY_RANK[incident.severity] > SEVERITY_RANK[incident.told_severity]:
+        incident.told_at, incident.told_severity = now, incident.severity
+        return ("worse",)
+    if now - incident.told_at >= REMIND_AFTER[min(incident.reminders, 1)]:
+        incident.told_at, incident.reminders = now, incident.reminders + 1
+        return ("reminder",)
+    return ()
+
+
+def _closing(incident: Incident, progress: Progress) -> Sequence[NoticeKind]:
+    """The end is told where the incident was; one that began and ended between two ticks is told as both."""
+    if incident.told_at is not None:
+        return ("recovery",)
+    if incident.id not in progress.opened or _is_silent(incident, progress):
+        return ()
+    incident.told_at, incident.told_severity = progress.now, incident.severity
+    return ("alert", "recovery")
+
+
+def _digest_kinds(incident: Incident, now: datetime, unfinished: Collection[str]) -> Sequence[NoticeKind]:
+    if not incident.is_open or incident.subject.cause in unfinished or now - incident.last_at < SETTLES_AFTER:
+        return ()
+    incident.told_at, incident.told_severity, incident.closed_at = now, incident.severity, now
+    return ("digest",)
+
+
+def _is_silent(incident: Incident, progress: Progress) -> bool:
+    """Whether nobody wants to hear of it: standing, snoozed, or a consequence of another incident that is open."""
+    if incident.facts.codes and STANDING.issuperset(incident.facts.codes):
+        return True
+    if any(snooze.covers(incident, progress.now) for snooze in progress.ledger.snoozes):
+        return True
+    tenant, dataset, cause = incident.subject
+    opened = progress.ledger.incidents
+    if cause in COVERED_BY_FAILED_RUN and any(s.tenant == tenant and s.cause == FAILED_RUN for s in opened):
+        return True
+    return any(Subject(tenant, *other) in opened for other in COVERED.get((dataset, cause), ()))
+
+
+def _lines(ledger: Ledger, incident: Incident) -> tuple[tuple[Subject, str, AlertSeverity], ...]:
+    return tuple(sorted((s, day, v.severity) for (s, day), v in ledger.days.items() if v.incident_id == incident.id))

@@ -1,0 +1,121 @@
+"""Apprise: one message to one target.
+
+Belongs here: what an Apprise URL is, and whether the message arrived. Does not belong here: which target gets what
+(`weathervane_checks.alert_routing`) and trying again (`alert_store.py`). No URL, which may hold a token, is ever shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+import apprise
+
+from weathervane_resources.settings import ConfigurationError
+
+TIMEOUT_S, DEADLINE_S = 4, 10
+TITLE_MOST, BODY_MOST = 120, 1800
+WEBHOOK_SCHEMAS = frozenset({"json", "jsons", "form", "forms", "xml", "xmls"})
+_SHOWN_MOST = 80
+
+
+@dataclass(frozen=True)
+class Target:
+    """One place that messages go to. `id` is a digest of the URL, `label` the URL with its secrets masked."""
+
+    url: str = field(repr=False)
+    id: str
+    label: str
+    min_severity: str = "warning"
+    tenant: str = ""
+    """The only tenant whose messages it gets; empty: of all."""
+
+
+def open_target(url: str, *, min_severity: str = "warning", tenant: str = "", where: str = "") -> Target:
+    """Return the target behind an Apprise URL.
+
+    Raises: ConfigurationError: Apprise does not know such a URL; says where it stands, not what it is.
+    """
+    service = _service(url)
+    if service is None:
+        schema = url.partition("://")[0][:20] if "://" in url else "no schema"
+        raise ConfigurationError(
+            f"{where or 'an alert URL'}: Apprise cannot read the {len(url)} characters that begin with {schema!r}; "
+            "see https://github.com/caronc/apprise/wiki"
+        )
+    digest = hashlib.blake2b(url.encode(), digest_size=8).hexdigest()
+    masked = str(service.url(privacy=True))  # type: ignore[no-untyped-call]
+    label = masked.partition("?")[0][:_SHOWN_MOST]
+    return Target(url, digest, label, min_severity, tenant)
+
+
+def deliver(target: Target, title: str, body: str, *, key: str, is_failure: bool) -> str:
+    """Send one message and return "" if it was taken, else what is wrong; never raises for what the receiver does.
+
+    A webhook gets `key` as the header Idempotency-Key; a chat has no such thing, so the text carries the incident's id.
+    """
+    service = _service(target.url)
+    if service is None:
+        return "Apprise cannot read its URL"
+    if hasattr(service, "headers") and target.url.partition("://")[0].lower() in WEBHOOK_SCHEMAS:
+        service.headers["Idempotency-Key"] = key
+    service.socket_connect_timeout = service.socket_read_timeout = TIMEOUT_S
+    kind = apprise.NotifyType.FAILURE if is_failure else apprise.NotifyType.INFO
+    sender = apprise.Apprise()
+    sender.add(service)
+    with _Overheard() as said:
+        result = sender.notify(
+            body[:BODY_MOST],
+            title[:TITLE_MOST],
+            notify_type=kind,
+            body_format=apprise.NotifyFormat.TEXT,
+            timeout=DEADLINE_S,
+        )
+    return "" if result else said.reason(target) or "the receiver did not take it"
+
+
+def _service(url: str) -> apprise.NotifyBase | None:
+    with _Overheard():
+        found = apprise.Apprise.instantiate(url, suppress_exceptions=True)
+    return found if isinstance(found, apprise.NotifyBase) else None
+
+
+class _Overheard(logging.Handler):
+    """Listens to Apprise's log, which says why; what it says stays here, since it may quote a URL."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._lines: list[str] = []
+        self._logger = logging.getLogger("apprise")
+
+    def __enter__(self) -> Self:
+        self._was = self._logger.propagate
+        self._logger.propagate = False
+        self._logger.addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._logger.removeHandler(self)
+        self._logger.propagate = self._was
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one line."""
+        self._lines.append(record.getMessage())
+
+    def reason(self, target: Target) -> str:
+        """Return the first line without anything that stands in the URL."""
+        line = next(iter(self._lines), "")
+        for part in _parts(target.url):
+            line = line.replace(part, "…")
+        return " ".join(line.split())[:160]
+
+
+def _parts(url: str) -> Sequence[str]:
+    """Return the pieces of a URL that may be secret, longest first."""
+    rest = url.partition("://")[2]
+    for mark in "/@:?&=+":
+        rest = rest.replace(mark, " ")
+    return sorted({piece for piece in rest.split() if len(piece) >= 6}, key=len, reverse=True)
