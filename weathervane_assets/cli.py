@@ -281,6 +281,9 @@ def tenants_sync() -> None:
     click.echo(f"added: {', '.join(added)}" if added else "every tenant has its partition")
 
 
+main.add_command(alerts)
+
+
 def _plain(tenant: Tenant) -> dict[str, object]:
     return {
         "id": tenant.id,

@@ -1,20 +1,125 @@
-"""`weathervane alerts`: what would alert, and what did.
+"""The commands `weathervane alerts ...`: what is wrong now, silence for a while, whether messages arrive, what would have.
 
-Belongs here: arguments, exit codes and printing. Does not belong here: judging (`weathervane_checks`) and delivery.
+Belongs here: arguments and printing. Does not belong here: when something is told (`weathervane_checks.alerts`).
 """
 
 from __future__ import annotations
 
 import json
+import re
+import sys
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from weathervane_assets.cli_configuration import chosen_tenants, complains, configured
+from weathervane_assets.cli_configuration import (
+    Complaint,
+    chosen_tenants,
+    complains,
+    configured,
+)
+
+if TYPE_CHECKING:
+    from weathervane_resources.alert_records import Incident, Snooze
+    from weathervane_resources.alert_store import AlertStore
+    from weathervane_resources.notifier import Target
+    from weathervane_resources.settings import Settings
+
+SPAN = re.compile(r"(\d+)([mhdw])")
+UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 @click.group()
 def alerts() -> None:
-    """Look at alerts, and at what would have been one."""
+    """Look at open incidents, silence them, try the targets, replay history."""
+
+
+class Span(click.ParamType[timedelta]):
+    """A length of time like 30m, 12h, 2d or 1w."""
+
+    name = "span"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Return the length."""
+        if isinstance(value, timedelta):
+            return value
+        found = SPAN.fullmatch(str(value))
+        if not found or not 0 < (number := int(found[1])) <= 100_000:
+            self.fail(f"{value!r} is not a length of time like 30m, 12h, 2d or 1w", param, ctx)
+        return timedelta(**{UNITS[found[2]]: number})
+
+
+@alerts.command("list")
+@click.option("--tenant", "tenant_id", help="Only this tenant.  [default: all]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@complains
+def alerts_list(tenant_id: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
+    """List the open incidents, the snoozes and the messages that did not arrive."""
+    from weathervane_resources.alert_outbox import count_waiting
+    from weathervane_resources.clock import system_now
+
+    settings = configured()
+    chosen_tenants(settings, tenant_id)
+    now = system_now()
+    with _store(settings).session() as session:
+        found, snoozes, outbox = session.listed(tenant_id), session.snoozed(now), count_waiting(session)
+    rows = [_plain(incident, days, snoozes, now) for incident, days in found]
+    if as_json:
+        said = {"incidents": rows, "waiting": outbox.waiting, "parked": outbox.parked}
+        click.echo(json.dumps(said, indent=2, default=str))
+        return
+    for row in rows:
+        click.echo(_line(row))
+    click.echo(f"{len(rows)} open incidents; {outbox.waiting} messages wait, {outbox.parked} are parked")
+
+
+@alerts.command("snooze")
+@click.argument("incident_id", required=False, metavar="[INCIDENT]")
+@click.option("--tenant", "tenant_id", help="All of a tenant instead of one incident.")
+@click.option("--check", help="With --tenant: only this check.")
+@click.option("--for", "span", type=Span(), required=True, help="How long: 30m, 12h, 2d, 1w.")
+@click.option("--reason", default="", help="Kept beside it.")
+@complains
+def alerts_snooze(
+    incident_id: str | None, tenant_id: str | None, check: str | None, span: timedelta, reason: str
+) -> None:
+    """Say nothing of an INCIDENT, or of a tenant's, for a while; what lasts longer is told then."""
+    from weathervane_resources.alert_records import Snooze
+    from weathervane_resources.clock import system_now
+
+    if (incident_id is None) == (tenant_id is None) or (check and not tenant_id):
+        raise click.UsageError("name one INCIDENT, or --tenant T with or without --check C")
+    settings = configured()
+    chosen_tenants(settings, tenant_id)
+    now = system_now()
+    with _store(settings).session() as session:
+        ids = {incident.id for incident, _ in session.listed(None)}
+        if incident_id is not None and incident_id not in ids:
+            raise Complaint(f"no open incident {incident_id!r}; `weathervane alerts list` shows them")
+        session.snooze(Snooze(now + span, incident_id, tenant_id, check, reason[:200]), now)
+    whom = incident_id or f"{tenant_id}{f' {check}' if check else ''}"
+    click.echo(f"{whom} is silent until {now + span:%Y-%m-%d %H:%M} UTC")
+
+
+@alerts.command("test")
+@click.option("--tenant", "tenant_id", help="Only what this tenant's messages go to.  [default: every target]")
+@complains
+def alerts_test(tenant_id: str | None) -> None:
+    """Send a message to each target now; exit 1 if one does not take it."""
+    from weathervane_checks.alert_routing import configured_targets
+    from weathervane_resources.clock import system_now
+
+    settings = configured()
+    chosen = chosen_tenants(settings, tenant_id)
+    targets, complaints = configured_targets(settings, chosen)
+    for line in complaints:
+        click.echo(f"wrong    {line}", err=True)
+    if not targets and not complaints:
+        click.echo("no targets: set WEATHERVANE_ALERT_URLS, or alert_urls in tenants.toml", err=True)
+        sys.exit(1)
+    results = [_try(target, system_now()) for target in targets]
+    sys.exit(0 if all(results) and not complaints else 1)
 
 
 @alerts.command("replay")
@@ -35,3 +140,49 @@ def replay(tenant_id: str | None, days: int, as_json: bool) -> None:  # noqa: FB
         click.echo(json.dumps([one.plain() for one in replays], indent=2))
     else:
         click.echo("\n".join(line for one in replays for line in one.lines()))
+
+
+def _try(target: Target, now: datetime) -> bool:
+    from weathervane_resources.alert_records import short_id
+    from weathervane_resources.notifier import deliver
+
+    whose = target.tenant or "every tenant"
+    body = f"A test of {now:%Y-%m-%d %H:%M:%S} UTC. Alerts of {whose} from severity {target.min_severity} on come here."
+    error = deliver(target, "Weathervane can reach you", body, key=f"{short_id(target.id, now)}-test", is_failure=False)
+    click.echo(
+        f"{'failed' if error else 'ok':<8} {target.label} ({whose}){f': {error}' if error else ''}", err=bool(error)
+    )
+    return not error
+
+
+def _plain(incident: Incident, days: list[str], snoozes: list[Snooze], now: datetime) -> dict[str, Any]:
+    until = [snooze.until for snooze in snoozes if snooze.covers(incident, now)]
+    return {
+        "id": incident.id,
+        **incident.subject._asdict(),
+        "severity": incident.severity,
+        "days": days,
+        "observed": incident.facts.observed,
+        "threshold": incident.facts.threshold,
+        "alerts": list(incident.facts.codes),
+        "note": incident.facts.note,
+        "opened_at": incident.opened_at.isoformat(),
+        "told_at": incident.told_at.isoformat() if incident.told_at else None,
+        "snoozed_until": max(until).isoformat() if until else None,
+    }
+
+
+def _line(row: dict[str, Any]) -> str:
+    days = row["days"]
+    when = f" {days[0]}" + (f"..{days[-1]} ({len(days)} days)" if len(days) > 1 else "") if days else ""
+    observed = f": {row['observed']} (threshold {row['threshold']})" if row["threshold"] else ""
+    state = f"  silent until {row['snoozed_until']}" if row["snoozed_until"] else "" if row["told_at"] else "  not told"
+    whose = row["tenant"] or "(installation)"
+    return f"{row['id']}  {row['severity']:<8} {whose} {row['dataset']} {row['cause']}{when}{observed}{state}"
+
+
+def _store(settings: Settings) -> AlertStore:
+    from weathervane_resources.alert_store import AlertStore
+    from weathervane_resources.state import open_state
+
+    return AlertStore(open_state(settings.state_url))

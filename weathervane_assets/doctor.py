@@ -15,6 +15,9 @@ from typing import Any, Literal
 import dagster as dg
 
 from weathervane_assets.overridable import OVERRIDABLE
+from weathervane_checks.alert_routing import configured_targets
+from weathervane_resources.alert_outbox import count_waiting
+from weathervane_resources.alert_store import AlertStore
 from weathervane_resources.clients.google_ads import CampaignDay
 from weathervane_resources.clients.open_meteo_answer import Point
 from weathervane_resources.connectors import (
@@ -37,6 +40,7 @@ from weathervane_resources.versions import warnings as version_warnings
 
 Level = Literal["ok", "note", "finding"]
 ENDPOINT_PATIENCE_S = 60.0
+ALERTER_PATIENCE = timedelta(minutes=15)
 ARCHIVE_PROBE_AGE = timedelta(days=30)
 
 
@@ -59,6 +63,7 @@ def examine(settings: Settings, now: datetime) -> Iterator[Line]:
     yield Line("tenants", "ok", f"{settings.tenants_file}: {', '.join(tenants)}")
     yield _lake(settings)
     yield from _state(settings, now)
+    yield from _alerting(settings, list(tenants.values()), now)
     yield from _versions(list(tenants), now)
     for tenant in tenants.values():
         for connector, probe in PROBES:
@@ -89,6 +94,38 @@ def _state(settings: Settings, now: datetime) -> Iterator[Line]:
                 else "set the WEATHERVANE_TOKEN_KEY it was stored with"
             )
             yield Line(f"token {token.vendor} {token.tenant}", "finding", f"{token.status}; {cure}")
+
+
+def _alerting(settings: Settings, tenants: list[Tenant], now: datetime) -> Iterator[Line]:
+    """Yield whether alerts can reach someone, and whether the alerter lives: nobody else looks after it."""
+    targets, complaints = configured_targets(settings, tenants)
+    for complaint in complaints:
+        yield Line("alert target", "finding", complaint)
+    try:
+        with AlertStore(open_state(settings.state_url)).session() as session:
+            watch, waiting = session.watch(), count_waiting(session)
+    except StateError:
+        return  # said already
+    if watch is None:
+        yield Line(
+            "alerter",
+            "note",
+            "has never run; switch the sensor `alerts` on in the UI, or set WEATHERVANE_AUTOMATION=on",
+        )
+    elif now - watch.beat_at > ALERTER_PATIENCE:
+        yield Line(
+            "alerter",
+            "finding",
+            f"has not run since {watch.beat_at:%Y-%m-%d %H:%M} UTC: is the daemon up, the sensor `alerts` on?",
+        )
+    elif watch.lag_s > ALERTER_PATIENCE.total_seconds():
+        yield Line("alerter", "finding", f"is {watch.lag_s / 60:.0f} minutes behind the event log")
+    else:
+        yield Line("alerter", "ok", f"{len(targets)} targets, {waiting.waiting} messages wait")
+    if waiting.parked:
+        yield Line("alerts", "finding", f"{waiting.parked} messages never arrived; try `weathervane alerts test`")
+    if not targets:
+        yield Line("alert target", "note", "none: set WEATHERVANE_ALERT_URLS, or alert_urls in tenants.toml")
 
 
 def _versions(tenant_ids: list[str], now: datetime) -> Iterator[Line]:

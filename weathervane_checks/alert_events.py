@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import dagster as dg
+from dagster._core.event_api import EventLogCursor
 from dagster._core.storage.event_log import SqlEventLogStorage
 from weathervane_assets.tables import CONTRACTS
 from weathervane_resources.alert_records import Facts, Subject
@@ -80,7 +81,7 @@ def read_by_runs(instance: dg.DagsterInstance, cursor: int | None, seen: Collect
     is_full = False
     for kind in ENDS:
         limit = MOST_RUNS + len(seen)
-        after = str(max(start - OVERLAP, 0))
+        after = EventLogCursor.from_storage_id(max(start - OVERLAP, 0)).to_string()
         records = instance.fetch_run_status_changes(kind, limit=limit, cursor=after, ascending=True).records
         is_full |= len(records) == limit
         found += [r for r in records if r.storage_id not in seen]

@@ -19,12 +19,12 @@ from weathervane_resources.settings import ConfigurationError
 TIMEOUT_S, DEADLINE_S = 4, 10
 TITLE_MOST, BODY_MOST = 120, 1800
 WEBHOOK_SCHEMAS = frozenset({"json", "jsons", "form", "forms", "xml", "xmls"})
-_SHOWN_MOST = 80
+_QUIET = ("apprise", "urllib3")
 
 
 @dataclass(frozen=True)
 class Target:
-    """One place that messages go to. `id` is a digest of the URL, `label` the URL with its secrets masked."""
+    """One place that messages go to. `id` is a digest of the URL, `label` its service and host."""
 
     url: str = field(repr=False)
     id: str
@@ -48,7 +48,8 @@ def open_target(url: str, *, min_severity: str = "warning", tenant: str = "", wh
         )
     digest = hashlib.blake2b(url.encode(), digest_size=8).hexdigest()
     masked = str(service.url(privacy=True))  # type: ignore[no-untyped-call]
-    label = masked.partition("?")[0][:_SHOWN_MOST]
+    schema, _, rest = masked.partition("://")
+    label = f"{schema}://{rest.partition('/')[0].rpartition('@')[2]} #{digest[:6]}"  # a path may be a token
     return Target(url, digest, label, min_severity, tenant)
 
 
@@ -84,22 +85,23 @@ def _service(url: str) -> apprise.NotifyBase | None:
 
 
 class _Overheard(logging.Handler):
-    """Listens to Apprise's log, which says why; what it says stays here, since it may quote a URL."""
+    """Listens to Apprise's log, which says why; what it and the HTTP client say stays here, since it may quote a URL."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self._lines: list[str] = []
-        self._logger = logging.getLogger("apprise")
+        self._loggers = [logging.getLogger(name) for name in _QUIET]
 
     def __enter__(self) -> Self:
-        self._was = self._logger.propagate
-        self._logger.propagate = False
-        self._logger.addHandler(self)
+        for logger in self._loggers:
+            logger.propagate = False
+            logger.addHandler(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._logger.removeHandler(self)
-        self._logger.propagate = self._was
+        for logger in self._loggers:
+            logger.removeHandler(self)
+            logger.propagate = True
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep one line."""

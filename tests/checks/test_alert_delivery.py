@@ -1,0 +1,192 @@
+"""Delivery: at least once, never twice under two keys, through crashes and outages."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from tests.checks.alerting import NOW, Watchtower, Webhook, watchtower, webhook
+from weathervane_checks.alert_routing import configured_targets, route
+from weathervane_checks.alert_text import clean
+from weathervane_resources.alert_outbox import MOST_SENDS, MOST_TRIES
+from weathervane_resources.alert_records import Notice
+from weathervane_resources.notifier import deliver, open_target
+from weathervane_resources.settings import ConfigurationError, read_settings
+from weathervane_resources.state import open_state
+from weathervane_resources.state_tables import alert_outbox
+from weathervane_resources.tenants import load_tenants
+
+DAY = "2026-11-19"
+TENANTS = """
+[tenants.acme]
+timezone = "UTC"
+currency = "USD"
+alert_urls = ["json://127.0.0.1:1/acme"]
+alert_severity = "critical"
+
+[tenants.kiwi]
+timezone = "UTC"
+currency = "USD"
+alert_urls = ["json://127.0.0.1:1/kiwi", "nonsense://x/PLANTEDsecret"]
+"""
+
+
+@pytest.fixture
+def hook() -> Iterator[Webhook]:
+    with webhook() as running:
+        yield running
+
+
+def judge_many(tower: Watchtower, number: int) -> None:
+    for n in range(number):
+        tower.judge(f"t{n // 4}", "orders", f"check_{n % 4}", "critical", DAY, run_id=f"r{n // 50}")
+
+
+def pending(tower: Watchtower) -> list[sa.Row[tuple[object, ...]]]:
+    with open_state(tower.state_url).begin() as connection:
+        return list(connection.execute(sa.select(alert_outbox).where(alert_outbox.c.sent_at.is_(None))))
+
+
+def test_a_receiver_that_is_down_for_an_hour_gets_everything_afterwards(tmp_path: Path, hook: Webhook) -> None:
+    """The chat was down while the shop was; Dagster's own sensors lose such a message for ever."""
+    with watchtower(tmp_path, hook) as tower:
+        tower.tick()
+        judge_many(tower, 60)
+        hook.status = 503
+        for _ in range(60):
+            tower.tick(after=timedelta(minutes=1))
+        assert hook.taken == []
+        assert hook.refused >= 5
+        hook.status = 200
+        for _ in range(3):
+            tower.tick(after=timedelta(minutes=5))
+        keys = [key for key, _, _ in hook.taken]
+        assert len(keys) == len(set(keys)) == 60
+        assert not pending(tower)
+
+
+def test_a_dead_target_holds_up_no_other(tmp_path: Path, hook: Webhook) -> None:
+    """The oldest fifty rows were all of the dead one, and the living one starved behind them."""
+    with webhook() as dead, watchtower(tmp_path, dead, hook) as tower:
+        dead.status = 500
+        tower.tick()
+        judge_many(tower, MOST_SENDS + 10)
+        for _ in range(4):
+            tower.tick(after=timedelta(seconds=30))
+        assert len(hook.taken) == MOST_SENDS + 10
+        assert dead.refused == 4
+
+
+def test_a_receiver_that_refuses_for_ever_is_parked_and_the_others_are_told(tmp_path: Path, hook: Webhook) -> None:
+    """A channel that was deleted swallowed a month of alerts, and nobody knew."""
+    with webhook() as gone, watchtower(tmp_path, gone, hook) as tower:
+        gone.status = 400
+        tower.tick()
+        judge_many(tower, 1)
+        for _ in range(MOST_TRIES + 1):
+            tower.tick(after=timedelta(hours=1))
+        assert gone.refused == MOST_TRIES
+        (about,) = [title for title in hook.titles if "target_unreachable" in title]
+        assert about.startswith("[critical] this installation")
+        assert "1 messages parked" in next(body for _, title, body in hook.taken if title == about)
+        gone.status = 200
+        judge_many(tower, 2)
+        tower.tick(after=timedelta(hours=1))
+        tower.tick()
+        assert [t for t in hook.titles if "target_unreachable is over" in t]
+        assert not [t for t in gone.titles if "target_unreachable" in t and "is over" not in t]
+
+
+def test_a_message_that_one_receiver_cannot_take_does_not_block_those_behind_it(tmp_path: Path, hook: Webhook) -> None:
+    """One campaign's name broke the webhook, and every message after it waited."""
+    with watchtower(tmp_path, hook) as tower:
+        tower.tick()
+        hook.status = 400
+        judge_many(tower, 1)
+        tower.tick()
+        hook.status = 200
+        tower.judge("acme", "orders", "contract", "critical", DAY)
+        tower.tick(after=timedelta(seconds=1))
+        assert hook.titles == [f"[critical] acme orders: contract ({DAY})"]
+
+
+def test_a_crash_between_sending_and_noting_sends_again_under_the_same_key(tmp_path: Path, hook: Webhook) -> None:
+    """With an id by time of sending, the receiver could not tell a second incident from a second message."""
+    with watchtower(tmp_path, hook) as tower:
+        tower.tick()
+        judge_many(tower, 1)
+        tower.tick()
+        with open_state(tower.state_url).begin() as connection:
+            connection.execute(sa.update(alert_outbox).values(sent_at=None, due_at=NOW))
+        tower.tick()
+        (first, _, _), (second, _, _) = hook.taken
+        assert first == second != ""
+
+
+def test_a_crash_before_the_commit_reads_again(tmp_path: Path, hook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cursor had moved, the message had not been written: lost for ever."""
+    with watchtower(tmp_path, hook) as tower:
+        tower.tick()
+        judge_many(tower, 2)
+        with monkeypatch.context() as crash:
+            crash.setattr("weathervane_resources.alert_store.Session.beat", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                tower.tick()
+        assert hook.taken == []
+        assert tower.tick().sent.delivered == 2
+
+
+def configured(folder: Path, urls: str = "json://127.0.0.1:1/all") -> tuple[list[str], list[str]]:
+    (folder / "tenants.toml").write_text(TENANTS)
+    settings = read_settings({"WEATHERVANE_TENANTS": str(folder / "tenants.toml"), "WEATHERVANE_ALERT_URLS": urls})
+    tenants = load_tenants(settings.tenants_file, frozenset(), settings.start_date)
+    targets, complaints = configured_targets(settings, tenants.values())
+
+    def reached(tenant: str, severity: str) -> str:
+        notice = Notice("k", "alert", tenant, severity, "t", "b")  # type: ignore[arg-type]
+        return " ".join(sorted(target.url.rpartition("/")[2] for target in route(notice, targets)))
+
+    return [reached(t, s) for t in ("acme", "kiwi", "") for s in ("warning", "critical")], complaints
+
+
+def test_a_tenants_messages_go_to_no_other_tenant(tmp_path: Path) -> None:
+    """An agency's client read that another client's shop was down."""
+    reached, _ = configured(tmp_path)
+    assert reached == ["all", "acme all", "all kiwi", "all kiwi", "all", "all"]
+
+
+def test_a_url_that_apprise_cannot_read_is_said_without_it(tmp_path: Path) -> None:
+    """Apprise answers NOMATCH and nothing is sent: a typo in a token was found a month later."""
+    _, (complaint,) = configured(tmp_path)
+    assert "[tenants.kiwi] alert_urls" in complaint
+    assert "'nonsense'" in complaint
+    assert "PLANTED" not in complaint
+    with pytest.raises(ConfigurationError, match="WEATHERVANE_ALERT_SEVERITY"):
+        read_settings({"WEATHERVANE_ALERT_SEVERITY": "loud"})
+
+
+def test_no_part_of_a_url_is_shown_or_logged(caplog: pytest.LogCaptureFixture, hook: Webhook) -> None:
+    """A webhook's URL is a password."""
+    caplog.set_level(logging.DEBUG)
+    secret = f"user:PLANTEDpass@127.0.0.1:{hook.server.server_port}/PLANTEDtoken?+X-Key=PLANTEDkey"
+    for status in (200, 500):
+        hook.status = status
+        target = open_target(f"json://{secret}")
+        said = deliver(target, "t", "b", key="k", is_failure=True)
+        assert bool(said) == (status == 500)
+        assert "PLANTED" not in f"{target!r} {target.label} {said} {caplog.text}"
+    tokens = "TPLANTEDA/APLANTEDA/TIiajPLANTEDXrIdevi7FQ0"
+    assert "PLANTED" not in open_target(f"slack://{tokens}/#general").label
+
+
+def test_text_from_outside_is_harmless() -> None:
+    """A campaign called "@channel <b>" rang the whole company."""
+    text = clean("@channel <!here> <b>x</b> [y](http://z) access_token=PLANTED\u202e\nline")
+    assert not set("@<>[\n\u202e") & set(text)
+    assert "PLANTED" not in text
+    assert len(clean("x" * 1000)) == 300
