@@ -33,10 +33,11 @@ def test_a_full_tenant_is_read_as_written(tmp_path: Path) -> None:
     more = (
         'name = "Acme Outdoor"\nstart_date = 2024-06-01\nshopify_protocol = "rest"\nclimatology_years = 30\n'
         'geocoded_ratio_warning = 0.9\nnew_rows_median_min = 50\nalert_urls = ["slack://x"]\n'
+        'alert_severity = "critical"\n'
     )
     acme = load(tmp_path, GOOD + more)["acme"]
     assert acme == Tenant(
-        "acme", "Acme Outdoor", "America/New_York", "USD", date(2024, 6, 1), "rest", 30, ("slack://x",),
+        "acme", "Acme Outdoor", "America/New_York", "USD", date(2024, 6, 1), "rest", 30, ("slack://x",), "critical",
         {"geocoded_ratio_warning": 0.9, "new_rows_median_min": 50},
     )  # fmt: skip
 
