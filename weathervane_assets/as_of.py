@@ -20,7 +20,7 @@ from weathervane_assets.tables import (
     conform,
     shape_of,
 )
-from weathervane_assets.transforms.as_of import decision_frame, describe_as_of, known_cells, weather_span
+from weathervane_assets.transforms.as_of import decision_frame, describe_as_of, in_months, known_cells, weather_span
 from weathervane_assets.transforms.calendar import active_cells, history_start
 from weathervane_assets.transforms.weather import FlagLimits
 from weathervane_assets.weather import shipping_days
@@ -77,9 +77,8 @@ class AsOf:
         first, last = weather_span(self.window.days)
         cache = WeatherCache(self.window.lake, self.source)
         table = cache.versions(self.cells["point"].to_list(), first, last)
-        by_cell = self.cells.select("geohash", "point").join(table.collect(), on="point", how="inner", validate="m:m")
-        return by_cell.select(
-            "geohash",
+        versions = table.select(
+            "point",
             "valid_date",
             "known_at_utc",
             (pl.col("model") == ARCHIVE_MODEL).alias("is_archived"),
@@ -88,7 +87,9 @@ class AsOf:
             pl.col("model").alias("source_model"),
             "source",
             pl.col("known_at_utc").alias("as_of_utc"),
-        ).sort("geohash", "valid_date", "known_at_utc", *WEATHER_VALUES)
+        ).collect()
+        by_cell = self.cells.select("geohash", "point").join(versions, on="point", how="inner", validate="m:m")
+        return by_cell.drop("point").sort("geohash", "valid_date", "known_at_utc", *WEATHER_VALUES)
 
     @cached_property
     def normals(self) -> pl.DataFrame:
@@ -100,12 +101,10 @@ class AsOf:
 
     def weather(self, versions: pl.DataFrame) -> pl.DataFrame:
         """Return the weather of each cell and day as its decision knew it from `versions`, as rows of `WeatherDaily`."""
-        described = describe_as_of(
-            self.active,
-            versions,
-            self.normals,
-            self.cells.drop("point"),
-            self.decisions,
-            FlagLimits.of(self.window.tenant.thresholds),
-        )
-        return conform(described.with_columns(tenant_id=pl.lit(self.window.tenant.id)), WeatherDaily)
+        described = [self._weather_of(month, versions) for month in in_months(self.active)]
+        frame = pl.concat(described) if described else self._weather_of(self.active, versions)
+        return conform(frame.with_columns(tenant_id=pl.lit(self.window.tenant.id)), WeatherDaily)
+
+    def _weather_of(self, known: pl.DataFrame, versions: pl.DataFrame) -> pl.DataFrame:
+        limits = FlagLimits.of(self.window.tenant.thresholds)
+        return describe_as_of(known, versions, self.normals, self.cells.drop("point"), self.decisions, limits)

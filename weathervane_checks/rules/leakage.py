@@ -86,8 +86,16 @@ def _lag_was_never_said(rows: pl.DataFrame, versions: pl.DataFrame) -> pl.DataFr
 
 def _lag_was_not_known(join: Join) -> pl.DataFrame:
     """Return the as_of rows whose lags or means differ from a plain count over the versions known at the decision."""
-    rows = join.as_of.filter(~pl.col("is_weather_missing"))
-    week = _week_before(rows, join.versions)
+    rows = join.as_of.filter(~pl.col("is_weather_missing")).with_columns(_month=pl.col("date").dt.truncate("1mo"))
+    months = rows.partition_by("_month", maintain_order=True, include_key=False)  # all versions of a year are gigabytes
+    return pl.concat([_lag_of_month_was_not_known(month, join.versions) for month in months] or [rows.drop("_month")])
+
+
+def _lag_of_month_was_not_known(rows: pl.DataFrame, versions: pl.DataFrame) -> pl.DataFrame:
+    first, last = rows["date"].min(), rows["date"].max()
+    week = _week_before(
+        rows, versions.filter(pl.col("valid_date").dt.offset_by(f"{ROLL_DAYS}d") >= first, pl.col("valid_date") < last)
+    )
     lags = week.filter(pl.col("_back") == 1).select(*KEYS, *(pl.col(v).alias(f"_{lag}") for lag, v in LAGS.items()))
     means = week.group_by(KEYS).agg(
         pl.when(pl.col(value).count() >= ROLL_MIN_DAYS).then(pl.col(value).mean()).alias(f"_{name}")
