@@ -20,7 +20,12 @@ import dagster as dg
 
 from weathervane_assets import graph
 from weathervane_assets.definitions import build_defs
+from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.partitions import BACKFILL_TAG, day_key, range_tags, year_key
+from weathervane_assets.schedules import FRESHNESS
+from weathervane_checks.dq_report import examine_quality, keep_run
+from weathervane_resources.clock import Clock
+from weathervane_resources.platform import Platform
 
 OnPartition = Callable[[str], None]
 
@@ -84,11 +89,9 @@ def run_backfill(
     outcome = Outcome(tenant_id)
     begun = time.monotonic()
     defs = build_defs(os.environ, resource_overrides, loggers={"console": _progress_logger(on_partition)})
-    job = defs.resolve_implicit_global_asset_job_def()
     for step in steps:
-        result = job.execute_in_process(
+        result = _job_of(defs, step).execute_in_process(
             instance=instance,
-            asset_selection=[dg.AssetKey(name) for name in step.assets],
             tags={**range_tags(tenant_id, step.first_key, step.last_key), BACKFILL_TAG: "true"},
             run_config={"loggers": {"console": {}}},
             raise_on_error=False,
@@ -96,8 +99,25 @@ def run_backfill(
         _read_result(outcome, result)
         if not result.success:
             break
+    _report_quality(tenant_id, resource_overrides or {})
     outcome.seconds = time.monotonic() - begun
     return outcome
+
+
+def _job_of(defs: dg.Definitions, step: Step) -> dg.JobDefinition:
+    """Return the job of a step's assets and of the checks of their rows; whether a day is due is not a backfill's to say."""
+    assets = {dg.AssetKey(name) for name in step.assets}
+    graph_of_all = defs.resolve_asset_graph()
+    checks = {key for key in graph_of_all.get_check_keys_for_assets(assets) if key.name != FRESHNESS}
+    return defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection=assets, asset_check_selection=checks)
+
+
+def _report_quality(tenant_id: str, resource_overrides: Mapping[str, Any]) -> None:
+    """Write the tenant's `dq_monitoring.json` again, as the asset `dq_report` does."""
+    platform = Platform(threshold_names=sorted(OVERRIDABLE))
+    clock = resource_overrides.get("clock", Clock())
+    lake = platform.lake()
+    keep_run(lake, examine_quality(platform.tenants()[tenant_id], lake, clock.now()))
 
 
 def _read_result(outcome: Outcome, result: dg.ExecuteInProcessResult) -> None:

@@ -15,12 +15,15 @@ import polars as pl
 
 from weathervane_assets.automation import build_automation
 from weathervane_assets.features import open_rebuild
-from weathervane_assets.graph import build_assets
+from weathervane_assets.graph import NODES, OWNER, build_assets
 from weathervane_assets.overridable import OVERRIDABLE
-from weathervane_assets.pictures import drift_picture
+from weathervane_assets.partitions import tenants
+from weathervane_assets.pictures import drift_picture, severity_picture
 from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_checks.alerter import build_alert_sensor
 from weathervane_checks.catalog import build_checks
+from weathervane_checks.dq_asset import build_dq_report
+from weathervane_checks.freshness import build_freshness
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import (
     GeoNamesConnector,
@@ -76,8 +79,8 @@ def build_defs(
         "open_meteo": OpenMeteoConnector(),
     }
     return dg.Definitions(
-        assets=assets,
-        asset_checks=build_checks(assets, open_rebuild),
+        assets=[*assets, build_dq_report(tenants, severity_picture, OWNER)],
+        asset_checks=[*build_checks(assets, open_rebuild), build_freshness(list(NODES))],
         jobs=jobs,
         schedules=schedules,
         sensors=[*sensors, alerting],

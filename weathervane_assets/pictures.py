@@ -5,7 +5,7 @@ Belongs here: drawing a frame as an inline Markdown image. Does not belong here:
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -13,6 +13,8 @@ import polars as pl
 
 INK = "#6b7785"
 """A grey with enough contrast on white and on the UI's dark background."""
+GREEN, RED = "#3d9a6b", "#c23b3b"
+SEVERITY_COLOURS = {"ok": GREEN, "warning": "#e3a72f", "critical": RED}
 BLUE, ORANGE, BAND = "#2f7fd6", "#d9822b", "#8fb8e8"
 SIZE_INCHES = (7.2, 2.6)
 DPI = 100
@@ -136,6 +138,26 @@ def sales_picture(by_day: pl.DataFrame) -> str | None:
     axes.set_xlabel("warmer or colder than normal (°C), cells weighted by earlier orders", color=INK, fontsize=8)
     axes.set_ylabel("orders", color=INK, fontsize=8)
     return _markdown(figure, axes, "Orders by temperature anomaly")
+
+
+def severity_picture(severities: Mapping[str, Sequence[str | None]], days: Sequence[date]) -> str:
+    """Return datasets x days in the colours of their severity as a Markdown image; what was never written stays empty."""
+    from matplotlib.colors import ListedColormap  # noqa: PLC0415 - as below
+    from matplotlib.patches import Patch  # noqa: PLC0415
+
+    names = list(SEVERITY_COLOURS)
+    rows = [[names.index(s) if s else float("nan") for s in of_dataset] for of_dataset in severities.values()]
+    figure, axes = _canvas("Severity by dataset and day")
+    colours = ListedColormap(list(SEVERITY_COLOURS.values()))
+    axes.pcolormesh(days, range(len(rows)), rows, cmap=colours, vmin=0, vmax=len(names) - 1, shading="nearest")
+    axes.set_yticks(range(len(rows)), list(severities))
+    axes.invert_yaxis()
+    handles = [Patch(color=colour, label=name) for name, colour in SEVERITY_COLOURS.items()]
+    axes.legend(
+        handles=handles, frameon=False, fontsize=8, labelcolor=INK, ncols=3, loc="lower right", bbox_to_anchor=(1, 1)
+    )
+    _date_axis(axes)
+    return _image(figure, f"Severity by dataset and day, {min(days)} to {max(days)}")
 
 
 def _canvas(title: str) -> tuple[Any, Any]:

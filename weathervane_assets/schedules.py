@@ -16,7 +16,7 @@ from datetime import date, datetime, time, timedelta
 import dagster as dg
 
 from weathervane_assets import graph
-from weathervane_assets.partitions import TENANT_PARTITIONS, day_key, range_tags
+from weathervane_assets.partitions import TENANT_PARTITIONS, TENANT_TAG, day_key, range_tags
 from weathervane_resources.platform import Platform
 from weathervane_resources.tenants import Tenant
 
@@ -76,6 +76,12 @@ ROUTINES = (
 )
 
 
+FRESHNESS = "freshness"
+FRESHNESS_CHECKS = dg.AssetSelection.checks(*(dg.AssetCheckKey(dg.AssetKey(name), FRESHNESS) for name in graph.NODES))
+HALF_PAST = "30 * * * *"
+DQ_REPORT, DQ_REPORT_HOUR = "dq_report", 8
+
+
 def is_due(tenant: Tenant, hour: int, tick: datetime) -> bool:
     """Return whether the tenant's clock struck `hour` since the tick before.
 
@@ -89,14 +95,57 @@ def build_schedules(
     status: dg.DefaultScheduleStatus = dg.DefaultScheduleStatus.STOPPED,
 ) -> tuple[list[dg.JobDefinition], list[dg.ScheduleDefinition]]:
     """Return a job and a schedule for each routine."""
-    pairs = [_schedule(routine, status) for routine in ROUTINES]
+    pairs = [*(_schedule(routine, status) for routine in ROUTINES), _freshness(status), _dq_report(status)]
     return [job for job, _ in pairs], [schedule for _, schedule in pairs]
 
 
-def _schedule(routine: Routine, status: dg.DefaultScheduleStatus) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
-    job = dg.define_asset_job(
-        routine.name, selection=dg.AssetSelection.assets(*routine.assets), description=routine.says
+def _freshness(status: dg.DefaultScheduleStatus) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
+    """Return the job that looks whether each tenant's newest due day is there, and its schedule; it brings in nothing."""
+    says = "Whether the newest due day of every tenant is there; every hour, for all tenants at once."
+    job = dg.define_asset_job(FRESHNESS, selection=FRESHNESS_CHECKS, description=says)
+    schedule = dg.ScheduleDefinition(
+        name=f"{FRESHNESS}_schedule",
+        job=job,
+        cron_schedule=HALF_PAST,
+        execution_timezone="UTC",
+        default_status=status,
+        description=says,
     )
+    return job, schedule  # type: ignore[return-value]
+
+
+def _dq_report(status: dg.DefaultScheduleStatus) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
+    """Return the job that writes a tenant's report, and the schedule that starts it after the night and the restatements."""
+    says = "How each dataset of a tenant stands, after its night."
+    job = dg.define_asset_job(DQ_REPORT, selection=dg.AssetSelection.assets(DQ_REPORT), description=says)
+
+    @dg.schedule(
+        name=f"{DQ_REPORT}_schedule",
+        job=job,
+        cron_schedule=HOURLY,
+        execution_timezone="UTC",
+        default_status=status,
+        description=f"{says} At {DQ_REPORT_HOUR:02}:00 of the tenant's clock.",
+    )
+    def of_tenants(context: dg.ScheduleEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
+        tick, synced = context.scheduled_execution_time, context.instance.get_dynamic_partitions(TENANT_PARTITIONS)
+        due = [t for t in platform.tenants().values() if t.id in synced and is_due(t, DQ_REPORT_HOUR, tick)]
+        requests = [
+            dg.RunRequest(f"{DQ_REPORT} {t.id} {t.today(tick)}", partition_key=t.id, tags={TENANT_TAG: t.id})
+            for t in due
+        ]
+        return requests or dg.SkipReason(f"it is {DQ_REPORT_HOUR:02}:00 for no tenant")
+
+    return job, of_tenants  # type: ignore[return-value]
+
+
+def _with_their_checks(assets: Sequence[str]) -> dg.AssetSelection:
+    """Select assets and what judges their rows; that no day is missing is looked at on a schedule of its own."""
+    return dg.AssetSelection.assets(*assets) - FRESHNESS_CHECKS
+
+
+def _schedule(routine: Routine, status: dg.DefaultScheduleStatus) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
+    job = dg.define_asset_job(routine.name, selection=_with_their_checks(routine.assets), description=routine.says)
 
     @dg.schedule(
         name=f"{routine.name}_schedule",

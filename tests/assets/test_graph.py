@@ -27,7 +27,7 @@ def describe(graph: dg.AssetGraph) -> str:
     lines = []
     for key in sorted(graph.get_all_asset_keys(), key=lambda k: k.path):
         node = graph.get(key)
-        names = graph.get(key).partitions_def.partition_dimension_names if node.partitions_def else []
+        names = getattr(node.partitions_def, "partition_dimension_names", ["tenant"]) if node.partitions_def else []
         lines.append(f"{key.path[-1]}  [{node.group_name}]  {' x '.join(names)}")
         lines.append(f"  kinds: {', '.join(sorted(node.kinds))}")
         lines.append(f"  from: {', '.join(sorted(k.path[-1] for k in node.parent_keys)) or '-'}")
@@ -51,8 +51,12 @@ def test_the_graph_is_the_one_in_the_snapshot(graph: dg.AssetGraph) -> None:
 def test_every_asset_says_who_it_is_and_is_checked(graph: dg.AssetGraph) -> None:
     """An asset without an owner alerts nobody; one without a check is believed without reason."""
     names = {key.path[-1] for key in graph.get_all_asset_keys()}
-    assert names == set(NODES) == set(CONTRACTS)
-    for key in graph.get_all_asset_keys():
+    assert names - {"dq_report"} == set(NODES) == set(CONTRACTS)
+    report = graph.get(dg.AssetKey("dq_report"))
+    assert (report.group_name, report.tags["layer"]) == ("quality", "report")
+    assert report.owners
+    assert graph.get_check_keys_for_assets({report.key})
+    for key in graph.get_all_asset_keys() - {report.key}:
         node = graph.get(key)
         assert node.group_name in {"commerce", "ads", "weather", "features"}
         assert node.owners
@@ -62,7 +66,7 @@ def test_every_asset_says_who_it_is_and_is_checked(graph: dg.AssetGraph) -> None
         assert len(node.description) > 60
         schema = node.metadata["dagster/column_schema"]
         assert [column.name for column in schema.columns] == list(CONTRACTS[key.path[-1]].to_schema().columns)
-        assert {check.name for check in graph.get_check_keys_for_assets({key})} >= {"contract"}
+        assert {check.name for check in graph.get_check_keys_for_assets({key})} >= {"contract", "freshness"}
 
 
 @pytest.mark.parametrize("name", list(CONTRACTS))

@@ -1,0 +1,95 @@
+"""Whether a tenant's newest due day is there."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from weathervane_checks.rules.freshness import Freshness, freshness_by_tenant, judge_freshness
+from weathervane_checks.thresholds import Thresholds
+from weathervane_resources.tenants import Tenant
+
+ACME = Tenant("acme", "Acme", "America/New_York", "USD", date(2026, 1, 1))
+KIWI = Tenant("kiwi", "Kiwi", "Pacific/Auckland", "NZD", date(2026, 1, 1))
+NOON = datetime(2026, 11, 20, 17, tzinfo=UTC)  # noon in New York: the 19th is due
+DUE = date(2026, 11, 19)
+
+
+def ledger(*days: date, at: datetime = NOON, dataset: str = "orders") -> pl.DataFrame:
+    schema = {"dataset": pl.String, "date": pl.Date, "written_at_utc": pl.Datetime("us", "UTC")}
+    return pl.DataFrame([(dataset, day, at) for day in days], schema=schema, orient="row")
+
+
+def judge(rows: pl.DataFrame, now: datetime = NOON, dataset: str = "orders", tenant: Tenant = ACME) -> Freshness:
+    found = judge_freshness(dataset, tenant, rows, Thresholds(), now)
+    assert found is not None
+    return found
+
+
+def test_only_the_due_day_makes_a_dataset_fresh() -> None:
+    """A backfill of March turned the light green, and yesterday was still missing."""
+    march = [date(2026, 3, 1) + timedelta(days=n) for n in range(31)]
+    assert judge(ledger(*march, DUE)).severity == "ok"
+    stale = judge(ledger(*march))
+    assert (stale.severity, stale.newest, stale.due, stale.alerts) == ("critical", march[-1], DUE, ("dataset_stale",))
+    assert stale.days_late == (DUE - march[-1]).days
+
+
+@pytest.mark.parametrize(("late", "severity"), [(0, "ok"), (1, "warning"), (2, "warning"), (3, "critical")])
+def test_it_grows_worse_by_the_day(late: int, severity: str) -> None:
+    """One missed night is caught up by the next one; three are an outage."""
+    found = judge(ledger(DUE - timedelta(days=late)))
+    assert (found.severity, found.days_late) == (severity, late)
+
+
+@pytest.mark.parametrize(("hour", "due"), [(4, 18), (5, 18), (12, 18), (13, 19), (23, 19)])
+def test_a_day_is_due_eight_hours_after_it_is_over_on_the_tenants_clock(hour: int, due: int) -> None:
+    """At one minute past midnight UTC all of America was late; 13:00 UTC is 08:00 in New York."""
+    assert judge(ledger(), datetime(2026, 11, 20, hour, tzinfo=UTC)).due == date(2026, 11, due)
+
+
+def test_the_change_of_clocks_moves_nothing() -> None:
+    """The night of 25 hours: due at eight hours after midnight, not at nine."""
+    before, after = datetime(2026, 11, 1, 11, 59, tzinfo=UTC), datetime(2026, 11, 1, 12, 1, tzinfo=UTC)
+    assert judge(ledger(), before).due == date(2026, 10, 30)
+    assert judge(ledger(), after).due == date(2026, 10, 31)
+
+
+def test_a_day_that_was_read_before_it_was_over_is_not_complete() -> None:
+    """Someone looked at noon; half of the day was in the lake, and the night that failed was not missed."""
+    noon_of_due = datetime(2026, 11, 19, 17, tzinfo=UTC)
+    assert judge(ledger(DUE, at=noon_of_due)).severity == "critical"
+    assert judge(ledger(DUE, at=datetime(2026, 11, 20, 5, 0, tzinfo=UTC))).severity == "ok"
+    assert judge(ledger(DUE, at=datetime(2026, 11, 20, 4, 59, tzinfo=UTC))).severity == "critical"
+
+
+def test_a_forecast_is_complete_when_issued_and_normals_are_due_by_the_year() -> None:
+    """Today's forecast is written today, and the normals of a year once: both were stale every morning."""
+    early = datetime(2026, 11, 19, 11, tzinfo=UTC)
+    assert judge(ledger(DUE, at=early), dataset="weather_forecast").severity == "ok"
+    assert judge(ledger(date(2026, 1, 1)), dataset="climatology").severity == "ok"
+    assert judge(ledger(date(2025, 1, 1)), dataset="climatology").severity == "critical"
+
+
+def test_a_dataset_that_never_was_is_missing_and_a_tenant_that_begins_later_owes_nothing() -> None:
+    """A tenant added this morning woke someone up."""
+    found = judge(ledger())
+    assert (found.severity, found.newest, found.alerts) == ("critical", None, ("dataset_missing",))
+    later = Tenant("new", "New", "America/New_York", "USD", date(2026, 11, 20))
+    assert judge_freshness("orders", later, ledger(), Thresholds(), NOON) is None
+
+
+def test_tenants_are_judged_by_their_own_clock_and_limits_the_worst_first() -> None:
+    """In Auckland the 20th is over and due when New York has just had its 19th."""
+    lazy = Tenant("lazy", "Lazy", "America/New_York", "USD", date(2026, 1, 1), thresholds={"freshness_grace_hours": 36})
+    tenants = {"acme": ACME, "kiwi": KIWI, "lazy": lazy}
+    now = datetime(2026, 11, 20, 20, tzinfo=UTC)
+    mixed = pl.concat([ledger(DUE, at=now), ledger(date(2026, 11, 30), at=now, dataset="ads")])
+    found = freshness_by_tenant("orders", dict.fromkeys(tenants, mixed), tenants, now)
+    assert [(f.tenant, f.severity, f.due) for f in found] == [
+        ("lazy", "critical", date(2026, 11, 18)),
+        ("kiwi", "warning", date(2026, 11, 20)),
+        ("acme", "ok", DUE),
+    ]

@@ -1,0 +1,88 @@
+"""The asset `dq_report`: a tenant's data quality as a table and a picture, and its file (docs/decisions/0007).
+
+Belongs here: the asset, its check and how they look in the UI. Does not belong here: what the report says (`dq_report.py`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import dagster as dg
+from weathervane_assets.tables import CONTRACTS
+from weathervane_resources.clock import Clock
+from weathervane_resources.platform import Platform
+
+from weathervane_checks.dq_report import FILE, Quality, examine_quality, keep_run
+
+Draw = Callable[[Mapping[str, Sequence[str | None]], Sequence[date]], str]
+COLUMNS = ("dataset", "severity", "status", "row_count", "day", "days_late", "alerts", "issues")
+
+
+def build_dq_report(tenants: dg.PartitionsDefinition, draw: Draw, owner: str) -> dg.AssetsDefinition:
+    """Return the asset with its check; `draw` makes a picture of severities by dataset and day."""
+
+    # no type argument: Dagster takes one for the type of an output
+    @dg.asset(
+        name="dq_report",
+        group_name="quality",
+        partitions_def=tenants,
+        deps=["features"],
+        owners=[owner],
+        kinds={"json"},
+        tags={"layer": "report", "pii": "none"},
+        check_specs=[
+            dg.AssetCheckSpec("kept", asset="dq_report", description="The run just made is the newest of the file.")
+        ],
+    )
+    def dq_report(context: dg.AssetExecutionContext, platform: Platform, clock: Clock) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        """How each dataset of a tenant stands: counts, places and freshness, by the rules of the checks.
+
+        One report a tenant, not one a day: it looks at the last 60 days of the lake. Kept in `dq_monitoring.json`, bounded
+        to 90 runs. It judges nothing anew, so it wakes nobody: that is the checks' to do.
+        """
+        tenant, lake = platform.tenants()[context.partition_key], platform.lake()
+        quality = examine_quality(tenant, lake, clock.now())
+        report = keep_run(lake, quality)
+        return dg.MaterializeResult(metadata=_metadata(quality, report, draw), check_results=[_kept(quality, report)])
+
+    return dq_report
+
+
+def _kept(quality: Quality, report: Mapping[str, Any]) -> dg.AssetCheckResult:
+    is_kept = report["runs"][-1] == quality.run and set(quality.run["datasets"]) == set(CONTRACTS)
+    return dg.AssetCheckResult(
+        check_name="kept",
+        passed=is_kept,
+        metadata={
+            "tenant": quality.tenant.id,
+            "window": "/".join(quality.run["window"].values()),
+            "observed": len(quality.run["datasets"]),
+            "threshold": len(CONTRACTS),
+            "severity": "ok" if is_kept else "critical",
+            "alerts": "" if is_kept else "report_not_kept",
+        },
+    )
+
+
+def _metadata(quality: Quality, report: Mapping[str, Any], draw: Draw) -> dict[str, Any]:
+    return {
+        "overall_severity": quality.run["overall_severity"],
+        "alerts": ", ".join(quality.run["alerts"]),
+        "runs": len(report["runs"]),
+        "file": FILE,
+        "datasets": _table(quality.run["datasets"]),
+        "picture": dg.MetadataValue.md(draw(quality.severities, quality.days)),
+    }
+
+
+def _table(datasets: Mapping[str, Mapping[str, Any]]) -> dg.TableMetadataValue:
+    records = []
+    for name, entry in datasets.items():
+        shown = {**entry, **entry["metadata"], "dataset": name}
+        shown |= {"alerts": ", ".join(entry["alerts"]), "issues": "; ".join(entry["issues"])}
+        records.append(dg.TableRecord({key: _text(shown[key]) for key in COLUMNS}))
+    return dg.TableMetadataValue(records, schema=dg.TableSchema([dg.TableColumn(name) for name in COLUMNS]))
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,211 @@
+"""The report `dq_monitoring.json`: how each of a tenant's datasets stands, kept for the last `history_runs` runs.
+
+Belongs here: what a run of it says, and keeping the file bounded. Does not belong here: judging (`rules/`), Dagster and
+pictures (`dq_asset.py`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from weathervane_assets.tables import CONTRACTS
+from weathervane_resources.credentials import NOT_CONFIGURED
+from weathervane_resources.lake import Lake, LakeError
+from weathervane_resources.tenants import Tenant
+
+from weathervane_checks.catalog import CHECKS
+from weathervane_checks.evidence import Evidence
+from weathervane_checks.findings import RANK, Finding, Severity
+from weathervane_checks.reports import FOLDER, write_report
+from weathervane_checks.rules.freshness import YEARLY, Freshness, judge_freshness
+from weathervane_checks.rules.geocoding import days_needed, judge_geocoding
+from weathervane_checks.rules.row_counts import judge_row_counts
+from weathervane_checks.thresholds import Thresholds
+
+VERSION = 1
+FILE = "dq_monitoring.json"
+PICTURE_DAYS = 60
+COUNTED = frozenset(check.asset for check in CHECKS if check.name == "row_count_drop")
+
+
+@dataclass(frozen=True)
+class Quality:
+    """A tenant's datasets at an instant, from the lake: the run to be kept, and each day's severity for the picture."""
+
+    tenant: Tenant
+    run: dict[str, Any]
+    days: Sequence[date]
+    severities: Mapping[str, Sequence[str | None]]
+    """By dataset and day of `days`: `ok`, `warning`, `critical`, or None where nothing was written."""
+
+
+def examine_quality(tenant: Tenant, lake: Lake, now: datetime) -> Quality:
+    """Return how the tenant's datasets stand."""
+    limits = Thresholds().for_tenant(tenant.thresholds)
+    ledger, today = lake.ledger(tenant.id), tenant.today(now)
+    days = [today - timedelta(days=n) for n in range(PICTURE_DAYS, 0, -1)]
+    datasets, severities = {}, {}
+    for name in CONTRACTS:
+        mine = ledger.filter(pl.col("dataset") == name)
+        evidence = Evidence(name, tenant, dict.fromkeys(days, ""), lake, now, limits)
+        findings = _findings(evidence, mine)
+        fresh = judge_freshness(name, tenant, mine, limits, now)
+        datasets[name] = _dataset(evidence, mine, findings, fresh)
+        severities[name] = _severities(name, mine, findings, days)
+    run = {
+        "timestamp": now.isoformat(),
+        "tenant_id": tenant.id,
+        "window": {"start": days[0].isoformat(), "end": days[-1].isoformat()},
+        "overall_severity": max((d["severity"] for d in datasets.values()), key=RANK.__getitem__),
+        "alerts": sorted({code for d in datasets.values() for code in d["alerts"]}),
+        "datasets": datasets,
+    }
+    return Quality(tenant, run, days, severities)
+
+
+def _findings(evidence: Evidence, ledger: pl.DataFrame) -> dict[date, list[Finding]]:
+    """Return what the count and place rules say of the days that were written."""
+    written = set(ledger["date"])
+    days, limits = [day for day in evidence.days if day in written], evidence.limits
+    found: list[Finding] = []
+    if evidence.dataset in COUNTED:
+        found += judge_row_counts(ledger, days, limits, evidence.today, evidence.tenant.quiet_days)
+    if evidence.dataset == "orders" and days:
+        found += judge_geocoding(evidence.orders_since(days_needed(limits)), days, limits)
+    return {day: [f for f in found if f.day == day] for day in days}
+
+
+def _severities(
+    dataset: str, ledger: pl.DataFrame, findings: Mapping[date, Sequence[Finding]], days: Sequence[date]
+) -> list[str | None]:
+    written = set(ledger["date"])
+    if dataset in YEARLY:
+        return ["ok" if day.replace(month=1, day=1) in written else None for day in days]
+    return [_worst(findings.get(day, ())) if day in written else None for day in days]
+
+
+def _worst(findings: Sequence[Finding]) -> Severity:
+    return max((f.severity for f in findings), key=RANK.__getitem__, default="ok")
+
+
+def _dataset(
+    evidence: Evidence, ledger: pl.DataFrame, findings: Mapping[date, Sequence[Finding]], fresh: Freshness | None
+) -> dict[str, Any]:
+    """Return the entry of one dataset: its newest day that is over, and whether the due one is there."""
+    over = ledger.filter(pl.col("date") < evidence.today).sort("date")
+    row: dict[str, Any] = over.row(-1, named=True) if over.height else {}
+    said = [f for f in findings.get(row.get("date", date.min), ()) if not f.is_ok]
+    severity: Severity = max([_worst(said), fresh.severity if fresh else "ok"], key=RANK.__getitem__)
+    issues = [f"{f.day}: {f.note}" for f in said]
+    if fresh and fresh.severity != "ok":
+        issues.append(f"{fresh.due} is due; the newest complete day before it is {fresh.newest or 'none'}")
+    codes = {code for f in said for code in f.alerts} | set(fresh.alerts if fresh else ())
+    return {
+        "status": _status(row, severity, fresh),
+        "severity": severity,
+        "alerts": sorted(codes),
+        "issues": issues,
+        "row_count": row.get("row_count"),
+        "previous_row_count": row.get("previous_row_count"),
+        "source": row.get("source"),
+        "path": evidence.lake.uri(evidence.tenant.id, evidence.dataset),
+        "metadata": _metadata(row, fresh),
+        "metrics": _metrics(row, over, findings),
+        "history": _history(over, findings, int(evidence.limits.baseline_days)),
+    }
+
+
+def _status(row: Mapping[str, Any], severity: Severity, fresh: Freshness | None) -> str:
+    if not row:
+        return "missing" if fresh else "ok"
+    if fresh and fresh.severity != "ok":
+        return "stale"
+    if row["row_count"] == 0 and row["source"] != NOT_CONFIGURED:
+        return "empty"
+    return "ok" if severity == "ok" else "needs_attention"
+
+
+def _metadata(row: Mapping[str, Any], fresh: Freshness | None) -> dict[str, Any]:
+    return {
+        "day": row["date"].isoformat() if row else None,
+        "written_at": row["written_at_utc"].isoformat() if row else None,
+        "table_version": row.get("table_version"),
+        "due": fresh.due.isoformat() if fresh else None,
+        "days_late": fresh.days_late if fresh else None,
+    }
+
+
+def _metrics(
+    row: Mapping[str, Any], over: pl.DataFrame, findings: Mapping[date, Sequence[Finding]]
+) -> dict[str, float | int | None]:
+    before = over.row(-2, named=True) if over.height > 1 else {}
+    return {
+        "row_count_change_pct": _change(row.get("row_count"), row.get("previous_row_count")),
+        "geocoded_ratio": _located(findings.get(row.get("date", date.min), ())),
+        "new_rows": row.get("new_rows"),
+        "new_rows_change_pct": _change(row.get("new_rows"), before.get("new_rows")),
+        "updated_rows": row.get("updated_rows"),
+    }
+
+
+def _change(count: int | None, before: int | None) -> float | None:
+    """Return the change in per cent, None where there is nothing to compare with."""
+    return None if count is None or not before else round(100 * (count - before) / before, 2)
+
+
+def _located(findings: Sequence[Finding]) -> float | None:
+    """Return the ratio of orders with a cell, where it was judged and there were orders."""
+    counted = [f.extra for f in findings if "geocoded" in f.extra]
+    return round(counted[0]["geocoded"] / counted[0]["orders"], 6) if counted else None
+
+
+def _history(over: pl.DataFrame, findings: Mapping[date, Sequence[Finding]], length: int) -> dict[str, list[Any]]:
+    """Return the last days' figures, the newest last."""
+    rows = over.tail(length)
+    return {
+        "row_count": rows["row_count"].to_list(),
+        "geocoded_ratio": [_located(findings.get(day, ())) for day in rows["date"]],
+        "new_rows": rows["new_rows"].to_list(),
+    }
+
+
+def keep_run(lake: Lake, quality: Quality) -> dict[str, Any]:
+    """Add the run to the tenant's file, without the oldest beyond `history_runs`; return what the file says now.
+
+    Raises: LakeError: the file there is not a report of ours, or it cannot be written.
+    """
+    most = int(Thresholds().for_tenant(quality.tenant.thresholds).history_runs)
+    runs = [*_read_runs(lake, quality.tenant.id), quality.run][-max(1, most) :]
+    latest = quality.run
+    report = {
+        "version": VERSION,
+        "tenant_id": quality.tenant.id,
+        "generated_at": latest["timestamp"],
+        "overall_severity": latest["overall_severity"],
+        "runs": runs,
+    }
+    write_report(lake, FILE, report)
+    return report
+
+
+def _read_runs(lake: Lake, tenant: str) -> list[dict[str, Any]]:
+    if not lake.is_local:
+        return []
+    file = Path(lake.root) / FOLDER / tenant / FILE
+    hint = "move it away; the next run begins a new one"
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise LakeError(f"the report {file} cannot be read; {hint}") from error
+    runs = document.get("runs") if isinstance(document, dict) else None
+    if not isinstance(runs, list) or document.get("version") != VERSION:
+        raise LakeError(f"{file} is not a report of version {VERSION}; {hint}")
+    return runs

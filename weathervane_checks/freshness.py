@@ -1,0 +1,101 @@
+"""The check `freshness`: of each asset, over all tenants, on a schedule of its own (docs/decisions/0007).
+
+Belongs here: reading the ledgers and one evaluation an asset. Does not belong here: when a day is due (`rules/freshness.py`).
+"""
+
+import inspect
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+from weathervane_resources.clock import Clock
+from weathervane_resources.platform import Platform
+
+from weathervane_checks.findings import RANK, Severity
+from weathervane_checks.rules.freshness import Freshness, freshness_by_tenant
+
+NAME = "freshness"
+
+
+def freshness() -> None:
+    """Each tenant's newest due day is there: the day before, once `freshness_grace_hours` of the tenant's day have passed.
+
+    One evaluation for all tenants, by a schedule of its own.
+    """
+
+
+def build_freshness(assets: Sequence[str]) -> dg.AssetChecksDefinition:
+    """Return the definition that judges all assets, or those asked for."""
+    description = inspect.getdoc(freshness)
+    specs = [dg.AssetCheckSpec(NAME, asset=name, description=description) for name in assets]
+
+    @dg.multi_asset_check(specs=specs, name="freshness_checks", can_subset=True)
+    def run_freshness(
+        context: dg.AssetCheckExecutionContext, platform: Platform, clock: Clock
+    ) -> Iterator[dg.AssetCheckResult]:
+        tenants, lake, now = platform.tenants(), platform.lake(), clock.now()
+        ledgers = {name: lake.ledger(name) for name in tenants}
+        for key in sorted(context.selected_asset_check_keys):
+            found = freshness_by_tenant(key.asset_key.path[-1], ledgers, tenants, now)
+            yield evaluate(key.asset_key, found)
+
+    return run_freshness
+
+
+def evaluate(asset_key: dg.AssetKey, found: Sequence[Freshness]) -> dg.AssetCheckResult:
+    """Return the evaluation of one asset; `found` has every tenant that is due, the worst first."""
+    stale = [one for one in found if one.severity != "ok"]
+    severity: Severity = max((one.severity for one in found), key=RANK.__getitem__, default="ok")
+    return dg.AssetCheckResult(
+        asset_key=asset_key,
+        check_name=NAME,
+        passed=not stale,
+        severity=dg.AssetCheckSeverity.ERROR if severity == "critical" else dg.AssetCheckSeverity.WARN,
+        description=_describe(found, stale),
+        metadata=_metadata(found, stale, severity),
+    )
+
+
+def _metadata(found: Sequence[Freshness], stale: Sequence[Freshness], severity: Severity) -> dict[str, Any]:
+    due = sorted({one.due.isoformat() for one in stale or found})
+    metadata: dict[str, Any] = {
+        "tenant": ", ".join(one.tenant for one in stale or found),
+        "window": "/".join(due[:1] + due[1:][-1:]),
+        "observed": stale[0].days_late if stale else 0,
+        "threshold": 0,
+        "severity": severity,
+        "alerts": ", ".join(sorted({code for one in stale for code in one.alerts})),
+        "judged_as": "nightly",
+        "tenants_checked": len(found),
+        "by_tenant": {one.tenant: _plain(one) for one in found},
+    }
+    if stale:
+        metadata["stale_tenants"] = _table(stale)
+    return metadata
+
+
+def _describe(found: Sequence[Freshness], stale: Sequence[Freshness]) -> str:
+    if not found:
+        return "no tenant has a day that is due"
+    if not stale:
+        return f"{len(found)} tenants fresh"
+    shown = "; ".join(f"{one.tenant} {one.days_late} days late (newest {one.newest or 'none'})" for one in stale[:3])
+    return f"{len(stale)} of {len(found)} tenants stale: {shown}"
+
+
+def _plain(one: Freshness) -> dict[str, Any]:
+    return {
+        "severity": one.severity,
+        "newest": one.newest.isoformat() if one.newest else None,
+        "due": one.due.isoformat(),
+        "days_late": one.days_late,
+        "alerts": list(one.alerts),
+    }
+
+
+def _table(stale: Sequence[Freshness]) -> dg.TableMetadataValue:
+    columns = ("tenant", "severity", "newest", "due", "days_late")
+    records = [
+        dg.TableRecord({"tenant": one.tenant} | {name: str(_plain(one)[name]) for name in columns[1:]}) for one in stale
+    ]
+    return dg.TableMetadataValue(records, schema=dg.TableSchema([dg.TableColumn(name) for name in columns]))

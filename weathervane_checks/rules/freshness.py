@@ -1,0 +1,84 @@
+"""Whether a tenant's newest due day is there. A backfill of March does not make today fresh."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import polars as pl
+from weathervane_resources.tenants import Tenant
+
+from weathervane_checks.findings import Severity
+from weathervane_checks.thresholds import Thresholds
+
+ISSUED = frozenset({"weather_forecast"})
+"""Written on the day itself: complete whenever they were written."""
+YEARLY = frozenset({"climatology"})
+"""One partition a year, filed under January 1."""
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """What is said of one tenant's dataset: the newest complete day, the day that is due, and how late it is."""
+
+    tenant: str
+    severity: Severity
+    newest: date | None
+    due: date
+    days_late: int
+
+    @property
+    def alerts(self) -> tuple[str, ...]:
+        """The alert codes."""
+        if self.severity == "ok":
+            return ()
+        return ("dataset_missing",) if self.newest is None else ("dataset_stale",)
+
+
+def judge_freshness(
+    dataset: str, tenant: Tenant, ledger: pl.DataFrame, limits: Thresholds, now: datetime
+) -> Freshness | None:
+    """Return how fresh the dataset is, or None where nothing is due yet.
+
+    `ledger`: `date`, `written_at_utc` of the tenant's dataset. A day is complete if it was written after it was over. The
+    due day is the newest that has been over for `freshness_grace_hours`.
+    """
+    due = tenant.today(now - timedelta(hours=limits.freshness_grace_hours)) - timedelta(days=1)
+    if due < tenant.start_date:
+        return None
+    due = due.replace(month=1, day=1) if dataset in YEARLY else due
+    complete = [
+        day for day, at in ledger.select("date", "written_at_utc").iter_rows() if _is_complete(dataset, tenant, day, at)
+    ]
+    newest = max((day for day in complete), default=None)
+    if due in complete:
+        return Freshness(tenant.id, "ok", newest, due, 0)
+    before = max((day for day in complete if day < due), default=None)
+    return _stale(tenant, before, due, limits)
+
+
+def _stale(tenant: Tenant, newest: date | None, due: date, limits: Thresholds) -> Freshness:
+    """`newest` is the newest complete day before the due one: days late count from there, or from the tenant's first."""
+    since = newest or tenant.start_date - timedelta(days=1)
+    late = (due - since).days
+    is_critical = newest is None or late >= limits.freshness_critical_days
+    return Freshness(tenant.id, "critical" if is_critical else "warning", newest, due, late)
+
+
+def _is_complete(dataset: str, tenant: Tenant, day: date, written_at: datetime) -> bool:
+    if dataset in ISSUED or dataset in YEARLY:
+        return True
+    return written_at >= tenant.day_start(day + timedelta(days=1))
+
+
+def freshness_by_tenant(
+    dataset: str, ledgers: Mapping[str, pl.DataFrame], tenants: Mapping[str, Tenant], now: datetime
+) -> list[Freshness]:
+    """Return how fresh one dataset of every tenant is, the worst first. `ledgers`: all datasets' of each tenant."""
+    found = []
+    for name, tenant in tenants.items():
+        limits = Thresholds().for_tenant(tenant.thresholds)
+        mine = ledgers[name].filter(pl.col("dataset") == dataset)
+        found.append(judge_freshness(dataset, tenant, mine, limits, now))
+    return sorted((f for f in found if f), key=lambda f: (-f.days_late, f.tenant))
