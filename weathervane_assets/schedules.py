@@ -9,19 +9,28 @@ same time could leave the older of two answers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 import dagster as dg
 
 from weathervane_assets import graph
-from weathervane_assets.partitions import TENANT_PARTITIONS, TENANT_TAG, day_key, range_tags
+from weathervane_assets.partitions import TENANT_PARTITIONS, TENANT_TAG, day_key, range_tags, year_key
+from weathervane_resources.lake import Lake
 from weathervane_resources.platform import Platform
 from weathervane_resources.tenants import Tenant
 
 HOURLY = "0 * * * *"
 TICK = timedelta(hours=1)
+MOST_CAUGHT_UP = 14
+"""Days; a longer outage is a backfill's, which someone should look at."""
+LAST_OF_A_NIGHT = "features"
+"""The table that a night writes last: where it has the day, the night was complete."""
+NORMALS_HOUR = 8
+NORMALS_DAYS = ((1, 1), (1, 10))
+"""Month and day on which the year's normals are made: for the first night, and again when the archive has all of December."""
+PRIORITY_TAG = "dagster/priority"
 
 
 @dataclass(frozen=True)
@@ -34,16 +43,38 @@ class Routine:
     days: int
     hour: int
     ends_days_ago: int = 1
+    priority: int = 0
+    catches_up: bool = False
+    """Whether nights that were missed are read with it, as one range."""
 
-    def span(self, tenant: Tenant, now: datetime, earliest: date) -> tuple[date, date] | None:
-        """Return the first and last day to read at `now`, or None where the tenant begins later."""
+    def span(
+        self, tenant: Tenant, now: datetime, earliest: date, written: Collection[date] = ()
+    ) -> tuple[date, date] | None:
+        """Return the first and last day to read at `now`, or None where the tenant begins later.
+
+        `written` are the days that are there with all their tables. From the first that is not, everything is read; a
+        tenant without any has no missed nights: its history is a backfill's.
+        """
         last = tenant.today(now) - timedelta(days=self.ends_days_ago)
-        first = max(last - timedelta(days=self.days - 1), earliest, tenant.start_date)
+        first = last - timedelta(days=self.days - 1)
+        if written:
+            caught_up = (last - timedelta(days=n) for n in reversed(range(MOST_CAUGHT_UP)))
+            missed = (day for day in caught_up if day > min(written) and day not in written)
+            first = min(first, next(missed, first))
+        first = max(first, earliest, tenant.start_date)
         return (first, last) if first <= last else None
 
 
 ROUTINES = (
-    Routine("nightly", "Yesterday of every tenant, all daily tables.", graph.DAILY, days=1, hour=3),
+    Routine(
+        "nightly",
+        "Yesterday of every tenant, all daily tables, and the nights before it that were missed.",
+        graph.DAILY,
+        days=1,
+        hour=3,
+        priority=10,
+        catches_up=True,
+    ),
     Routine(
         "restate_ads",
         "Ads of the last 30 days: Meta restates 28 days, Google its conversion window.",
@@ -59,19 +90,20 @@ ROUTINES = (
         hour=5,
     ),
     Routine(
-        "restate_promos",
-        "Campaigns of the last 14 days: what was sent lately is stopped, archived or deleted without a change to read.",
-        ("promos", "features"),
-        days=14,
-        hour=7,
-    ),
-    Routine(
         "issue_forecasts",
         "Today's forecast, which cannot be had tomorrow.",
         ("weather_forecast",),
         days=1,
         hour=6,
         ends_days_ago=0,
+        priority=10,
+    ),
+    Routine(
+        "restate_promos",
+        "Campaigns of the last 14 days: what was sent lately is stopped, archived or deleted without a change to read.",
+        ("promos", "features"),
+        days=14,
+        hour=7,
     ),
 )
 
@@ -95,7 +127,12 @@ def build_schedules(
     status: dg.DefaultScheduleStatus = dg.DefaultScheduleStatus.STOPPED,
 ) -> tuple[list[dg.JobDefinition], list[dg.ScheduleDefinition]]:
     """Return a job and a schedule for each routine."""
-    pairs = [*(_schedule(routine, status) for routine in ROUTINES), _freshness(status), _dq_report(status)]
+    pairs = [
+        *(_schedule(routine, status) for routine in ROUTINES),
+        _yearly_schedule(status),
+        _freshness(status),
+        _dq_report(status),
+    ]
     return [job for job, _ in pairs], [schedule for _, schedule in pairs]
 
 
@@ -158,19 +195,60 @@ def _schedule(routine: Routine, status: dg.DefaultScheduleStatus) -> tuple[dg.Jo
     def of_tenants(context: dg.ScheduleEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
         synced = context.instance.get_dynamic_partitions(TENANT_PARTITIONS)
         tenants = [tenant for tenant in platform.tenants().values() if tenant.id in synced]
-        requests = list(_requests(routine, tenants, context.scheduled_execution_time, platform.settings().start_date))
+        requests = list(_requests(routine, tenants, context.scheduled_execution_time, platform))
         return requests or dg.SkipReason(f"it is {routine.hour:02}:00 for none of {len(tenants)} tenants")
 
     return job, of_tenants  # type: ignore[return-value]
 
 
-def _requests(routine: Routine, tenants: Sequence[Tenant], tick: datetime, earliest: date) -> Iterator[dg.RunRequest]:
+def _requests(
+    routine: Routine, tenants: Sequence[Tenant], tick: datetime, platform: Platform
+) -> Iterator[dg.RunRequest]:
+    earliest = platform.settings().start_date
     for tenant in tenants:
         if not is_due(tenant, routine.hour, tick):
             continue
-        if span := routine.span(tenant, tick, earliest):
+        written = complete_nights(platform.lake(), tenant.id) if routine.catches_up else ()
+        if span := routine.span(tenant, tick, earliest, written):
             first, last = span
+            tags = range_tags(tenant.id, day_key(tenant.id, first), day_key(tenant.id, last))
             yield dg.RunRequest(
-                run_key=f"{routine.name} {tenant.id} {last}",
-                tags=range_tags(tenant.id, day_key(tenant.id, first), day_key(tenant.id, last)),
+                run_key=f"{routine.name} {tenant.id} {last}", tags={**tags, PRIORITY_TAG: str(routine.priority)}
             )
+
+
+def complete_nights(lake: Lake, tenant_id: str) -> set[date]:
+    """Return the days that the last table of a night was written for, by the lake's ledger."""
+    return set(lake.ledger(tenant_id, LAST_OF_A_NIGHT)["date"])
+
+
+def _yearly_schedule(status: dg.DefaultScheduleStatus) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
+    says = "The normals of the year that begins, from the years before it."
+    job = dg.define_asset_job("normals", selection=dg.AssetSelection.assets(*graph.YEARLY), description=says)
+
+    @dg.schedule(
+        name="normals_schedule",
+        job=job,
+        cron_schedule=HOURLY,
+        execution_timezone="UTC",
+        default_status=status,
+        description=f"{says} On January 1 and 10 at {NORMALS_HOUR:02}:00 of the tenant's clock.",
+    )
+    def of_tenants(context: dg.ScheduleEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
+        synced = context.instance.get_dynamic_partitions(TENANT_PARTITIONS)
+        tick = context.scheduled_execution_time
+        due = [t for t in platform.tenants().values() if t.id in synced and normals_are_due(t, tick)]
+        return [_normals_request(tenant, tenant.today(tick)) for tenant in due] or dg.SkipReason("not the day for it")
+
+    return job, of_tenants  # type: ignore[return-value]
+
+
+def normals_are_due(tenant: Tenant, tick: datetime) -> bool:
+    """Return whether the tenant's clock struck the hour of the normals on one of their days since the tick before."""
+    today = tenant.today(tick)
+    return (today.month, today.day) in NORMALS_DAYS and is_due(tenant, NORMALS_HOUR, tick)
+
+
+def _normals_request(tenant: Tenant, today: date) -> dg.RunRequest:
+    key = year_key(tenant.id, today.year)
+    return dg.RunRequest(run_key=f"normals {tenant.id} {today}", tags=range_tags(tenant.id, key, key))

@@ -16,8 +16,8 @@ from typing import Any
 
 import dagster as dg
 from weathervane_resources.alert_records import AlertSeverity, Facts, Subject
+from weathervane_resources.partition_keys import label_of, span_of, tenant_of_key
 
-from weathervane_checks.alert_days import label_of, span_of, tenant_of_key
 from weathervane_checks.alert_text import clean
 from weathervane_checks.alerts import Observation
 

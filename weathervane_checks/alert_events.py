@@ -19,8 +19,8 @@ from dagster._core.storage.event_log import SqlEventLogStorage
 from weathervane_assets.tables import CONTRACTS
 from weathervane_resources.alert_records import Facts, Subject
 from weathervane_resources.failures import DEFERRED_TAG, WAITING
+from weathervane_resources.partition_keys import days_of, tenant_of
 
-from weathervane_checks.alert_days import days_of, tenant_of
 from weathervane_checks.alert_evaluations import OLD_AFTER, Judged, observe_evaluations
 from weathervane_checks.alert_text import clean
 from weathervane_checks.alerts import FAILED_RUN, NOT_RUN, STUCK_RUN, Observation

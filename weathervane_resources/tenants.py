@@ -40,12 +40,13 @@ class Tenant:
     shopify_protocol: str = "graphql"
     climatology_years: int = 10
     alert_urls: tuple[str, ...] = ()
-    alert_severity: str = "warning"
     thresholds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     join_mode: str = "observed"
     decision_hour: int = 6
     decision_lead_days: int = 1
     quiet_days: QuietDays = field(default_factory=QuietDays)
+    alert_severity: str = "warning"
+    """The least severity that goes to `alert_urls`."""
 
     @cached_property
     def zone(self) -> ZoneInfo:

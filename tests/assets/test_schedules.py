@@ -11,10 +11,14 @@ import pytest
 
 from tests.assets.conftest import Installation
 from weathervane_assets import graph
+from weathervane_assets.definitions import build_defs
 from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.partitions import RANGE_END, RANGE_START, TENANT_PARTITIONS, TENANT_TAG
-from weathervane_assets.schedules import ROUTINES, build_schedules, is_due
+from weathervane_assets.run_queue import BACKFILL_PRIORITY
+from weathervane_assets.schedules import ROUTINES, build_schedules, is_due, normals_are_due
+from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_resources.platform import Platform
+from weathervane_resources.settings import ConfigurationError
 from weathervane_resources.tenants import Tenant
 
 JOBS, SCHEDULES = build_schedules()
@@ -50,7 +54,7 @@ def spans(requests: list[dg.RunRequest]) -> list[tuple[str, str]]:
     "zone",
     ["America/New_York", "Pacific/Auckland", "Asia/Kolkata", "Europe/Helsinki", "Australia/Lord_Howe", "Asia/Kathmandu", "UTC", "America/Santiago"],
 )  # fmt: skip
-@pytest.mark.parametrize("hour", [3, 4, 5, 6])
+@pytest.mark.parametrize("hour", [3, 4, 5, 6, 7, 8])
 def test_a_tenants_hour_strikes_once_a_local_day_through_every_change_of_clocks(zone: str, hour: int) -> None:
     """In Helsinki 03:00 does not exist on one day and comes twice on another: one night was missed, one run twice."""
     acme, first = tenant(zone), datetime(2026, 1, 1, tzinfo=UTC)
@@ -83,6 +87,7 @@ def test_the_same_tick_twice_is_one_run(installation: Installation, daemon: dg.D
         ("restate_ads", 9, ("2026-10-21|acme", "2026-11-19|acme")),
         ("restate_weather", 10, ("2026-11-13|acme", "2026-11-19|acme")),
         ("issue_forecasts", 11, ("2026-11-20|acme", "2026-11-20|acme")),
+        ("restate_promos", 12, ("2026-11-06|acme", "2026-11-19|acme")),
     ],
 )
 def test_restated_days_are_read_again(
@@ -109,7 +114,71 @@ def test_no_day_before_a_tenants_start_and_no_tenant_without_a_partition(
 def test_everything_is_off_until_someone_switches_it_on_and_the_night_is_complete() -> None:
     """A schedule that starts with the deployment runs without credentials."""
     assert all(schedule.default_status == dg.DefaultScheduleStatus.STOPPED for schedule in SCHEDULES)
-    assert [*(routine.name for routine in ROUTINES), "freshness", "dq_report"] == [job.name for job in JOBS]
+    assert [*(routine.name for routine in ROUTINES), "normals", "freshness", "dq_report"] == [job.name for job in JOBS]
     assert ROUTINES[0].assets == graph.DAILY
     hours = [routine.hour for routine in ROUTINES]
     assert len(hours) == len(set(hours))
+
+
+def wrote(installation: Installation, tenant_id: str, *days: date) -> None:
+    """Put a night's last table into the lake, empty: the ledger says that the night was complete."""
+    shape = shape_of(CONTRACTS["features"])
+    installation.lake.replace(
+        tenant_id, "features", shape.schema.to_frame(), shape=shape, days=days, source="stub", run_id="r",
+        now=datetime(2026, 11, 1, tzinfo=UTC),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("complete", "first"),
+    [
+        ([date(2026, 11, 18)], "2026-11-19"),
+        ([date(2026, 11, 15)], "2026-11-16"),
+        ([date(2026, 11, 15), date(2026, 11, 17), date(2026, 11, 18)], "2026-11-16"),
+        ([date(2026, 9, 1)], "2026-11-06"),
+        ([date(2026, 11, 19)], "2026-11-19"),
+        ([date(2026, 11, 20)], "2026-11-19"),
+    ],
+)
+def test_missed_nights_are_caught_up_as_one_range(
+    installation: Installation, daemon: dg.DagsterInstance, complete: list[date], first: str
+) -> None:
+    """A machine that was off over a long weekend left three holes, which nobody saw before the month's report."""
+    wrote(installation, "acme", *complete)
+    assert spans(tick(daemon, "nightly", datetime(2026, 11, 20, 8, tzinfo=UTC))) == [
+        (f"{first}|acme", "2026-11-19|acme")
+    ]
+
+
+def test_a_night_goes_before_what_can_wait(installation: Installation, daemon: dg.DagsterInstance) -> None:
+    """Thirty days of ads of fifty tenants stood in the queue before everyone's yesterday."""
+    (night,) = tick(daemon, "nightly", datetime(2026, 11, 20, 8, tzinfo=UTC))
+    (ads,) = tick(daemon, "restate_ads", datetime(2026, 11, 20, 9, tzinfo=UTC))
+    assert int(night.tags["dagster/priority"]) > int(ads.tags["dagster/priority"]) > int(BACKFILL_PRIORITY)
+
+
+def test_the_normals_of_a_year_are_made_before_its_first_night_and_again_when_december_is_whole(
+    installation: Installation, daemon: dg.DagsterInstance
+) -> None:
+    """From January 2 on every anomaly was null, until someone remembered how it was done last year."""
+    zones = {"kiwi": "Pacific/Auckland", "acme": "America/New_York"}
+    hours = [datetime(2026, 12, 25, tzinfo=UTC) + timedelta(hours=n) for n in range(24 * 25)]
+    due = [at for at in hours if any(normals_are_due(tenant(zone), at) for zone in zones.values())]
+    assert [(at.isoformat()[:13], spans(tick(daemon, "normals", at))) for at in due] == [
+        ("2026-12-31T19", [("kiwi|2027", "kiwi|2027")]),
+        ("2027-01-01T13", [("acme|2027", "acme|2027")]),
+        ("2027-01-09T19", [("kiwi|2027", "kiwi|2027")]),
+        ("2027-01-10T13", [("acme|2027", "acme|2027")]),
+    ]
+
+
+def test_everything_is_on_where_one_asks_for_it() -> None:
+    """Nine switches to find in the UI before the first night."""
+    for said, is_on in (("on", True), ("off", False)):
+        repository = build_defs({"WEATHERVANE_AUTOMATION": said}).get_repository_def()
+        running = {s.name for s in repository.schedule_defs if s.default_status == dg.DefaultScheduleStatus.RUNNING}
+        running |= {s.name for s in repository.sensor_defs if s.default_status == dg.DefaultSensorStatus.RUNNING}
+        everything = {s.name for s in (*repository.schedule_defs, *repository.sensor_defs)}
+        assert running == (everything if is_on else {"tenant_sync", "deferred_runs"})
+    with pytest.raises(ConfigurationError, match="WEATHERVANE_AUTOMATION is 'maybe'"):
+        build_defs({"WEATHERVANE_AUTOMATION": "maybe"})

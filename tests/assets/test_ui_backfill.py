@@ -28,6 +28,12 @@ LAUNCH = """mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(backfi
 RUNS = """query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill {
   status runs { id status } error { message } } } }"""
 
+TENANT_RUNS = """query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill {
+  runs { id status tags { key value } } } } }"""
+AGAIN = """mutation($p: ReexecutionParams!) { launchRunReexecution(reexecutionParams: $p) {
+  __typename ... on LaunchRunSuccess { run { id } } ... on PythonError { message } } }"""
+STATUS = """query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"""
+
 
 def ask(port: int, query: str, **variables: Any) -> Any:
     body = json.dumps({"query": query, "variables": variables}).encode()
@@ -61,6 +67,7 @@ def ui(tmp_path: Path) -> Iterator[tuple[int, Path]]:
     env = {
         k: v for k, v in os.environ.items() if not re.match(r"WEATHERVANE_|SHOPIFY_|META_|GOOGLE_|KLAVIYO_|OPEN_", k)
     }
+    env["WEATHERVANE_AUTOMATION"] = "off"  # no night of its own beside what the test starts
     env["DAGSTER_HOME"] = str(tmp_path / "dagster")
     command = [sys.executable, "-m", "weathervane_assets.cli", "dev", "--port", str(port)]
     with (tmp_path / "dev.log").open("wb") as log:
@@ -96,8 +103,52 @@ def test_two_tenants_by_thirty_days_are_two_runs_with_evaluations_by_partition(u
     assert [run["status"] for run in runs] == ["SUCCESS", "SUCCESS"], (folder / "dev.log").read_text()[-3000:]
     with dg.DagsterInstance.from_config(str(folder / "dagster")) as instance:
         by_run = [_evaluated_partitions(instance, run["id"]) for run in runs]
+        tags = [run.tags for run in instance.get_runs(dg.RunsFilter(run_ids=[run["id"] for run in runs]))]
     expected = [{f"{day}|{tenant}" for day in DAYS} for tenant in TENANTS]
     assert sorted(by_run, key=min) == sorted(expected, key=min)
+    assert sorted(tag["weathervane/tenant"] for tag in tags) == list(TENANTS)
+    assert {tag["dagster/priority"] for tag in tags} == {"-10"}
+    _one_fails_and_is_started_again(port, folder)
+
+
+def _one_fails_and_is_started_again(port: int, folder: Path) -> None:
+    """One shop's trouble failed the other's days too, and mending it meant to start all over."""
+    table = folder / "storage" / "lake" / "kiwi" / "promos"
+    table.rename(folder / "aside")
+    table.write_text("in the way")
+    params = {
+        "partitionNames": [f"{DAYS[0]}|{tenant}" for tenant in TENANTS],
+        "assetSelection": [{"path": ["orders"]}, {"path": ["promos"]}],
+        "tags": [{"key": "dagster/max_retries", "value": "0"}],
+    }
+    launched = ask(port, LAUNCH, p=params)["launchPartitionBackfill"]
+
+    def finished() -> dict[str, str] | None:
+        runs = ask(port, TENANT_RUNS, id=launched["backfillId"])["partitionBackfillOrError"]["runs"]
+        over = {_tenant(run): run["status"] for run in runs if run["status"] in ("SUCCESS", "FAILURE")}
+        return over if len(over) == len(TENANTS) else None
+
+    assert wait_for(finished, "the end of both runs") == {"acme": "SUCCESS", "kiwi": "FAILURE"}
+    table.unlink()
+    (folder / "aside").rename(table)
+    runs = ask(port, TENANT_RUNS, id=launched["backfillId"])["partitionBackfillOrError"]["runs"]
+    (failed,) = [run["id"] for run in runs if _tenant(run) == "kiwi"]
+    again = ask(port, AGAIN, p={"parentRunId": failed, "strategy": "FROM_FAILURE"})["launchRunReexecution"]
+    assert again["__typename"] == "LaunchRunSuccess", again
+
+    def mended() -> str | None:
+        status = ask(port, STATUS, id=again["run"]["id"])["runOrError"]["status"]
+        return status if status in ("SUCCESS", "FAILURE") else None
+
+    assert wait_for(mended, "the second try's end") == "SUCCESS"
+    with dg.DagsterInstance.from_config(str(folder / "dagster")) as instance:
+        steps = [stat.step_key for stat in instance.get_run_step_stats(again["run"]["id"])]
+    assert "promos" in steps
+    assert "orders" not in steps
+
+
+def _tenant(run: dict[str, Any]) -> str:
+    return next(tag["value"] for tag in run["tags"] if tag["key"] == "weathervane/tenant")
 
 
 def _evaluated_partitions(instance: dg.DagsterInstance, run_id: str) -> set[str]:

@@ -37,8 +37,8 @@ def test_a_full_tenant_is_read_as_written(tmp_path: Path) -> None:
     )
     acme = load(tmp_path, GOOD + more)["acme"]
     assert acme == Tenant(
-        "acme", "Acme Outdoor", "America/New_York", "USD", date(2024, 6, 1), "rest", 30, ("slack://x",), "critical",
-        {"geocoded_ratio_warning": 0.9, "new_rows_median_min": 50},
+        "acme", "Acme Outdoor", "America/New_York", "USD", date(2024, 6, 1), "rest", 30, ("slack://x",),
+        {"geocoded_ratio_warning": 0.9, "new_rows_median_min": 50}, alert_severity="critical",
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Days and years in partition keys, as the labels that an incident counts by.
+"""What partition keys and the tags of a run say: whose they are, and which days or years.
 
 Belongs here: reading `2025-03-01|acme` and `acme|2025`. Keys of another shape are taken as they are.
 """

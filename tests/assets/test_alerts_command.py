@@ -1,0 +1,103 @@
+"""`weathervane alerts`: what is open, silence, and whether messages arrive."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.checks.alerting import Watchtower, Webhook, watchtower, webhook
+from weathervane_assets.cli import main
+
+TENANTS = '[tenants.acme]\ntimezone = "UTC"\ncurrency = "USD"\n[tenants.kiwi]\ntimezone = "UTC"\ncurrency = "USD"\n'
+
+
+@pytest.fixture
+def hook() -> Iterator[Webhook]:
+    with webhook() as running:
+        yield running
+
+
+@pytest.fixture
+def tower(tmp_path: Path, hook: Webhook, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watchtower]:
+    (tmp_path / "tenants.toml").write_text(TENANTS)
+    with watchtower(tmp_path, hook) as running:
+        monkeypatch.setenv("WEATHERVANE_TENANTS", str(tmp_path / "tenants.toml"))
+        monkeypatch.setenv("WEATHERVANE_STATE_URL", running.state_url)
+        monkeypatch.setenv("WEATHERVANE_ALERT_URLS", hook.url)
+        running.now = datetime.now(UTC)
+        running.tick()
+        yield running
+
+
+def weathervane(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["alerts", *arguments])
+
+
+def test_open_incidents_are_listed_and_silenced_by_their_id(tower: Watchtower, hook: Webhook) -> None:
+    """At night one wants to know what is open and to be left alone about it, in two commands."""
+    day = tower.now.date().isoformat()
+    tower.judge("acme", "orders", "row_count_drop", "warning", day)
+    tower.judge("kiwi", "orders", "row_count_drop", "warning", day)
+    tower.tick()
+    (row,) = json.loads(weathervane("list", "--tenant", "acme", "--json").output)["incidents"]
+    assert (row["tenant"], row["dataset"], row["cause"], row["days"]) == ("acme", "orders", "row_count_drop", [day])
+    assert weathervane("snooze", row["id"], "--for", "2d", "--reason", "known").exit_code == 0
+    listed = weathervane("list").output
+    assert "2 open incidents; 0 messages wait, 0 are parked" in listed
+    assert listed.count("silent until") == 1
+    tower.judge("acme", "orders", "row_count_drop", "critical", day, run_id="worse")
+    tower.tick()
+    assert len(hook.taken) == 2
+
+
+def test_a_tenant_or_one_of_its_checks_is_silenced(tower: Watchtower, hook: Webhook) -> None:
+    """A shop that moves house for a week."""
+    day = tower.now.date().isoformat()
+    assert weathervane("snooze", "--tenant", "acme", "--check", "row_count_drop", "--for", "1w").exit_code == 0
+    for check in ("row_count_drop", "contract"):
+        tower.judge("acme", "orders", check, "critical", day)
+    tower.tick()
+    assert hook.titles == [f"[critical] acme orders: contract ({day})"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("snooze", "--for", "2d"), "name one INCIDENT"),
+        (("snooze", "abc", "--tenant", "acme", "--for", "2d"), "name one INCIDENT"),
+        (("snooze", "abc", "--for", "2 days"), "30m, 12h, 2d or 1w"),
+        (("snooze", "abc", "--for", "2d"), "no open incident 'abc'"),
+        (("snooze", "--tenant", "nobody", "--for", "2d"), "unknown tenant 'nobody'"),
+        (("list", "--tenant", "nobody"), "unknown tenant 'nobody'"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(tower: Watchtower, arguments: tuple[str, ...], said: str) -> None:
+    """Silence of something that is not there is believed to be silence."""
+    result = weathervane(*arguments)
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_each_target_is_tried_and_one_that_fails_is_exit_code_1(
+    tower: Watchtower, hook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The webhook was made a year ago; whether it still works was found out during the outage."""
+    assert weathervane("test").exit_code == 0
+    assert hook.titles == ["Weathervane can reach you"]
+    hook.status = 500
+    failed = weathervane("test")
+    assert failed.exit_code == 1
+    assert "failed   json://127.0.0.1" in failed.output
+    hook.status = 200
+    monkeypatch.setenv("WEATHERVANE_ALERT_URLS", f"{hook.url} nonsense://PLANTEDtoken")
+    wrong = weathervane("test", "--tenant", "acme")
+    assert wrong.exit_code == 1
+    assert "WEATHERVANE_ALERT_URLS: Apprise cannot read" in wrong.output
+    assert "PLANTED" not in wrong.output
+    monkeypatch.delenv("WEATHERVANE_ALERT_URLS")
+    assert weathervane("test").exit_code == 1
