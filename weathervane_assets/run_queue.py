@@ -1,32 +1,84 @@
 """The run queue: whose a run is, and what may wait.
 
-Belongs here: the tags that the limits of dagster.yaml count by. Runs that the UI starts carry only their partitions; without
-the tenant's tag two of one tenant would run side by side, and with a night's priority a backfill would hold up the nights
-of the others. Named in dagster.yaml, so it is loaded by the webserver and the daemon too.
+Belongs here: the tags that the limits of dagster.yaml count by, and one tenant for each run. Runs that the UI starts carry
+only their partitions; without the tenant's tag two of one tenant would run side by side, and with a night's priority a
+backfill would hold up the nights of the others. Named in dagster.yaml, so it is loaded by the webserver and the daemon too.
+
+Dagster makes its runs along the dimension with fewer keys in the selection: of one day of twenty tenants it makes one run,
+not twenty. Such a run is split here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
 
-from weathervane_resources.partition_keys import TENANT_TAG, tenant_of
+from weathervane_assets.partitions import TENANT_PARTITIONS
+from weathervane_resources.partition_keys import RANGE_TAGS, TENANT_TAG, tenant_of, tenant_of_key
 
 PRIORITY_TAG, BACKFILL_TAG = "dagster/priority", "dagster/backfill"
 BACKFILL_PRIORITY = "-10"
 
 
 class TenantRunCoordinator(QueuedRunCoordinator):
-    """Dagster's queue, which also gives a run its tenant's tag and a backfill its low priority."""
+    """Dagster's queue, which also sees to it that each run is one tenant's, is tagged so, and waits if it is a backfill's."""
 
     def submit_run(self, context: SubmitRunContext) -> dg.DagsterRun:
-        """Put a run in the queue."""
+        """Put a run in the queue, and beside it one for every other tenant in its range."""
         run = context.dagster_run
-        if missing := missing_tags(run.tags):
-            self._instance.add_run_tags(run.run_id, missing)
+        own, *others = split_by_tenant(run.tags, self._instance.get_dynamic_partitions(TENANT_PARTITIONS))
+        for tags in others:
+            super().submit_run(SubmitRunContext(self._copy(context, {**run.tags, **tags}), context.workspace))
+        if changed := {**own, **missing_tags({**run.tags, **own})}:
+            self._instance.add_run_tags(run.run_id, changed)
         return super().submit_run(context)
+
+    def _copy(self, context: SubmitRunContext, tags: Mapping[str, str]) -> dg.DagsterRun:
+        run, instance = context.dagster_run, self._instance
+        plan, job = run.execution_plan_snapshot_id, run.job_snapshot_id
+        return instance.create_run(
+            job_name=run.job_name,
+            run_id=None,
+            run_config=run.run_config,
+            status=run.status,
+            tags={**tags, **missing_tags(tags)},
+            root_run_id=run.root_run_id,
+            parent_run_id=run.parent_run_id,
+            step_keys_to_execute=run.step_keys_to_execute,
+            execution_plan_snapshot=instance.get_execution_plan_snapshot(plan) if plan else None,
+            job_snapshot=instance.get_job_snapshot(job) if job else None,
+            parent_job_snapshot=None,
+            asset_selection=run.asset_selection,
+            asset_check_selection=run.asset_check_selection,
+            resolved_op_selection=run.resolved_op_selection,
+            op_selection=run.op_selection,
+            remote_job_origin=run.remote_job_origin,
+            job_code_origin=run.job_code_origin,
+            asset_graph=context.workspace.asset_graph,
+        )
+
+
+def split_by_tenant(tags: Mapping[str, str], tenants: Sequence[str]) -> list[dict[str, str]]:
+    """Return the range tags of each tenant's part of a run; one empty mapping for a run of a single tenant or none.
+
+    `tenants` are all, in the order of their partitions: a range that begins with one and ends with another has those between.
+    """
+    first, last = (tags.get(tag, "") for tag in RANGE_TAGS)
+    begins, ends = tenant_of_key(first), tenant_of_key(last)
+    if begins == ends or begins not in tenants or ends not in tenants:
+        return [{}]
+    within = tenants[tenants.index(begins) : tenants.index(ends) + 1]
+    return [_range_of(first, last, begins, ends, tenant) for tenant in within]
+
+
+def _range_of(first: str, last: str, begins: str, ends: str, tenant: str) -> dict[str, str]:
+    keys = (
+        "|".join(tenant if part == old else part for part in key.split("|"))
+        for key, old in ((first, begins), (last, ends))
+    )
+    return {**dict(zip(RANGE_TAGS, keys, strict=True)), TENANT_TAG: tenant}
 
 
 def missing_tags(tags: Mapping[str, str]) -> dict[str, str]:

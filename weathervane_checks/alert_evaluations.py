@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 from weathervane_resources.alert_records import AlertSeverity, Facts, Subject
@@ -60,8 +60,20 @@ def _of_check(group: Sequence[Judged], now: datetime) -> Iterator[Observation]:
         yield _observe(one, (label_of(str(one.evaluation.partition)),), now)
     told = {label_of(str(one.evaluation.partition)) for one in parts}
     for one in group:
-        if one.evaluation.partition is None:
+        if "by_tenant" in one.evaluation.metadata:
+            yield from _of_tenants(one)
+        elif one.evaluation.partition is None:
             yield from _of_summary(one, told, now)
+
+
+def _of_tenants(one: Judged) -> Iterator[Observation]:
+    """Read a check that judges all tenants at once: how each stands, and up to which day."""
+    standing = cast("dict[str, dict[str, Any]]", one.evaluation.metadata["by_tenant"].value)
+    for tenant, said in standing.items():
+        subject = Subject(tenant, one.evaluation.asset_key.path[-1], one.evaluation.check_name)
+        note = f"newest day {said['newest'] or 'none'}, due {said['due']}"
+        facts = Facts(f"{said['days_late']} days late", "0", tuple(said["alerts"]), clean(note), one.run_id)
+        yield Observation(subject, said["severity"], (said["due"],), one.event_id, facts)
 
 
 def _of_summary(one: Judged, told: set[str], now: datetime) -> Iterator[Observation]:

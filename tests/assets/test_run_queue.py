@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from weathervane_assets.partitions import range_tags
-from weathervane_assets.run_queue import BACKFILL_PRIORITY, TenantRunCoordinator, missing_tags
+from weathervane_assets.run_queue import BACKFILL_PRIORITY, TenantRunCoordinator, missing_tags, split_by_tenant
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,6 +31,23 @@ ROOT = Path(__file__).parents[2]
 def test_a_run_gets_the_tags_it_lacks_and_keeps_those_it_has(tags: dict[str, str], missing: dict[str, str]) -> None:
     """Runs of the UI carry no tenant: two of one tenant wrote the same days at the same time."""
     assert missing_tags(tags) == missing
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "parts"),
+    [
+        ("2026-11-19|acme", "2026-11-19|zoo", ["2026-11-19|acme", "2026-11-19|kiwi", "2026-11-19|zoo"]),
+        ("kiwi|2026", "zoo|2026", ["kiwi|2026", "zoo|2026"]),
+        ("2026-11-01|acme", "2026-11-19|acme", [None]),
+        ("2026-11-19|gone", "2026-11-19|zoo", [None]),
+        ("", "", [None]),
+    ],
+)
+def test_a_run_of_one_day_of_many_tenants_is_one_for_each(first: str, last: str, parts: list[str | None]) -> None:
+    """Yesterday, all tenants, in the UI was a single run, which failed for all of them."""
+    start, end = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+    found = split_by_tenant({start: first, end: last}, ["acme", "kiwi", "zoo"])
+    assert [part.get(start) for part in found] == [part.get(end) for part in found] == parts
 
 
 def test_our_instance_queues_through_it(tmp_path: Path) -> None:
