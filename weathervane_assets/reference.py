@@ -18,6 +18,7 @@ from weathervane_assets.graph import NODES, YEARLY
 from weathervane_assets.tables import CONTRACTS, Table
 from weathervane_assets.transforms.weather import FlagLimits
 from weathervane_checks.catalog import CHECKS
+from weathervane_checks.freshness import freshness
 from weathervane_checks.thresholds import Thresholds
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -76,7 +77,8 @@ def _checks() -> str:
         blocking = "yes" if mine[0].is_blocking else "no"
         says = " ".join((inspect.getdoc(mine[0].rule) or "").split())
         table += f"| `{name}` | {assets} | {blocking} | {says} |\n"
-    return head + table
+    said = " ".join((inspect.getdoc(freshness) or "").split())
+    return head + table + f"| `{freshness.__name__}` | every, all tenants at once | no | {said} |\n"
 
 
 def _thresholds() -> str:
