@@ -159,7 +159,9 @@ def _status(report: Mapping[str, Any]) -> tuple[str, list[str]]:
     if join["weather_rows"] == 0:
         issues.append("there is no weather in the window")
     if gaps["rows"]:
-        issues.append(f"{gaps['rows']} of {join['feature_rows']} rows have no weather")
+        bare = sorted(gaps["dates"])
+        span = bare[0] if len(bare) == 1 else f"{len(bare)} days, {bare[0]} to {bare[-1]}"
+        issues.append(f"{gaps['rows']} of {join['feature_rows']} rows have no weather ({span})")
     if ratio is None or ratio < threshold:
         issues.append(f"weather coverage is {'not known' if ratio is None else f'{ratio:.3f}'}, below {threshold:g}")
     if join["weather_rows"] == 0:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.assets.test_cli import BACKFILL, GOOD, run
+from tests.checks.test_catalog import order, put
 from weathervane_resources.geocoder import PostalPlaces
 from weathervane_resources.lake import Lake
 from weathervane_resources.sandbox import RunningSandbox
@@ -63,3 +65,33 @@ def test_coverage_is_reported_for_all_tenants_and_a_poor_one_ends_with_1(
     below = run(tmp_path, "coverage", "geocoding", "--tenant", "acme", "--fail-on-warning")
     assert below.returncode == 1
     assert f"acme  {reports[0]['ratio']:.3f} of " in below.stderr
+
+
+def test_a_recent_fall_is_named_though_all_orders_together_are_fine(tmp_path: Path) -> None:
+    """Over two years 0.97 have a cell; since Monday it was 0.6, and the command said ok."""
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    lake = Lake(str(tmp_path / "storage" / "lake"))
+    yesterday = datetime.now(tz=UTC).date() - timedelta(days=2)
+    days = [yesterday - timedelta(days=n) for n in range(40)]
+
+    def write(fallen: bool) -> None:
+        rows = [
+            order(m, day, None if fallen and day == yesterday and m % 5 < 2 else "drt2y")
+            for day in days
+            for m in range(30)
+        ]
+        rows = [row | {"order_id": f"{row['date']}-{row['order_id']}"} for row in rows]
+        put(lake, "orders", rows, days)
+
+    write(fallen=False)
+    command = ("coverage", "geocoding", "--tenant", "acme", "--fail-on-warning")
+    assert run(tmp_path, *command).returncode == 0
+    write(fallen=True)
+    poor = run(tmp_path, *command)
+    assert poor.returncode == 1
+    assert f"{yesterday}: 18 of 30 orders have a cell; usually 1.000" in poor.stderr
+    (report,) = json.loads(run(tmp_path, *command[:4], "--json").stdout)
+    assert (report["status"], [day["date"] for day in report["recent"]["fallen"]]) == (
+        "warning",
+        [yesterday.isoformat()],
+    )

@@ -166,6 +166,7 @@ def test_the_command_names_tenant_and_figure_and_fails_only_if_asked_to(environm
     assert found.exit_code == 0, found.output
     assert [line.split()[:2] for line in found.output.splitlines()] == [["ok", "acme"], ["warning", "kiwi"]]
     assert "0.750 of 4 rows" in found.output
+    assert "1 of 4 rows have no weather (2026-03-03)" in found.output
     assert run("--fail-on-warning").exit_code == 1
     assert run("--fail-on-warning", "--tenant", "acme").exit_code == 0
     assert run("--tenant", "nobody").exit_code == 2
