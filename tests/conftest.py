@@ -1,11 +1,16 @@
-"""What holds for the whole suite: no planted credential is ever logged."""
+"""What holds for the whole suite: no planted credential is ever logged; and the engines that it runs on."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import os
+import uuid
+from collections.abc import Iterator, Mapping
 
 import pytest
+
+from tests.engines import Databases, Embedded, PostgresS3
+from tests.servers import BUCKET, postgres_programs, running_postgres, running_s3
 
 MARK = "PLANTED"
 """Tests plant credentials that contain this word; they never say it in a message of their own."""
@@ -30,3 +35,56 @@ def no_planted_credential_is_logged() -> Iterator[None]:
     yield
     logging.getLogger().removeHandler(listener)
     assert listener.heard == []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--engine",
+        choices=["embedded", "postgres-s3"],
+        default="embedded",
+        help="what the end-to-end tests keep their lake, state and Dagster instance on",
+    )
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Databases]:
+    """A PostgreSQL server: the one that WEATHERVANE_TEST_POSTGRES_URL names, or one of our own."""
+    given = os.environ.get("WEATHERVANE_TEST_POSTGRES_URL")
+    if given:
+        yield Databases(given, prefix=uuid.uuid4().hex[:8])
+        return
+    if not postgres_programs():
+        pytest.skip("PostgreSQL is not installed (no initdb); apt-get install postgresql")
+    with running_postgres() as url:
+        yield Databases(url)
+
+
+@pytest.fixture(scope="session")
+def s3_environment() -> Iterator[Mapping[str, str]]:
+    with running_s3() as environment:
+        yield environment
+
+
+@pytest.fixture
+def s3(s3_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variables by which the S3-compatible store is reached."""
+    for name, value in s3_environment.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def bucket(s3: None) -> str:
+    """An empty place in a bucket, as a lake's root."""
+    return f"s3://{BUCKET}/{uuid.uuid4().hex}/lake"
+
+
+@pytest.fixture(scope="session")
+def engine(request: pytest.FixtureRequest) -> Iterator[Embedded]:
+    """What installations are kept on. The store's variables stay set for the whole session."""
+    if request.config.getoption("--engine") == "embedded":
+        yield Embedded()
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in request.getfixturevalue("s3_environment").items():
+            patch.setenv(name, value)
+        yield PostgresS3(request.getfixturevalue("databases"))

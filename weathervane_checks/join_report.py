@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -214,8 +213,8 @@ def _is_worse(name: str, change: Mapping[str, float | None]) -> bool:
     return name == "leakage_rows" and (change["delta"] or 0) > 0
 
 
-def write_join_report(lake: Lake, report: Mapping[str, Any]) -> Path | None:
-    """Write the report beside the lake's tables, whole or not at all; None for a lake that is no folder.
+def write_join_report(lake: Lake, report: Mapping[str, Any]) -> str:
+    """Write the report beside the lake's tables, whole or not at all; return where it is.
 
     Raises: LakeError: it cannot be written.
     """

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from pathlib import Path
 from typing import TypeVar
 
 import polars as pl
@@ -23,6 +22,10 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from weathervane_resources.drift import content, row_changes, sum_changes
+from weathervane_resources.lake_errors import LakeError, StubWouldReplaceLive, reason
+from weathervane_resources.lake_files import LakeFiles
+
+__all__ = ["Lake", "LakeError", "Shape", "StubWouldReplaceLive", "VendorCount", "Written", "day_predicate"]
 
 T = TypeVar("T")
 
@@ -51,14 +54,6 @@ LEDGER_SCHEMA = pl.Schema(
         "expected_days": pl.Int64(),
     }
 )
-
-
-class LakeError(Exception):
-    """The lake cannot be read or written. The message says which table and what to do, never a row."""
-
-
-class StubWouldReplaceLive(LakeError):
-    """Stub or missing data was about to replace rows that came from a vendor."""
 
 
 @dataclass(frozen=True)
@@ -105,27 +100,17 @@ class Lake:
     root: str
 
     @property
-    def is_local(self) -> bool:
-        """Whether the lake is a folder of this machine."""
-        return "://" not in self.root
+    def files(self) -> LakeFiles:
+        """The files below the root that are no rows of a table, like reports."""
+        return LakeFiles(self.root)
 
     def uri(self, tenant: str, dataset: str) -> str:
         """Return the address of a table."""
         return f"{self.root.rstrip('/')}/{tenant}/{dataset}"
 
     def check_usable(self) -> None:
-        """Raise LakeError unless the root can be written (local lakes only; a bucket shows at the first commit)."""
-        if not self.is_local:
-            return
-        probe = Path(self.root) / ".writable"
-        try:
-            probe.parent.mkdir(parents=True, exist_ok=True)
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            raise LakeError(
-                f"the lake {self.root} cannot be written ({error.strerror}); set WEATHERVANE_LAKE"
-            ) from error
+        """Raise LakeError unless the root can be written by several at once."""
+        self.files.check_usable()
 
     def version(self, tenant: str, dataset: str) -> int | None:
         """Return the table's current version, or None where there is no table."""
@@ -230,7 +215,7 @@ class Lake:
         except TableNotFoundError:
             return None
         except (DeltaError, OSError) as error:
-            raise LakeError(f"the table {uri} cannot be read: {_first_line(error)}") from None
+            raise LakeError(f"the table {uri} cannot be read: {reason(error)}") from None
 
     def _commit(
         self,
@@ -253,7 +238,7 @@ class Lake:
             except (DeltaError, OSError) as error:
                 # two writers that both find no table both create it; the second is told so by a plain DeltaError
                 if table is not None or self._table(uri) is None:
-                    raise LakeError(f"the table {uri} cannot be written: {_first_line(error)}") from None
+                    raise LakeError(f"the table {uri} cannot be written: {reason(error)}") from None
             time.sleep(random.uniform(0.05, 0.2) * attempt)
         raise LakeError(f"{uri}: {COMMIT_ATTEMPTS} commits in a row lost against other writers; run it again")
 
@@ -281,11 +266,6 @@ def _rows_of(table: DeltaTable | None, name: str, shape: Shape, days: Sequence[d
     if days is not None:
         rows = rows.filter(pl.col(MONTH).is_in(_months(days)) & _within(days))
     return rows.select(shape.schema.names())
-
-
-def _first_line(error: Exception) -> str:
-    """Return an error's first line: the ones after it may quote rows, and rows hold customer data."""
-    return str(error).partition("\n")[0][:300]
 
 
 def _months(days: Sequence[date]) -> list[str]:

@@ -80,9 +80,3 @@ def test_a_report_that_is_cut_off_leaves_the_one_before(tmp_path: Path, monkeypa
     assert list(tmp_path.iterdir()) == [file]
     with pytest.raises(LakeError, match="cannot be written: No space"):
         write_report(Lake(str(tmp_path)), "geocoding.json", {"tenant_id": "acme"})
-
-
-def test_a_bucket_has_no_report_yet(tmp_path: Path) -> None:
-    """An address of a bucket must not become a folder named `s3:`."""
-    assert write_report(Lake("s3://bucket/lake"), "geocoding.json", {"tenant_id": "acme"}) is None
-    assert list(tmp_path.iterdir()) == []

@@ -65,9 +65,15 @@ def stored(lake: Lake, days: Sequence[date] | None = None) -> pl.DataFrame:
     return lake.scan("acme", "orders", SHAPE, days).collect().sort("date", "row_key", "part")
 
 
+@pytest.fixture(params=["folder", "bucket"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a lake may be: each test holds for both."""
+    return str(tmp_path / "lake") if request.param == "folder" else str(request.getfixturevalue("bucket"))
+
+
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake(str(tmp_path / "lake"))
+def lake(root: str) -> Lake:
+    return Lake(root)
 
 
 def test_a_window_is_replaced_in_one_commit_and_the_days_around_it_stay(lake: Lake) -> None:
@@ -284,9 +290,8 @@ def numbers(root: str, days: int) -> list[int]:
     return table["amount"].unique().to_list()
 
 
-def test_threads_that_write_the_same_window_leave_one_complete_version(tmp_path: Path) -> None:
+def test_threads_that_write_the_same_window_leave_one_complete_version(root: str) -> None:
     """Two runs of one partition interleaved, and the day had the rows of both."""
-    root = str(tmp_path)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda n: lake_writer.write(Lake(root), n, 20), range(4)))
     (number,) = numbers(root, 20)
@@ -296,16 +301,16 @@ def test_threads_that_write_the_same_window_leave_one_complete_version(tmp_path:
     assert not ledger["date"].is_duplicated().any()
 
 
-def test_writers_that_all_find_no_table_lose_no_day(tmp_path: Path) -> None:
+def test_writers_that_all_find_no_table_lose_no_day(root: str) -> None:
     """The first runs of a tenant start together: each creates the table, and all but one failed or lost their rows."""
     days = [date(2025, 1, 1) + timedelta(days=n) for n in range(6)]
 
     def write(day: date) -> None:
-        put(Lake(str(tmp_path)), frame((day, "a", "1")), [day])
+        put(Lake(root), frame((day, "a", "1")), [day])
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(write, days))
-    lake = Lake(str(tmp_path))
+    lake = Lake(root)
     assert stored(lake)["date"].to_list() == days
     assert sorted(lake.ledger("acme", "orders")["date"].to_list()) == days
 
@@ -315,18 +320,18 @@ def start_writer(root: str, first: int, last: int, days: int) -> subprocess.Pope
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_two_processes_that_write_the_same_window_leave_one_complete_version(tmp_path: Path) -> None:
+def test_two_processes_that_write_the_same_window_leave_one_complete_version(root: str) -> None:
     """The daemon's run and a backfill from the command line meet on the same month: no lock in memory helps there."""
-    writers = [start_writer(str(tmp_path), first, first + 4, 20) for first in (100, 200)]
+    writers = [start_writer(root, first, first + 4, 20) for first in (100, 200)]
     outcomes = [writer.communicate(timeout=60) for writer in writers]
     assert [writer.returncode for writer in writers] == [0, 0], outcomes
-    (number,) = numbers(str(tmp_path), 20)
+    (number,) = numbers(root, 20)
     assert number in (103, 203)
 
 
-def test_a_writer_killed_at_any_moment_leaves_the_old_or_the_new_version(tmp_path: Path) -> None:
+def test_a_writer_killed_at_any_moment_leaves_the_old_or_the_new_version(root: str) -> None:
     """kill -9, out of memory, a node taken away: a file half written is not part of any version."""
-    root, dice, last = str(tmp_path), random.Random(7), -1
+    dice, last = random.Random(7), -1
     for trial in range(10):
         first = trial * 1000
         with start_writer(root, first, first + 1000, 60) as writer:
@@ -364,8 +369,9 @@ def test_error_messages_say_which_table_and_never_quote_a_row(tmp_path: Path, la
             attempt()
         messages.append(str(caught.value))
     put(lake, rows, [MON])
-    log = Path(lake.uri("acme", "orders")) / "_delta_log" / "00000000000000000001.json"
-    log.write_text(f'{{"add": {{"path": "{SECRET}", "size": broken\n')
+    lake.files.write(
+        "acme/orders/_delta_log/00000000000000000001.json", f'{{"add": {{"path": "{SECRET}", "size": broken\n'
+    )
     for attempt in (lambda: put(lake, rows, [MON]), lambda: stored(lake)):
         with pytest.raises(LakeError) as caught:
             attempt()
@@ -419,14 +425,14 @@ class Interrupted(Lake):
         return super()._commit(uri, between, predicate, partition_by)
 
 
-def test_a_writer_that_comes_between_is_seen_by_the_guard_and_the_counts(tmp_path: Path) -> None:
+def test_a_writer_that_comes_between_is_seen_by_the_guard_and_the_counts(root: str) -> None:
     """Rows were read once and not again when the commit was tried again: stub rows went over a live row unseen."""
-    calm = Lake(str(tmp_path))
+    calm = Lake(root)
     put(calm, frame((MON, "1", "1.00"), source="stub"), [MON], source="stub")
     with pytest.raises(StubWouldReplaceLive):
-        put(Interrupted(str(tmp_path)), frame((MON, "1", "1.00"), source="stub"), [MON], source="stub")
+        put(Interrupted(root), frame((MON, "1", "1.00"), source="stub"), [MON], source="stub")
     assert set(stored(calm)["source"]) == {"shopify_api"}
-    written = put(Interrupted(str(tmp_path)), frame((MON, "1", "3.00"), (MON, "2", "1.00")), [MON])
+    written = put(Interrupted(root), frame((MON, "1", "3.00"), (MON, "2", "1.00")), [MON])
     assert written.days.row(0, named=True)["updated_rows"] == 1
     assert written.days.row(0, named=True)["new_rows"] == 1
     assert written.version == calm.version("acme", "orders")
