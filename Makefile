@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-slow check format reference lock bench clean
+.PHONY: help install demo dev test test-slow check docs format reference lock bench clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,17 +31,21 @@ test: install  ## Run the tests
 test-slow: install  ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-check: install  ## Lint, types and tests: what CI runs
+check: install  ## Lint, types, docs and tests: what CI runs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(MAKE) docs
 	$(MAKE) test
+
+docs: install  ## Build the docs site into build/docs; a warning or a broken link fails
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env docs build/docs
 
 format: install  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-reference: install  ## Generate docs/tables.md, checks.md, thresholds.md and docs/contracts/
+reference: install  ## Generate the pages of docs/ that come from code
 	$(BIN)/python -m weathervane_assets.reference
 
 lock: install  ## Resolve requirements.lock again (needs uv)

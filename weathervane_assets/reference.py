@@ -1,6 +1,7 @@
 """The reference that is generated from code: docs/tables.md, docs/checks.md, docs/thresholds.md and docs/contracts/.
 
-Belongs here: turning contracts, checks and thresholds into text. `python -m weathervane_assets.reference` writes the
+Belongs here: turning contracts, checks and thresholds into text; pages about the program itself come from
+`reference_pages.py`. `python -m weathervane_assets.reference` writes the
 files (`make reference`); a test fails where they are out of date.
 """
 
@@ -15,6 +16,7 @@ from typing import Any
 import polars as pl
 
 from weathervane_assets.graph import NODES, YEARLY
+from weathervane_assets.reference_pages import architecture_pages, commands_page, environment_page
 from weathervane_assets.tables import CONTRACTS, Table
 from weathervane_assets.transforms.weather import FlagLimits
 from weathervane_checks.catalog import CHECKS
@@ -37,7 +39,11 @@ def reference() -> dict[Path, str]:
         Path("tables.md"): NOTE + _tables(),
         Path("checks.md"): NOTE + _checks(),
         Path("thresholds.md"): NOTE + _thresholds(),
+        Path("commands.md"): NOTE + commands_page(),
+        Path("environment.md"): NOTE + environment_page(),
     }
+    for path, text in architecture_pages().items():
+        files[Path(path)] = (NOTE if path.endswith(".md") else "") + text
     for name, contract in CONTRACTS.items():
         files[Path("contracts") / f"{name}.schema.json"] = json.dumps(json_schema(name, contract), indent=2) + "\n"
     return files

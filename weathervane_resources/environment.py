@@ -1,0 +1,95 @@
+"""Every environment variable that we read, with its default and what it is for.
+
+Belongs here: the table behind docs/environment.md; a test holds it against the code that reads. Does not belong here:
+reading (`settings.py`, `credentials.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from weathervane_resources.credentials import SOURCES
+from weathervane_resources.versions import DEFAULT_VERSIONS
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable: its name, what stands in for it when it is unset, and what it is for."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+INSTALLATION = (
+    Variable("WEATHERVANE_TENANTS", "`tenants.toml`", "the tenants file"),
+    Variable("WEATHERVANE_LAKE", "`storage/lake`", "folder or `s3://`, `gs://`, `az://` URL of the Delta tables"),
+    Variable(
+        "WEATHERVANE_STATE_URL",
+        "`sqlite:///storage/state/weathervane.db`",
+        "state database (tokens, quotas), a SQLAlchemy URL: SQLite or PostgreSQL",
+    ),
+    Variable(
+        "WEATHERVANE_TOKEN_KEY",
+        "made beside a local state file",
+        "Fernet key of stored tokens; several, separated by commas, while one is being replaced",
+    ),
+    Variable(
+        "WEATHERVANE_STUBS",
+        "`auto`",
+        "`auto`: a source without credentials serves stub rows; `never`: its partitions stay empty",
+    ),
+    Variable("WEATHERVANE_STUB_CHANGES", "`false`", "`true`: the change sensors also watch sources with stub rows"),
+    Variable("WEATHERVANE_START_DATE", "`2024-01-01`", "first partition"),
+    Variable("WEATHERVANE_ALERT_URLS", "", "Apprise URLs, separated by spaces"),
+    Variable("WEATHERVANE_SANDBOX_URL", "a run starts its own", "a running sandbox for stub rows"),
+    Variable("DAGSTER_HOME", "`storage/dagster`", "the Dagster instance; gets our `dagster.yaml` if it has none"),
+)
+CREDENTIALS: Mapping[str, str] = {
+    "SHOPIFY_SHOP_DOMAIN": "the shop: `acme` or `acme.myshopify.com`",
+    "SHOPIFY_ACCESS_TOKEN": "Admin API token",
+    "SHOPIFY_REFRESH_TOKEN": "rotating refresh token of a public app",
+    "SHOPIFY_CLIENT_ID": "the app's client id",
+    "SHOPIFY_CLIENT_SECRET": "the app's client secret",
+    "SHOPIFY_API_VERSION": "Admin API version",
+    "SHOPIFY_BASE_URL": "replaces scheme, host and path prefix",
+    "META_ACCESS_TOKEN": "token with `ads_read`",
+    "META_AD_ACCOUNT_ID": "ad account, digits (`act_` is dropped)",
+    "META_APP_ID": "the app that renews the token",
+    "META_APP_SECRET": "its secret; also signs calls (`appsecret_proof`)",
+    "META_GRAPH_VERSION": "Graph and Marketing API version",
+    "META_BASE_URL": "replaces scheme, host and path prefix",
+    "GOOGLE_ADS_CUSTOMER_ID": "customer, digits (dashes are dropped)",
+    "GOOGLE_ADS_REFRESH_TOKEN": "refresh token of a user who may read the customer",
+    "GOOGLE_ADS_ACCESS_TOKEN": "access token instead; lives an hour",
+    "GOOGLE_ADS_LOGIN_CUSTOMER_ID": "manager account through which the customer is reached",
+    "GOOGLE_ADS_DEVELOPER_TOKEN": "developer token; its quota is shared by all tenants",
+    "GOOGLE_ADS_CLIENT_ID": "OAuth client id",
+    "GOOGLE_ADS_CLIENT_SECRET": "OAuth client secret",
+    "GOOGLE_ADS_API_VERSION": "API version",
+    "GOOGLE_ADS_BASE_URL": "replaces scheme, host and path prefix",
+    "GOOGLE_OAUTH_URL": "the whole URL of the token endpoint",
+    "KLAVIYO_API_KEY": "private key with `campaigns:read`",
+    "KLAVIYO_REVISION": "API revision",
+    "KLAVIYO_BASE_URL": "replaces scheme, host and path prefix",
+    "OPEN_METEO_API_KEY": "key for the customer hosts; the archive needs the Professional plan",
+    "OPEN_METEO_NON_COMMERCIAL": "`true`: your use is non-commercial, take the free hosts",
+    "OPEN_METEO_FORECAST_URL": "the whole URL of the forecast endpoint",
+    "OPEN_METEO_ARCHIVE_URL": "the whole URL of the archive endpoint",
+    "GEONAMES_BASE_URL": "replaces `https://download.geonames.org` (postal tables)",
+}
+
+
+def credential_variables() -> dict[str, list[Variable]]:
+    """Return the variables of each source, in the order of the graph; GeoNames needs none of its own."""
+    found = {}
+    for source in SOURCES:
+        names = dict.fromkeys((*source.own, *source.app, *source.overrides))
+        found[source.vendor] = [Variable(name, _default(name), CREDENTIALS[name]) for name in names]
+    found["geonames"] = [Variable("GEONAMES_BASE_URL", "", CREDENTIALS["GEONAMES_BASE_URL"])]
+    return found
+
+
+def _default(name: str) -> str:
+    return f"`{DEFAULT_VERSIONS[name]}`" if name in DEFAULT_VERSIONS else ""
