@@ -308,7 +308,7 @@ def _check_days(tenant: Tenant, first: date, last: date, settings: Settings) -> 
         )
     today = tenant.today(system_now())
     if last > today:
-        raise Complaint(f"--to {last} is in the future: today is {today} in {tenant.timezone}")
+        raise Complaint(f"--to {last} is in the future: today is {today} in {tenant.timezone}; choose an earlier day")
 
 
 def _check_assets(assets: tuple[str, ...]) -> list[str]:

@@ -67,7 +67,9 @@ def _write_baseline(file: Path, verdicts: Sequence[Verdict]) -> None:
     try:
         write_atomically(file, json.dumps({"version": BASELINE_VERSION, "tenants": metrics}, indent=2) + "\n")
     except OSError as error:
-        raise ConfigurationError(f"the baseline {file} cannot be written: {error.strerror}") from error
+        raise ConfigurationError(
+            f"the baseline {file} cannot be written ({error.strerror}); name a file in a folder that can be"
+        ) from error
 
 
 def _judge(tenant: Tenant, lake: Lake, now: datetime, known: dict[str, Any] | None) -> Verdict:

@@ -87,7 +87,7 @@ def serve_sandbox(settings: Settings, *, port: int, faults: str, latency_s: floa
     Raises: ConfigurationError: the port is taken, the fault mode is unknown, or there is no such folder.
     """
     if replay is not None and not replay.is_dir():
-        raise ConfigurationError(f"--replay {replay}: no such folder")
+        raise ConfigurationError(f"--replay {replay}: no such folder; name one with recorded payload files")
     has_tenants = settings.tenants_file.exists()
     tenants: dict[str, Tenant] = (
         load_tenants(settings.tenants_file, OVERRIDABLE, settings.start_date) if has_tenants else {}

@@ -27,7 +27,9 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
         if not (home / "dagster.yaml").exists():
             shutil.copyfile(_default_yaml(), home / "dagster.yaml")
     except OSError as error:
-        raise ConfigurationError(f"DAGSTER_HOME {home} cannot be written ({error.strerror})") from error
+        raise ConfigurationError(
+            f"DAGSTER_HOME {home} cannot be written ({error.strerror}); set DAGSTER_HOME to a folder that can be"
+        ) from error
     os.environ["DAGSTER_HOME"] = str(home)
     return dg.DagsterInstance.get()
 

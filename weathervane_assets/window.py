@@ -57,7 +57,7 @@ def open_window(keys: Sequence[str], platform: Platform, clock: Clock) -> Window
         known = ", ".join(tenants)
         raise dg.Failure(
             f"tenant {span.tenant} is not in {platform.settings().tenants_file} (known: {known}); "
-            "add it there, or remove the partition with `weathervane tenants sync`",
+            "add it there again, or start no runs of its partitions",
             allow_retries=False,
         )
     return Window(tenant, span.days, clock.now(), platform.lake())

@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -195,15 +194,14 @@ def keep_run(lake: Lake, quality: Quality) -> dict[str, Any]:
 
 
 def _read_runs(lake: Lake, tenant: str) -> list[dict[str, Any]]:
-    if not lake.is_local:
+    path = f"{FOLDER}/{tenant}/{FILE}"
+    file, hint = lake.files.address(path), "move it away; the next run begins a new one"
+    written = lake.files.read(path)
+    if written is None:
         return []
-    file = Path(lake.root) / FOLDER / tenant / FILE
-    hint = "move it away; the next run begins a new one"
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError) as error:
+        document = json.loads(written)
+    except ValueError as error:
         raise LakeError(f"the report {file} cannot be read; {hint}") from error
     runs = document.get("runs") if isinstance(document, dict) else None
     if not isinstance(runs, list) or document.get("version") != VERSION:

@@ -154,7 +154,7 @@ def find_access(
         wanted = " or ".join(" and ".join(names_) for names_ in missing)
         raise ConfigurationError(
             f"{names.vendor} of tenant {tenant_id}: {', '.join(begun)} is set, but missing: {wanted}"
-            f" (a tenant's own value is {tenant_variable(tenant_id, names.complete[0][0])})"
+            f" (a tenant's own value is {tenant_variable(tenant_id, names.complete[0][0])}); set what is missing, or unset the rest"
         )
     return Access(tenant_id, STUB if stubs == "auto" else NOT_CONFIGURED, values)
 

@@ -81,4 +81,6 @@ def _pauses() -> Iterator[float]:
 
 def _check(path: Path, deadline: float, patience_s: float) -> None:
     if time.monotonic() > deadline:
-        raise LockTimeout(f"{path} has been locked by another process for {patience_s:.0f} s")
+        raise LockTimeout(
+            f"{path} has been locked by another process for {patience_s:.0f} s; end that process, or try again later"
+        )

@@ -218,7 +218,7 @@ class PostalPlaces:
         Raises: BadPlacesFile: the country is not a two-letter code.
         """
         if not COUNTRY.fullmatch(country):
-            raise BadPlacesFile(f"{country!r} is not an ISO 3166-1 alpha-2 country code")
+            raise BadPlacesFile(f"{country!r} is not an ISO 3166-1 alpha-2 country code; write one like US")
         self.lake.replace_shared("_places", self.table, table, f"country = '{country}'", ["country"])
 
     def _scan(self) -> pl.LazyFrame:

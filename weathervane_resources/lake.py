@@ -215,7 +215,9 @@ class Lake:
         except TableNotFoundError:
             return None
         except (DeltaError, OSError) as error:
-            raise LakeError(f"the table {uri} cannot be read: {reason(error)}") from None
+            raise LakeError(
+                f"the table {uri} cannot be read ({reason(error)}); check WEATHERVANE_LAKE and its permissions with `weathervane doctor`"
+            ) from None
 
     def _commit(
         self,
@@ -238,7 +240,9 @@ class Lake:
             except (DeltaError, OSError) as error:
                 # two writers that both find no table both create it; the second is told so by a plain DeltaError
                 if table is not None or self._table(uri) is None:
-                    raise LakeError(f"the table {uri} cannot be written: {reason(error)}") from None
+                    raise LakeError(
+                        f"the table {uri} cannot be written ({reason(error)}); check permissions and free space, then run it again"
+                    ) from None
             time.sleep(random.uniform(0.05, 0.2) * attempt)
         raise LakeError(f"{uri}: {COMMIT_ATTEMPTS} commits in a row lost against other writers; run it again")
 
@@ -294,10 +298,14 @@ def _check_frame(frame: pl.DataFrame, dataset: str, shape: Shape, days: Sequence
         wrong = [n for n in {*frame.schema, *shape.schema} if frame.schema.get(n) != shape.schema.get(n)] or [
             "column order"
         ]
-        raise LakeError(f"{dataset}: the frame does not have the contract's columns: {', '.join(sorted(wrong))}")
+        raise LakeError(
+            f"{dataset}: the frame does not have the contract's columns: {', '.join(sorted(wrong))}; mend the asset that made it"
+        )
     strays = frame.select(_within(days).not_().fill_null(value=True).sum()).item()
     if strays:
-        raise LakeError(f"{dataset}: {strays} rows fall outside the window {min(days)} to {max(days)}")
+        raise LakeError(
+            f"{dataset}: {strays} rows fall outside the window {min(days)} to {max(days)}; mend the asset that made them"
+        )
 
 
 def _guard_live_rows(before: pl.DataFrame, source: str, where: str) -> None:

@@ -53,7 +53,9 @@ class LakeFiles:
             else:
                 obstore.put(self._bucket(), path, text.encode())
         except (OSError, ObjectStoreError) as error:
-            raise LakeError(f"{self.address(path)} cannot be written: {_why(error)}") from None
+            raise LakeError(
+                f"{self.address(path)} cannot be written ({_why(error)}); check permissions and free space, then run it again"
+            ) from None
 
     def read(self, path: str) -> bytes | None:
         """Return a file's content, or None where there is none.
@@ -67,7 +69,9 @@ class LakeFiles:
         except (FileNotFoundError, NotFoundError):
             return None
         except (OSError, ObjectStoreError) as error:
-            raise LakeError(f"{self.address(path)} cannot be read: {_why(error)}") from None
+            raise LakeError(
+                f"{self.address(path)} cannot be read ({_why(error)}); check permissions with `weathervane doctor`"
+            ) from None
 
     def paths(self, below: str = "") -> list[str]:
         """Return the paths of all files in the folder `below` the root, sorted.
@@ -81,7 +85,9 @@ class LakeFiles:
                 return sorted(file.relative_to(root).as_posix() for file in files)
             return sorted(self._listed(below))
         except (OSError, ObjectStoreError) as error:
-            raise LakeError(f"{self.address(below)} cannot be listed: {_why(error)}") from None
+            raise LakeError(
+                f"{self.address(below)} cannot be listed ({_why(error)}); check permissions with `weathervane doctor`"
+            ) from None
 
     def delete(self, below: str) -> int:
         """Delete the folder `below` the root, which must be named, with all its files; return how many there were.
@@ -97,7 +103,9 @@ class LakeFiles:
             elif paths:
                 obstore.delete(self._bucket(), paths)
         except (OSError, ObjectStoreError) as error:
-            raise LakeError(f"{self.address(below)} cannot be deleted: {_why(error)}") from None
+            raise LakeError(
+                f"{self.address(below)} cannot be deleted ({_why(error)}); check permissions, then run it again"
+            ) from None
         return len(paths)
 
     def check_usable(self) -> None:

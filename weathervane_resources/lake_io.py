@@ -84,7 +84,8 @@ def tenant_days(keys: Iterable[str]) -> TenantDays:
     parts = sorted({split_key(key) for key in keys})
     tenants = {tenant for tenant, _ in parts}
     if len(tenants) != 1:
-        raise dg.Failure(f"a run is one tenant x a range of days, not: {', '.join(sorted(tenants)) or 'no partition'}")
+        found = ", ".join(sorted(tenants)) or "no partition"
+        raise dg.Failure(f"a run is one tenant x a range of days, not: {found}; start one run for each tenant")
     return TenantDays(tenants.pop(), tuple(day for _, day in parts))
 
 

@@ -98,7 +98,10 @@ class State:
             if connection is not None:
                 break
             if time.monotonic() > deadline:
-                raise StateError(f"the lock {name} was not free within {patience_s:.0f} s", is_transient=True)
+                raise StateError(
+                    f"the lock {name} was not free within {patience_s:.0f} s; run it again when the other run has ended",
+                    is_transient=True,
+                )
             await asyncio.sleep(POLL_S)
         try:
             yield
@@ -140,7 +143,9 @@ def _parsed(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url)
     except SQLAlchemyError:
-        raise StateError("WEATHERVANE_STATE_URL is not a URL like sqlite:///storage/state/weathervane.db") from None
+        raise StateError(
+            "WEATHERVANE_STATE_URL is not a URL; write one like sqlite:///storage/state/weathervane.db"
+        ) from None
     backend = parsed.get_backend_name()
     if backend in ("postgresql", "postgres"):
         return parsed.set(drivername="postgresql+psycopg")
@@ -189,7 +194,9 @@ def _prepare(state: State) -> None:
                 _make_tables(connection, state)
     except (OSError, LockTimeout) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise StateError(f"the state database {state.path} cannot be made or opened: {reason}") from None
+        raise StateError(
+            f"the state database {state.path} cannot be made or opened ({reason}); check WEATHERVANE_STATE_URL and its folder"
+        ) from None
 
 
 def _private_folder(folder: Path) -> Path:

@@ -109,15 +109,17 @@ def _tables(file: Path) -> dict[str, Any]:
         hint = "copy tenants.example.toml, run `weathervane demo`, or set WEATHERVANE_TENANTS"
         raise ConfigurationError(f"{file}: no such file; {hint}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file}: cannot be read: {error}") from error
+        raise ConfigurationError(f"{file}: cannot be read ({error}); make it a readable UTF-8 file") from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{file}: is not valid TOML: {error}") from error
+        raise ConfigurationError(
+            f"{file}: is not valid TOML ({error}); tenants.example.toml shows how it looks"
+        ) from error
     unknown = sorted(set(document) - {"tenants"})
     if unknown:
         raise ConfigurationError(f"{file}: unknown key {unknown[0]!r}; tenants stand under [tenants.<id>]")
     tables = document.get("tenants")
     if not isinstance(tables, dict) or not tables:
-        raise ConfigurationError(f"{file}: has no [tenants.<id>] table")
+        raise ConfigurationError(f"{file}: has no [tenants.<id>] table; tenants.example.toml shows one")
     return tables
 
 
@@ -172,7 +174,9 @@ def _decision(read: _Reader) -> dict[str, Any]:
 def _thresholds(read: _Reader, names: frozenset[str]) -> Mapping[str, float]:
     unknown = sorted(set(read.rest) - names)
     if unknown:
-        raise read.fail(unknown[0], "is not a known key or threshold (docs/thresholds.md lists them)")
+        raise read.fail(
+            unknown[0], "is not a known key or threshold; docs/configuration.md and docs/thresholds.md list them"
+        )
     wanted = "a number >= 0"
     taken = {
         name: read.take(name, int | float, None, lambda v: 0 <= v < inf, wanted)  # type: ignore[arg-type]

@@ -45,10 +45,12 @@ class Where(TypedDict):
 class VendorError(Exception):
     """A vendor call failed.
 
-    `str()` says what was tried, for which tenant and window, what came back, and what to do.
+    `str()` says what was tried, for which tenant and window, what came back, and what to do: `hint`, else the class's
+    `next_step`.
     """
 
     is_transient: ClassVar[bool] = False
+    next_step: ClassVar[str]
 
     def __init__(
         self, message: str, *, vendor: str, tenant: str, window: str = "", status: int | None = None, hint: str = ""
@@ -60,19 +62,19 @@ class VendorError(Exception):
         self.tenant = tenant
         self.window = window
         self.status = status
-        self.hint = hint
+        self.hint = hint or self.next_step
 
     def __str__(self) -> str:
         window = f", window {self.window}" if self.window else ""
         status = f" (HTTP {self.status})" if self.status is not None else ""
-        hint = f" What to do: {self.hint}" if self.hint else ""
-        return f"{self.vendor} for tenant {self.tenant or '?'}{window}: {self.message}{status}.{hint}"
+        return f"{self.vendor} for tenant {self.tenant or '?'}{window}: {self.message}{status}. What to do: {self.hint}"
 
 
 class Throttled(VendorError):
     """The vendor asks for a pause; `scope` names the quota that ran out (shop, account, app, developer_token)."""
 
     is_transient = True
+    next_step = "wait, or lower rate_limit_per_second of the connector"
 
     def __init__(
         self,
@@ -96,6 +98,7 @@ class Unavailable(VendorError):
     """5xx, network failure or timeout; `wait_s` where the vendor gave a Retry-After."""
 
     is_transient = True
+    next_step = "it lies with the vendor or the network; run the window again later"
     wait_s: float | None = None
 
 
@@ -103,12 +106,16 @@ class Malformed(VendorError):
     """The answer is not JSON, was cut off, or is not of the promised shape. Never read as an empty page."""
 
     is_transient = True
+    next_step = (
+        "it was retried; run the window again, and if it stays so, the vendor changed its answer: update Weathervane"
+    )
 
 
 class Deferred(VendorError):
     """The vendor's wait is longer than this run's patience: park the work until `until` and free the slot."""
 
     is_transient = True
+    next_step = "nothing is lost: the sensor deferred_runs starts the window again after that time"
 
     def __init__(
         self,
@@ -129,37 +136,55 @@ class Deferred(VendorError):
 class AuthExpired(VendorError):
     """The token was refused, and either cannot be renewed or was refused again after one renewal."""
 
+    next_step = "issue a new token, or configure what renews it"
+
 
 class AuthDead(VendorError):
     """The grant is revoked or unknown; only connecting the account again helps."""
+
+    next_step = "connect the account again and configure the new credential"
 
 
 class PermissionLost(VendorError):
     """A scope, role or plan is missing. Never read as zero rows."""
 
+    next_step = "grant the scope, role or plan that the message names; rows are missing, not zero"
+
 
 class BadRequest(VendorError):
     """The vendor does not accept the request; sending it again is futile."""
+
+    next_step = "sending it again is futile; compare the request with the pinned API version"
 
 
 class TooBig(VendorError):
     """Too much was asked for at once; ask for less without changing the query."""
 
+    next_step = "ask for a shorter window"
+
 
 class VersionDead(VendorError):
     """The pinned API version is retired."""
+
+    next_step = "pin a living API version ('weathervane doctor' lists the sunset dates)"
 
 
 class ForeignOrigin(VendorError):
     """A link or redirect leads to another scheme, host or port; the credential was not sent there."""
 
+    next_step = "check the base URL and any proxy; nothing was sent there"
+
 
 class PagingLoop(VendorError):
     """A cursor came back, the pages bring nothing new, or they exceed the cap."""
 
+    next_step = "report it to the vendor; a smaller window may get round it"
+
 
 class BodyTooLarge(VendorError):
     """The answer exceeds the size cap, possibly only after decompression."""
+
+    next_step = "ask for a shorter window"
 
 
 def redact(text: str) -> str:

@@ -5,20 +5,14 @@ from collections.abc import Iterable
 from weathervane_resources.http import errors
 from weathervane_resources.http.verdict import Kind, Verdict
 
-_PERMANENT: dict[Kind, tuple[type[errors.VendorError], str]] = {
-    Kind.AUTH_EXPIRED: (errors.AuthExpired, "issue a new token, or configure what renews it"),
-    Kind.AUTH_DEAD: (errors.AuthDead, "connect the account again"),
-    Kind.PERMISSION: (
-        errors.PermissionLost,
-        "grant the scope, role or plan that the message names; rows are missing, not zero",
-    ),
-    Kind.BAD_REQUEST: (
-        errors.BadRequest,
-        "sending it again is futile; compare the request with the pinned API version",
-    ),
-    Kind.TOO_BIG: (errors.TooBig, "ask for less at a time, with the same query"),
-    Kind.VERSION_DEAD: (errors.VersionDead, "pin a living API version ('weathervane doctor' lists the sunset dates)"),
-    Kind.MALFORMED: (errors.Malformed, "it is retried a few times"),
+_ERRORS: dict[Kind, type[errors.VendorError]] = {
+    Kind.AUTH_EXPIRED: errors.AuthExpired,
+    Kind.AUTH_DEAD: errors.AuthDead,
+    Kind.PERMISSION: errors.PermissionLost,
+    Kind.BAD_REQUEST: errors.BadRequest,
+    Kind.TOO_BIG: errors.TooBig,
+    Kind.VERSION_DEAD: errors.VersionDead,
+    Kind.MALFORMED: errors.Malformed,
 }
 _SHORTEST_SECRET = 6
 
@@ -35,13 +29,10 @@ def to_error(
         hint = f"the quota of this {verdict.scope or 'account'} is spent; lower rate_limit_per_second or wait"
         return errors.Throttled(message, wait_s=verdict.wait_s, scope=verdict.scope, status=status, hint=hint, **where)
     if verdict.kind is Kind.TRANSIENT:
-        error = errors.Unavailable(
-            message, status=status, hint="the vendor's side; run the window again later", **where
-        )
+        error = errors.Unavailable(message, status=status, **where)
         error.wait_s = verdict.wait_s
         return error
-    kind, hint = _PERMANENT[verdict.kind]
-    return kind(message, status=status, hint=hint, **where)
+    return _ERRORS[verdict.kind](message, status=status, **where)
 
 
 def _without(message: str, secrets: Iterable[str]) -> str:
