@@ -15,7 +15,7 @@ PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 NEXT_STEP = re.compile(
     r"; \S|\. [A-Z]|must (be|match) |: (write|pip install) |: it was written under another contract; "
 )
-PASSED_ON = {"weathervane_assets/cli.py", "weathervane_assets/dev.py", "weathervane_resources/failures.py"} | {
+PASSED_ON = {"weathervane_assets/cli_configuration.py", "weathervane_assets/dev.py", "weathervane_resources/failures.py"} | {
     "weathervane_assets/window.py", "weathervane_resources/state.py", "weathervane_resources/tenants.py"
 }  # fmt: skip
 """Where a message is another error's or another line's whole text, which is judged there."""

@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from weathervane_assets.graph import NODES, YEARLY
-from weathervane_assets.reference_pages import architecture_pages, commands_page, environment_page
+from weathervane_assets.reference_pages import architecture_pages, automation_page, commands_page, environment_page
 from weathervane_assets.tables import CONTRACTS, Table
 from weathervane_assets.transforms.weather import FlagLimits
 from weathervane_checks.catalog import CHECKS
@@ -41,6 +41,7 @@ def reference() -> dict[Path, str]:
         Path("thresholds.md"): NOTE + _thresholds(),
         Path("commands.md"): NOTE + commands_page(),
         Path("environment.md"): NOTE + environment_page(),
+        Path("automation.md"): NOTE + automation_page(),
     }
     for path, text in architecture_pages().items():
         files[Path(path)] = (NOTE if path.endswith(".md") else "") + text

@@ -1,6 +1,6 @@
-"""The generated pages about the program itself: docs/commands.md, docs/environment.md, docs/architecture.md.
+"""The generated pages about the program itself: docs/commands.md, environment.md, automation.md, architecture.md.
 
-Belongs here: turning the command line, the table of variables and the source tree into text. What is about data is in
+Belongs here: turning the command line, the table of variables, schedules and the source tree into text. What is about data is in
 `reference.py`, which writes all of it.
 """
 
@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import click
+import dagster as dg
 
 from weathervane_assets.architecture import LAYERS, arrows, layers_of, read_imports, reduce_arrows
+from weathervane_assets.automation import build_automation
 from weathervane_assets.cli import main as root_command
 from weathervane_assets.drawings import draw_graph, draw_layers, edges_table
 from weathervane_assets.graph import GRAPH
@@ -84,6 +86,35 @@ def _variables(variables: list[Variable] | tuple[Variable, ...], private: set[st
         for v in variables
     )
     return f"| variable | whose | default | meaning |\n|---|---|---|---|\n{rows}"
+
+
+def automation_page() -> str:
+    """Return every schedule and sensor, what it does and whether it runs by itself."""
+    _, schedules, sensors = build_automation(is_on=False)
+    head = (
+        "# Automation\n\nWhat is *off* is switched on in the UI, one by one, or all at once by `WEATHERVANE_AUTOMATION=on`. Tenants' hours "
+        "are those of their own clocks. [Operating](operating.md) says what to do with them.\n\n## Schedules\n\n"
+    )
+    listed = "".join(
+        f"| `{one.name}` | {_one_line(one.description)} | {_state(one.default_status)} |\n"
+        for one in sorted(schedules, key=lambda one: one.name)
+    )
+    watching = "".join(
+        f"| `{one.name}` | {one.minimum_interval_seconds} | {_one_line(one.description)} | {_state(one.default_status)} |\n"
+        for one in sorted(sensors, key=lambda one: one.name)
+    )
+    return (
+        f"{head}| schedule | what | at first |\n|---|---|---|\n{listed}\n## Sensors\n\n"
+        f"| sensor | every, s | what | at first |\n|---|---|---|---|\n{watching}"
+    )
+
+
+def _one_line(text: str | None) -> str:
+    return " ".join((text or "").split()).replace("|", "\\|")
+
+
+def _state(status: dg.DefaultScheduleStatus | dg.DefaultSensorStatus) -> str:
+    return "on" if status.value == "RUNNING" else "off"
 
 
 def architecture_pages() -> dict[str, str]:

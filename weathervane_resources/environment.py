@@ -43,6 +43,13 @@ INSTALLATION = (
     Variable("WEATHERVANE_STUB_CHANGES", "`false`", "`true`: the change sensors also watch sources with stub rows"),
     Variable("WEATHERVANE_START_DATE", "`2024-01-01`", "first partition"),
     Variable("WEATHERVANE_ALERT_URLS", "", "Apprise URLs, separated by spaces"),
+    Variable("WEATHERVANE_ALERT_SEVERITY", "`warning`", "least severity that goes to them: `warning` or `critical`"),
+    Variable("WEATHERVANE_UI_URL", "`http://127.0.0.1:3000`", "where people reach the UI, for the links in messages"),
+    Variable(
+        "WEATHERVANE_AUTOMATION",
+        "`off` (`on` in `weathervane dev`)",
+        "`on`: schedules and sensors run without being switched on in the UI",
+    ),
     Variable("WEATHERVANE_SANDBOX_URL", "a run starts its own", "a running sandbox for stub rows"),
     Variable("DAGSTER_HOME", "`storage/dagster`", "the Dagster instance; gets our `dagster.yaml` if it has none"),
 )
