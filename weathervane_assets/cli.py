@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from weathervane_assets.cli_configuration import Complaint, complains
 from weathervane_assets.cli_configuration import all_tenants as _tenants
 from weathervane_assets.cli_configuration import configured as _settings
 from weathervane_assets.cli_configuration import one_tenant as _tenant
+from weathervane_assets.cli_types import ASSET, TENANT
 
 if TYPE_CHECKING:
     from weathervane_resources.settings import Settings
@@ -35,27 +37,32 @@ def main() -> None:
     """Weather-aware commerce data: orders, ads, promos and weather in one leak-free modelling matrix."""
 
 
-main.add_command(alerts)
-
-
 @main.command()
 @click.option("--days", type=click.IntRange(1, 730), default=90, show_default=True, help="Days up to yesterday.")
 @click.option("--tenants", "count", type=click.IntRange(1, 8), default=2, show_default=True, help="How many shops.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @complains
-def demo(days: int, count: int) -> None:
+def demo(days: int, count: int, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
     """Bring in DAYS of made-up shops through the sandbox; needs no credentials."""
     from weathervane_assets.demo import run_demo
 
-    sys.exit(0 if run_demo(_settings(), days, count) else 1)
+    sys.exit(0 if run_demo(_settings(), days, count, as_json=as_json) else 1)
 
 
 @main.command()
-@click.option("--tenant", "tenant_id", required=True, help="A tenant of tenants.toml.")
+@click.option("--tenant", "tenant_id", type=TENANT, required=True, help="A tenant of tenants.toml.")
 @click.option("--from", "first", type=DAY, required=True, help="First day, tenant-local, like 2026-01-31.")
 @click.option("--to", "last", type=DAY, required=True, help="Last day, included.")
-@click.option("--asset", "assets", multiple=True, help="Only this asset; may be repeated.  [default: all]")
+@click.option("--asset", "assets", type=ASSET, multiple=True, help="Only this asset; may be repeated.  [default: all]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @complains
-def backfill(tenant_id: str, first: datetime, last: datetime, assets: tuple[str, ...]) -> None:
+def backfill(
+    tenant_id: str,
+    first: datetime,
+    last: datetime,
+    assets: tuple[str, ...],
+    as_json: bool,  # noqa: FBT001 - click passes flags by name
+) -> None:
     """Bring in a tenant's days in this process, as one Dagster run for each stage."""
     settings = _settings()
     tenant = _tenant(settings, tenant_id)
@@ -71,7 +78,7 @@ def backfill(tenant_id: str, first: datetime, last: datetime, assets: tuple[str,
     sync_tenants(instance, [tenant.id])
     with progress(sum(step.size for step in steps), tenant.id) as on_partition:
         outcome = run_backfill(instance, tenant.id, steps, on_partition)
-    print_outcomes([outcome])
+    print_outcomes([outcome], as_json=as_json)
     sys.exit(0 if outcome.is_good else 1)
 
 
@@ -103,8 +110,6 @@ def dev(port: int) -> None:
 @complains
 def doctor(as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
     """Look at credentials, versions, endpoints, lake and state database; exit 1 on a finding."""
-    from dataclasses import asdict
-
     from weathervane_assets.console import print_diagnosis
     from weathervane_assets.doctor import examine
     from weathervane_resources.clock import system_now
@@ -123,7 +128,7 @@ def coverage() -> None:
 
 
 @coverage.command("geocoding")
-@click.option("--tenant", "tenant_id", help="Only this tenant.  [default: all of tenants.toml]")
+@click.option("--tenant", "tenant_id", type=TENANT, help="Only this tenant.  [default: all of tenants.toml]")
 @click.option("--fail-on-warning", is_flag=True, help="Exit 1 where a tenant is not ok.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @complains
@@ -154,8 +159,9 @@ def places() -> None:
 
 @places.command("fetch")
 @click.option("--country", "countries", required=True, metavar="CC[,CC]", help="Countries, like US,DE.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @complains
-def places_fetch(countries: str) -> None:
+def places_fetch(countries: str, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
     """Fetch GeoNames' postal tables of countries into the lake (CC BY 4.0), replacing older ones."""
     from weathervane_assets.places import fetch_places, read_countries
     from weathervane_resources.lake import Lake
@@ -164,13 +170,15 @@ def places_fetch(countries: str) -> None:
     settings = _settings()
     _lake_is_usable(settings)
     done = fetch_places(Lake(settings.lake), wanted)
-    for one in done:
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in done], indent=2))
+    for one in [] if as_json else done:
         click.echo(f"{one.country}: {one.error or f'{one.rows:,} places'}", err=bool(one.error))
     sys.exit(1 if any(one.error for one in done) else 0)
 
 
 @coverage.command("weather")
-@click.option("--tenant", "tenant_id", help="Only this tenant.  [default: all of tenants.toml]")
+@click.option("--tenant", "tenant_id", type=TENANT, help="Only this tenant.  [default: all of tenants.toml]")
 @click.option("--fail-on-warning", is_flag=True, help="Exit 1 where a tenant is not ok.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--baseline", type=click.Path(path_type=Path), metavar="FILE", help="Also warn of what got worse.")
@@ -230,7 +238,7 @@ def weather() -> None:
 
 
 @weather.command("plan")
-@click.option("--tenant", "tenant_id", required=True, help="A tenant of tenants.toml.")
+@click.option("--tenant", "tenant_id", type=TENANT, required=True, help="A tenant of tenants.toml.")
 @click.option("--from", "first", type=DAY, required=True, help="First day, tenant-local, like 2026-01-31.")
 @click.option("--to", "last", type=DAY, required=True, help="Last day, included.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -270,15 +278,19 @@ def tenants_list(as_json: bool) -> None:  # noqa: FBT001 - click passes flags by
 
 
 @tenants.command("sync")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @complains
-def tenants_sync() -> None:
+def tenants_sync(as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
     """Make the Dagster partition of every tenant of tenants.toml."""
     settings = _settings()
     known = _tenants(settings)
     from weathervane_assets.instance import open_instance, sync_tenants
 
     added = sync_tenants(open_instance(settings), list(known))
-    click.echo(f"added: {', '.join(added)}" if added else "every tenant has its partition")
+    if as_json:
+        click.echo(json.dumps({"added": added, "tenants": list(known)}, indent=2))
+    else:
+        click.echo(f"added: {', '.join(added)}" if added else "every tenant has its partition")
 
 
 main.add_command(alerts)

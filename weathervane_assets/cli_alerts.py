@@ -19,6 +19,7 @@ from weathervane_assets.cli_configuration import (
     complains,
     configured,
 )
+from weathervane_assets.cli_types import TENANT
 
 if TYPE_CHECKING:
     from weathervane_resources.alert_records import Incident, Snooze
@@ -51,7 +52,7 @@ class Span(click.ParamType[timedelta]):
 
 
 @alerts.command("list")
-@click.option("--tenant", "tenant_id", help="Only this tenant.  [default: all]")
+@click.option("--tenant", "tenant_id", type=TENANT, help="Only this tenant.  [default: all]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @complains
 def alerts_list(tenant_id: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
@@ -76,7 +77,7 @@ def alerts_list(tenant_id: str | None, as_json: bool) -> None:  # noqa: FBT001 -
 
 @alerts.command("snooze")
 @click.argument("incident_id", required=False, metavar="[INCIDENT]")
-@click.option("--tenant", "tenant_id", help="All of a tenant instead of one incident.")
+@click.option("--tenant", "tenant_id", type=TENANT, help="All of a tenant instead of one incident.")
 @click.option("--check", help="With --tenant: only this check.")
 @click.option("--for", "span", type=Span(), required=True, help="How long: 30m, 12h, 2d, 1w.")
 @click.option("--reason", default="", help="Kept beside it.")
@@ -103,7 +104,9 @@ def alerts_snooze(
 
 
 @alerts.command("test")
-@click.option("--tenant", "tenant_id", help="Only what this tenant's messages go to.  [default: every target]")
+@click.option(
+    "--tenant", "tenant_id", type=TENANT, help="Only what this tenant's messages go to.  [default: every target]"
+)
 @complains
 def alerts_test(tenant_id: str | None) -> None:
     """Send a message to each target now; exit 1 if one does not take it."""
@@ -123,7 +126,7 @@ def alerts_test(tenant_id: str | None) -> None:
 
 
 @alerts.command("replay")
-@click.option("--tenant", "tenant_id", help="Only this tenant.  [default: all of tenants.toml]")
+@click.option("--tenant", "tenant_id", type=TENANT, help="Only this tenant.  [default: all of tenants.toml]")
 @click.option("--days", type=click.IntRange(1, 3660), default=365, show_default=True, help="Days up to yesterday.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @complains

@@ -5,6 +5,8 @@ Belongs here: printing. Does not belong here: deciding anything.
 
 from __future__ import annotations
 
+import json
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,9 +31,9 @@ out, err = Console(), Console(stderr=True)
 
 @contextmanager
 def progress(total: int, label: str) -> Iterator[OnPartition]:
-    """Show a bar on standard error that the callback moves on, one step a materialised partition."""
+    """Show a bar on standard error that the callback moves on, one step a materialised partition; on a terminal only."""
     columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err) as bar:
+    with Progress(*columns, console=err, disable=not err.is_terminal or err.is_dumb_terminal) as bar:
         task = bar.add_task(label, total=total)
 
         def moved(asset: str) -> None:
@@ -41,8 +43,11 @@ def progress(total: int, label: str) -> Iterator[OnPartition]:
         bar.update(task, description=f"{label} done")
 
 
-def print_outcomes(outcomes: Sequence[Outcome]) -> None:
+def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool = False) -> None:
     """Print rows and partitions by asset, checks by severity, and what failed."""
+    if as_json:
+        sys.stdout.write(json.dumps([_plain(outcome) for outcome in outcomes], indent=2) + "\n")
+        return
     rows = Table("tenant", "asset", title="Materialised", title_justify="left")
     for name in ("partitions", "rows"):
         rows.add_column(name, justify="right")
@@ -55,6 +60,19 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
         out.print(f"{outcome.tenant}: {outcome.seconds:.1f} s, {len(outcome.run_ids)} runs", highlight=False)
         for failure in outcome.failures:
             err.print(f"[bold red]failed[/] {outcome.tenant} {failure}", highlight=False, markup=True)
+
+
+def _plain(outcome: Outcome) -> dict[str, object]:
+    return {
+        "tenant": outcome.tenant,
+        "is_good": outcome.is_good,
+        "seconds": round(outcome.seconds, 1),
+        "run_ids": outcome.run_ids,
+        "partitions": dict(outcome.partitions),
+        "rows": dict(outcome.rows),
+        "checks": {name: {s: counts[s] for s in SEVERITIES} for name, counts in sorted(outcome.checks.items())},
+        "failures": outcome.failures,
+    }
 
 
 def _print_checks(outcomes: Sequence[Outcome]) -> None:

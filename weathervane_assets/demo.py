@@ -35,7 +35,7 @@ SHOPS = (
 )
 
 
-def run_demo(settings: Settings, days: int, count: int) -> bool:
+def run_demo(settings: Settings, days: int, count: int, *, as_json: bool = False) -> bool:
     """Bring in `days` up to yesterday for `count` made-up shops; return whether all went well.
 
     Raises: ConfigurationError: tenants.toml holds other tenants; LakeError: the lake cannot be written.
@@ -51,8 +51,9 @@ def run_demo(settings: Settings, days: int, count: int) -> bool:
         steps = plan_steps(tenant.id, first, last, list(NODES))
         with progress(sum(step.size for step in steps), tenant.id) as on_partition:
             outcomes.append(run_backfill(instance, tenant.id, steps, on_partition))
-    print_outcomes(outcomes)
-    _say_what_next(settings, outcomes)
+    print_outcomes(outcomes, as_json=as_json)
+    if not as_json:
+        _say_what_next(settings, outcomes)
     return all(outcome.is_good for outcome in outcomes)
 
 
