@@ -6,6 +6,7 @@ Belongs here: when runs start and for which partitions. Does not belong here: wh
 import dagster as dg
 
 from weathervane_assets.changes import build_change_sensors
+from weathervane_assets.compaction import Optimize, build_compaction
 from weathervane_assets.deferral import deferred_runs
 from weathervane_assets.partitions import TENANT_PARTITIONS, tenants
 from weathervane_assets.schedules import build_schedules
@@ -16,14 +17,19 @@ TENANT_SYNC_SECONDS = 60
 
 
 def build_automation(
-    *, is_on: bool
+    *, is_on: bool, optimize: Optimize | None = None
 ) -> tuple[list[dg.JobDefinition], list[dg.ScheduleDefinition], list[dg.SensorDefinition]]:
     """Return the jobs, schedules and sensors of the code location.
 
     `is_on`: they run unless someone switches one off in the UI. Else only those run that start nothing by themselves: the
-    tenants' partitions, and runs that a vendor put off.
+    tenants' partitions, and runs that a vendor put off. `optimize` is what the weekly compaction calls; without it there
+    is none.
     """
-    jobs, schedules = build_schedules(dg.DefaultScheduleStatus.RUNNING if is_on else dg.DefaultScheduleStatus.STOPPED)
+    status = dg.DefaultScheduleStatus.RUNNING if is_on else dg.DefaultScheduleStatus.STOPPED
+    jobs, schedules = build_schedules(status)
+    if optimize is not None:
+        job, schedule = build_compaction(optimize, status)
+        jobs, schedules = [*jobs, job], [*schedules, schedule]
     watching = build_change_sensors(dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED)
     return jobs, schedules, [tenant_sync, deferred_runs, *watching]
 

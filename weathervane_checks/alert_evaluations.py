@@ -34,6 +34,8 @@ class Judged:
     run_id: str
     evaluation: dg.AssetCheckEvaluation
     backfill: str
+    is_asked: bool = False
+    """Whether its run asked to be judged like a night's, whatever its days."""
 
     @property
     def is_of_report(self) -> bool:
@@ -136,7 +138,7 @@ def _severity(evaluation: dg.AssetCheckEvaluation, said: str) -> AlertSeverity:
 
 
 def _backfill(one: Judged, days: tuple[str, ...], now: datetime) -> str:
-    if one.backfill:
+    if one.backfill or one.is_asked:
         return one.backfill
     is_old = bool(days) and len(days[-1]) == 10 and date.fromisoformat(days[-1]) < now.date() - OLD_AFTER
     return one.run_id if is_old or one.said("judged_as") == "backfill" else ""

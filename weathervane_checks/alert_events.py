@@ -170,12 +170,18 @@ def _judged(record: dg.EventLogRecord, event_id: int, tags: Mapping[str, str]) -
         entry.run_id,
         entry.get_dagster_event().asset_check_evaluation_data,
         backfill_of(entry.run_id, tags),
+        is_asked(tags),
     )
+
+
+def is_asked(tags: Mapping[str, str]) -> bool:
+    """Return whether a run asks to be judged like a night's."""
+    return tags.get(ALERT_TAG, "").lower() in ("true", "on")
 
 
 def backfill_of(run_id: str, tags: Mapping[str, str]) -> str:
     """Return the backfill that a run belongs to, empty for a run that is none, or that asked to be judged like a night's."""
-    if tags.get(ALERT_TAG, "").lower() in ("true", "on"):
+    if is_asked(tags):
         return ""
     return next((tags[tag] or run_id for tag in BACKFILL_TAGS if tag in tags), "")
 

@@ -158,6 +158,7 @@ def test_a_backfill_is_one_digest_for_each_tenant_and_pages_nobody(tmp_path: Pat
             "2026-11-04",
             run_id="asked",
             tags={"dagster/backfill": "bf-2", "weathervane/alert": "true"},
+            judged_as="backfill",
         )
         tower.tick()
         assert len(pager.taken) == 1
