@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-slow check docs format reference lock bench clean
+.PHONY: help install demo dev test test-slow test-engines check docs format reference lock bench clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test: install  ## Run the tests
 
 test-slow: install  ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+test-engines: install  ## Run the end-to-end tests on PostgreSQL and a S3-compatible store (needs Debian's postgresql)
+	$(BIN)/python -m pytest tests/assets -m "not slow" --engine postgres-s3
 
 check: install  ## Lint, types, docs and tests: what CI runs
 	$(BIN)/ruff format --check .

@@ -8,9 +8,11 @@ import uuid
 from collections.abc import Iterator, Mapping
 
 import pytest
+from cryptography.fernet import Fernet
 
-from tests.engines import Databases, Embedded, PostgresS3
+from tests.engines import Databases, PostgresS3, choose
 from tests.servers import BUCKET, postgres_programs, running_postgres, running_s3
+from weathervane_resources import state
 
 MARK = "PLANTED"
 """Tests plant credentials that contain this word; they never say it in a message of their own."""
@@ -57,6 +59,8 @@ def databases() -> Iterator[Databases]:
         pytest.skip("PostgreSQL is not installed (no initdb); apt-get install postgresql")
     with running_postgres() as url:
         yield Databases(url)
+        for opened in state._open_states.values():
+            opened.close()
 
 
 @pytest.fixture(scope="session")
@@ -78,13 +82,15 @@ def bucket(s3: None) -> str:
     return f"s3://{BUCKET}/{uuid.uuid4().hex}/lake"
 
 
-@pytest.fixture(scope="session")
-def engine(request: pytest.FixtureRequest) -> Iterator[Embedded]:
+@pytest.fixture(scope="session", autouse=True)
+def engine(request: pytest.FixtureRequest) -> Iterator[None]:
     """What installations are kept on. The store's variables stay set for the whole session."""
     if request.config.getoption("--engine") == "embedded":
-        yield Embedded()
+        yield
         return
-    with pytest.MonkeyPatch.context() as patch:
+    server = PostgresS3(request.getfixturevalue("databases"))
+    with pytest.MonkeyPatch.context() as patch, choose(server):
         for name, value in request.getfixturevalue("s3_environment").items():
             patch.setenv(name, value)
-        yield PostgresS3(request.getfixturevalue("databases"))
+        patch.setenv("WEATHERVANE_TOKEN_KEY", Fernet.generate_key().decode())
+        yield

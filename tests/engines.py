@@ -99,7 +99,24 @@ class PostgresS3(Embedded):
 def instance_on(url: str) -> Iterator[dg.DagsterInstance]:
     """Yield a Dagster instance whose storage is the PostgreSQL database at `url`."""
     with TemporaryDirectory() as home:
-        config = {"storage": {"postgres": {"postgres_url": url}}, "telemetry": {"enabled": False}}
+        driver = url.replace("postgresql:", "postgresql+psycopg2:")
+        config = {"storage": {"postgres": {"postgres_url": driver}}, "telemetry": {"enabled": False}}
         (Path(home) / "dagster.yaml").write_text(yaml.safe_dump(config))
         with dg.DagsterInstance.from_config(home) as instance:
             yield instance
+
+
+_chosen: list[Embedded] = [Embedded()]
+
+
+def chosen() -> Embedded:
+    """Return what this session's installations are kept on."""
+    return _chosen[-1]
+
+
+@contextmanager
+def choose(engine: Embedded) -> Iterator[None]:
+    """Keep installations on `engine` within the block."""
+    _chosen.append(engine)
+    yield
+    _chosen.pop()

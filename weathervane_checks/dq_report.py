@@ -195,15 +195,15 @@ def keep_run(lake: Lake, quality: Quality) -> dict[str, Any]:
 
 def _read_runs(lake: Lake, tenant: str) -> list[dict[str, Any]]:
     path = f"{FOLDER}/{tenant}/{FILE}"
-    file, hint = lake.files.address(path), "move it away; the next run begins a new one"
-    written = lake.files.read(path)
-    if written is None:
+    hint = "move it away; the next run begins a new one"
+    content = lake.files.read(path)
+    if content is None:
         return []
     try:
-        document = json.loads(written)
+        document = json.loads(content)
     except ValueError as error:
-        raise LakeError(f"the report {file} cannot be read; {hint}") from error
+        raise LakeError(f"the report {lake.files.address(path)} cannot be read; {hint}") from error
     runs = document.get("runs") if isinstance(document, dict) else None
     if not isinstance(runs, list) or document.get("version") != VERSION:
-        raise LakeError(f"{file} is not a report of version {VERSION}; {hint}")
+        raise LakeError(f"{lake.files.address(path)} is not a report of version {VERSION}; {hint}")
     return runs

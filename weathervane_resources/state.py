@@ -30,6 +30,7 @@ from weathervane_resources.state_tables import SCHEMA_VERSION, TABLES, schema_ve
 BUSY_TIMEOUT_MS = 30_000
 LOCK_PATIENCE_S = 300.0
 POLL_S = 0.05
+DAGSTER_TABLE = "event_logs"
 
 
 class StateError(Exception):
@@ -66,6 +67,10 @@ class State:
                 yield connection
         except SQLAlchemyError as error:
             raise _state_error(self, error) from None
+
+    def close(self) -> None:
+        """Give back the connections that are kept open for the next transaction."""
+        self._engine.dispose()
 
     def lock_in(self, connection: sa.Connection, name: str) -> None:
         """Hold the lock `name` until the transaction ends; on SQLite a transaction holds everything anyway."""
@@ -134,7 +139,11 @@ def open_state(url: str) -> State:
         key = (url, os.getpid())
         if key not in _open_states:
             state = State(_parsed(url))
-            _prepare(state)
+            try:
+                _prepare(state)
+            except StateError:
+                state.close()
+                raise
             _open_states[key] = state
         return _open_states[key]
 
@@ -217,6 +226,8 @@ def _switch_to_wal(path: Path) -> None:
 
 
 def _make_tables(connection: sa.Connection, state: State) -> None:
+    if sa.inspect(connection).has_table(DAGSTER_TABLE):
+        raise StateError(f"{state!r} is Dagster's database; give the state one of its own: both have a table `jobs`")
     TABLES.create_all(connection)
     version = connection.execute(sa.select(schema_version.c.version)).scalar()
     if version is None:

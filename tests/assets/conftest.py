@@ -11,6 +11,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from tests import engines
 from weathervane_assets.backfill import Outcome, plan_steps, run_backfill
 from weathervane_assets.graph import NODES
 from weathervane_assets.partitions import TENANT_PARTITIONS
@@ -48,7 +49,7 @@ class Installation:
 
     @property
     def lake(self) -> Lake:
-        return Lake(str(self.folder / "lake"))
+        return Lake(engines.chosen().lake(self.folder))
 
     def backfill(self, tenant: str, first: date, last: date, *assets: str, now: str = NOW) -> Outcome:
         steps = plan_steps(tenant, first, last, assets or tuple(NODES))
@@ -80,8 +81,8 @@ def write_environment(patch: pytest.MonkeyPatch, folder: Path, sandbox_url: str)
         patch.delenv(name, raising=False)
     (folder / "tenants.toml").write_text(TENANTS)
     patch.setenv("WEATHERVANE_TENANTS", str(folder / "tenants.toml"))
-    patch.setenv("WEATHERVANE_LAKE", str(folder / "lake"))
-    patch.setenv("WEATHERVANE_STATE_URL", f"sqlite:///{folder}/state/weathervane.db")
+    patch.setenv("WEATHERVANE_LAKE", engines.chosen().lake(folder))
+    patch.setenv("WEATHERVANE_STATE_URL", engines.chosen().state_url(folder))
     patch.setenv("WEATHERVANE_SANDBOX_URL", sandbox_url)
     patch.setenv("GEONAMES_BASE_URL", sandbox_url)
     patch.setenv("DAGSTER_HOME", str(folder / "dagster"))
@@ -92,7 +93,7 @@ def write_environment(patch: pytest.MonkeyPatch, folder: Path, sandbox_url: str)
 @pytest.fixture
 def installation(tmp_path: Path, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
     write_environment(monkeypatch, tmp_path, sandbox.url)
-    with dg.DagsterInstance.ephemeral() as instance:
+    with engines.chosen().instance() as instance:
         instance.add_dynamic_partitions(TENANT_PARTITIONS, ["acme", "kiwi"])
         yield Installation(tmp_path, instance, sandbox)
 
@@ -101,7 +102,7 @@ def installation(tmp_path: Path, sandbox: RunningSandbox, monkeypatch: pytest.Mo
 def filled(tmp_path_factory: pytest.TempPathFactory, sandbox: RunningSandbox) -> Iterator[tuple[Installation, Outcome]]:
     """An installation with 35 days of every asset of acme, for tests that only look."""
     folder = tmp_path_factory.mktemp("filled")
-    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
+    with pytest.MonkeyPatch.context() as patch, engines.chosen().instance() as instance:
         write_environment(patch, folder, sandbox.url)
         instance.add_dynamic_partitions(TENANT_PARTITIONS, ["acme", "kiwi"])
         here = Installation(folder, instance, sandbox)

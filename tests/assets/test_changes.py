@@ -17,6 +17,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from tests import engines
 from tests.assets.conftest import Installation, write_environment
 from weathervane_assets.changes import changed_campaigns, changed_orders, downstream
 from weathervane_assets.definitions import build_defs
@@ -93,7 +94,7 @@ def shop(time: Time) -> Iterator[RunningSandbox]:
 def here(tmp_path: Path, shop: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
     write_environment(monkeypatch, tmp_path, shop.url)
     monkeypatch.setenv("WEATHERVANE_STUB_CHANGES", "true")
-    with dg.DagsterInstance.ephemeral() as instance:
+    with engines.chosen().instance() as instance:
         instance.add_dynamic_partitions(TENANT_PARTITIONS, ["acme", "kiwi"])
         yield Installation(tmp_path, instance, shop)
 

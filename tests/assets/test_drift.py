@@ -9,10 +9,10 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import dagster as dg
 import polars as pl
 import pytest
 
+from tests import engines
 from tests.assets.conftest import Installation, write_environment
 from weathervane_assets.backfill import Outcome
 from weathervane_assets.partitions import TENANT_PARTITIONS, day_key
@@ -44,7 +44,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Read]:
     with (
         RunningSandbox(config) as sandbox,
         pytest.MonkeyPatch.context() as patch,
-        dg.DagsterInstance.ephemeral() as instance,
+        engines.chosen().instance() as instance,
     ):
         write_environment(patch, folder, sandbox.url)
         instance.add_dynamic_partitions(TENANT_PARTITIONS, ["acme"])

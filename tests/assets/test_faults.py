@@ -12,6 +12,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from tests import engines
 from tests.assets.conftest import PROFILES, Installation, write_environment
 from weathervane_assets.partitions import TENANT_PARTITIONS
 from weathervane_resources.quarantine import read_quarantine
@@ -65,7 +66,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
     with (
         RunningSandbox(SandboxConfig(tenants=PROFILES)) as sandbox,
         pytest.MonkeyPatch.context() as patch,
-        dg.DagsterInstance.ephemeral() as instance,
+        engines.chosen().instance() as instance,
     ):
         here = live_installation(patch, tmp_path_factory.mktemp("calm"), sandbox.url, instance)
         assert here.backfill("acme", FIRST, LAST, *ASSETS).failures == []
@@ -80,7 +81,7 @@ def test_a_misbehaving_vendor_costs_time_and_not_rows(
 ) -> None:
     """Under 5% faults a popular loader lost orders in 3 of 8 runs and exited 0 each time."""
     config = SandboxConfig(tenants=PROFILES, faults=faults, fault_wait_s=0.0, fault_expire_after=3)
-    with RunningSandbox(config) as sandbox, dg.DagsterInstance.ephemeral() as instance:
+    with RunningSandbox(config) as sandbox, engines.chosen().instance() as instance:
         here = live_installation(monkeypatch, tmp_path, sandbox.url, instance)
         outcomes = {a: here.backfill("acme", FIRST, LAST, a) for a in ASSETS}
         hit = {record.fault for record in sandbox.log if record.fault}
@@ -103,7 +104,7 @@ def test_a_hostile_vendor_gets_a_typed_error_or_nothing_and_the_lake_stays(
     """A next link to another host took a shop's token there; a repeated page ran for ever; `null` was an empty day."""
     calm = SandboxConfig(tenants=PROFILES)
     hostile = dataclasses.replace(calm, faults="hostile", fault_share=0.5, fault_seed=seed, fault_wait_s=0.0)
-    with dg.DagsterInstance.ephemeral() as instance:
+    with engines.chosen().instance() as instance:
         with RunningSandbox(calm) as sandbox:
             here = live_installation(monkeypatch, tmp_path, sandbox.url, instance)
             assert here.backfill("acme", FIRST, LAST, *ASSETS).failures == []

@@ -40,8 +40,7 @@ def test_the_matrix_knows_what_its_decisions_could_know(installation: Installati
         name: counts for name, counts in outcome.checks.items() if name.startswith("features") and counts["critical"]
     }
     assert bad == {}
-    report = installation.folder / "lake" / "_reports" / "acme" / "weather_join_validation.json"
-    found = json.loads(report.read_text())
+    found = json.loads(installation.lake.files.read("_reports/acme/weather_join_validation.json") or b"")
     assert (found["join"]["join_mode"], found["leakage"]["total_rows"]) == ("as_of", 0)
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-import dagster as dg
 import polars as pl
 import pytest
 
+from tests import engines
 from tests.assets.conftest import Installation, write_environment
 from weathervane_assets.partitions import TENANT_PARTITIONS
 from weathervane_resources.clients.meta_ads import LONGEST_AT_ONCE
@@ -67,7 +67,7 @@ def quarter(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     with (
         RunningSandbox(config) as sandbox,
         pytest.MonkeyPatch.context() as patch,
-        dg.DagsterInstance.ephemeral() as instance,
+        engines.chosen().instance() as instance,
     ):
         write_environment(patch, folder, sandbox.url)
         (folder / "tenants.toml").write_text(

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-import dagster as dg
 import polars as pl
 import pytest
 
+from tests import engines
 from tests.assets.conftest import PROFILES, Installation, write_environment
 from tests.assets.test_weather_fetch import fill, versions
 from tests.resources.http.scripted import Naps
@@ -37,7 +37,7 @@ def installed(patch: pytest.MonkeyPatch, folder: Path, faults: str) -> Iterator[
     """An installation whose every answer of Open-Meteo has the fault."""
     config = SandboxConfig(tenants=PROFILES, faults=faults, fault_share=1.0)
     folder.mkdir(exist_ok=True)
-    with RunningSandbox(config) as sandbox, dg.DagsterInstance.ephemeral() as instance:
+    with RunningSandbox(config) as sandbox, engines.chosen().instance() as instance:
         write_environment(patch, folder, sandbox.url)
         instance.add_dynamic_partitions(TENANT_PARTITIONS, ["acme", "kiwi"])
         yield Installation(folder, instance, sandbox)

@@ -50,6 +50,17 @@ def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
         open_state(f"sqlite:///{tmp_path}/./w.db")
 
 
+def test_dagsters_database_is_not_ours_too(state_url: str) -> None:
+    """Both have a table `jobs`: whoever came second failed at its first schedule, or its first bulk job."""
+    engine = sa.create_engine(state_url.replace("postgresql:", "postgresql+psycopg:"))
+    Path(engine.url.database or "").parent.mkdir(exist_ok=True) if "sqlite" in state_url else None
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE event_logs (id INTEGER)")
+    engine.dispose()
+    with pytest.raises(StateError, match="Dagster's database"):
+        open_state(state_url)
+
+
 @pytest.mark.parametrize(
     ("url", "said", "is_transient"),
     [
