@@ -88,7 +88,6 @@ def test_the_same_tick_twice_is_one_run(installation: Installation, daemon: dg.D
         ("restate_weather", 10, ("2026-11-13|acme", "2026-11-19|acme")),
         ("restate_promos", 12, ("2026-11-06|acme", "2026-11-19|acme")),
         ("issue_forecasts", 11, ("2026-11-20|acme", "2026-11-20|acme")),
-        ("restate_promos", 12, ("2026-11-06|acme", "2026-11-19|acme")),
     ],
 )
 def test_restated_days_are_read_again(
