@@ -86,7 +86,6 @@ def test_the_same_tick_twice_is_one_run(installation: Installation, daemon: dg.D
     [
         ("restate_ads", 9, ("2026-10-21|acme", "2026-11-19|acme")),
         ("restate_weather", 10, ("2026-11-13|acme", "2026-11-19|acme")),
-        ("restate_promos", 12, ("2026-11-06|acme", "2026-11-19|acme")),
         ("issue_forecasts", 11, ("2026-11-20|acme", "2026-11-20|acme")),
     ],
 )
