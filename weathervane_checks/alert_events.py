@@ -14,8 +14,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import dagster as dg
+import sqlalchemy as sa
 from dagster._core.event_api import EventLogCursor
-from dagster._core.storage.event_log import SqlEventLogStorage
+from dagster._core.storage.event_log import SqlEventLogStorage, SqlEventLogStorageTable
 from weathervane_assets.tables import CONTRACTS
 from weathervane_resources.alert_records import Facts, Subject
 from weathervane_resources.failures import DEFERRED_TAG, WAITING
@@ -61,11 +62,15 @@ def read_events(instance: dg.DagsterInstance, cursor: int | None, seen: Collecti
 def read_index(instance: dg.DagsterInstance, cursor: int | None, seen: Collection[int], now: datetime) -> Batch:
     """Read check evaluations and run ends by their ids in the index of the event log."""
     start = _a_day_ago(lambda kind, until: _newest_before(instance, kind, until), now) if cursor is None else cursor
+    first = _first_unseen(instance, max(start - OVERLAP, 0), seen)
+    if first is None:
+        return Batch([], frozenset(), start, None, is_full=False)
+    known_behind = sum(one >= first for one in seen)
     found: list[dg.EventLogRecord] = []
     bounds: list[int] = []
     for kind in (EVALUATED, *ENDS):
-        limit = len(seen) + (MOST_EVENTS if kind == EVALUATED else MOST_RUNS)
-        records = _fetch(instance, dg.EventRecordsFilter(kind, after_cursor=max(start - OVERLAP, 0)), limit)
+        limit = known_behind + (MOST_EVENTS if kind == EVALUATED else MOST_RUNS)
+        records = _fetch(instance, dg.EventRecordsFilter(kind, after_cursor=first - 1), limit)
         bounds += [records[-1].storage_id] if len(records) == limit else []
         found += records
     bound = min(bounds, default=None)
@@ -88,6 +93,22 @@ def read_by_runs(instance: dg.DagsterInstance, cursor: int | None, seen: Collect
     known, fresh = _split(found, cursor, now)
     judged = [one for end in fresh for one in _evaluations_of_run(instance, end)]
     return _observe(instance, known, fresh, judged, start, now, is_full=is_full)
+
+
+def _first_unseen(instance: dg.DagsterInstance, after: int, seen: Collection[int]) -> int | None:
+    """Return the lowest id of an event that concerns us and was not taken in, by ids alone.
+
+    What lies in the overlap is mostly known; to decode all of it in every tick would be most of the tick.
+    """
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage):
+        raise TypeError(f"{type(storage).__name__} has no index of events")
+    events = SqlEventLogStorageTable.c
+    kinds = [kind.value for kind in (EVALUATED, *ENDS)]
+    query = sa.select(events.id).where(events.id > after, events.dagster_event_type.in_(kinds)).order_by(events.id)
+    with storage.index_connection() as connection:
+        ids = connection.execute(query.limit(len(seen) + 1)).scalars()
+        return next((one for one in ids if one not in seen), None)
 
 
 def _fetch(
