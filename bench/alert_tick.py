@@ -1,7 +1,7 @@
 """One tick of the alerter over 10,000 and 100,000 evaluations: `python -m bench.alert_tick`. Aim: p95 under 50 ms, and flat.
 
 Real evaluations are written until the first number; the index of the event log is multiplied by SQL from there on. Set
-WEATHERVANE_BENCH_POSTGRES to the URL of an empty database to measure PostgreSQL (event log and state database) as well.
+WEATHERVANE_BENCH_POSTGRES to the URLs of two empty databases (event log, state; a blank between) to measure PostgreSQL as well.
 """
 
 from __future__ import annotations
@@ -106,10 +106,11 @@ def instances(folder: Path) -> Iterator[list[tuple[str, dg.DagsterInstance, str]
     """Yield the databases to measure: name, instance, state URL."""
     (folder / "sqlite").mkdir()
     found = [("SQLite", dg.DagsterInstance.local_temp(str(folder / "sqlite")), f"sqlite:///{folder}/state.db")]
-    if url := os.environ.get("WEATHERVANE_BENCH_POSTGRES"):
+    if urls := os.environ.get("WEATHERVANE_BENCH_POSTGRES"):
+        url, state_url = urls.split()
         (folder / "pg").mkdir()
         (folder / "pg" / "dagster.yaml").write_text(f"storage:\n  postgres:\n    postgres_url: {url}\n")
-        found.append(("PostgreSQL", dg.DagsterInstance.from_config(str(folder / "pg")), url))
+        found.append(("PostgreSQL", dg.DagsterInstance.from_config(str(folder / "pg")), state_url))
     yield found
     for _, instance, _ in found:
         instance.dispose()
