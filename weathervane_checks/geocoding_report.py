@@ -31,9 +31,7 @@ def geocoding_report(tenant: Tenant, lake: Lake, now: datetime) -> dict[str, Any
     fallen: list[dict[str, Any]] = []
     try:
         is_there = lake.version(tenant.id, "orders") is not None
-        found = pl.col("ship_geohash").is_not_null().sum()
-        cells = lake.scan(tenant.id, "orders", CELLS).select(pl.len().alias("rows"), found.alias("geocoded"))
-        rows, geocoded = cells.collect().row(0)
+        rows, geocoded = lake.filled(tenant.id, "orders", "ship_geohash")
         status = _status(rows, geocoded, limits) if is_there else "missing"
         fallen = _fallen(tenant, lake, limits, tenant.today(now))
         status = "warning" if status == "ok" and fallen else status

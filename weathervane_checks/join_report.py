@@ -11,8 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import polars as pl
-from weathervane_assets.tables import CONTRACTS, key_columns, polars_schema
-from weathervane_resources.lake import Lake, Shape
+from weathervane_resources.lake import Lake
 from weathervane_resources.tenants import Tenant
 
 from weathervane_checks.evidence import Evidence, OpenRebuild
@@ -31,9 +30,8 @@ METRICS = ("weather_coverage_ratio", "leakage_rows", "weather_gap_rows")
 
 def validate_join(tenant: Tenant, lake: Lake, now: datetime, open_rebuild: OpenRebuild | None) -> dict[str, Any]:
     """Return the report of the tenant's newest days in the lake. It says `missing` where there is nothing to judge."""
-    shape = Shape(polars_schema(CONTRACTS["features"]), tuple(key_columns(CONTRACTS["features"])))
-    newest = lake.scan(tenant.id, "features", shape).select(pl.col("date").max()).collect().item()
-    last = newest or tenant.today(now)
+    written = lake.ledger(tenant.id, "features").filter(pl.col("row_count") > 0)
+    last = written.select(pl.max("date")).item() or tenant.today(now)
     days = [last - timedelta(days=n) for n in range(NEWEST_DAYS)]
     limits = Thresholds().for_tenant(tenant.thresholds)
     evidence = Evidence("features", tenant, dict.fromkeys(days, ""), lake, now, limits, open_rebuild)

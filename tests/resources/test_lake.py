@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -436,3 +436,28 @@ def test_a_writer_that_comes_between_is_seen_by_the_guard_and_the_counts(root: s
     assert written.days.row(0, named=True)["updated_rows"] == 1
     assert written.days.row(0, named=True)["new_rows"] == 1
     assert written.version == calm.version("acme", "orders")
+
+
+def test_what_a_table_holds_is_counted_without_opening_a_file_of_rows(tmp_path: Path) -> None:
+    """The report of places read ten years of orders every night, to say one ratio."""
+    lake = Lake(str(tmp_path / "lake"))
+    assert lake.filled("acme", "orders", "part") == (0, 0)
+    put(lake, frame((MON, "a", "1"), (MON, "b", "2"), part="x"), [MON])
+    put(lake, frame((TUE, "c", "1"), (WED, "d", "2")), [TUE, WED])
+    put(lake, frame((MON, "a", "1"), part="x"), [MON])
+    assert lake.filled("acme", "orders", "part") == (3, 1)
+    for file in Path(lake.uri("acme", "orders")).rglob("*.parquet"):
+        file.unlink()
+    assert lake.filled("acme", "orders", "part") == (3, 1)
+    with pytest.raises(LakeError, match="acme/orders lacks city"):
+        lake.filled("acme", "orders", "city")
+
+
+def test_a_table_whose_log_has_no_statistics_is_counted_by_its_rows(tmp_path: Path) -> None:
+    """Another tool wrote the table and left out what it found needless; nothing is not zero."""
+    lake = Lake(str(tmp_path / "lake"))
+    rows = frame((MON, "a", "1"), (TUE, "b", "2"), part="x")
+    bare = {"delta.dataSkippingNumIndexedCols": "0"}
+    write_deltalake(lake.uri("acme", "orders"), rows, configuration=bare)
+    assert "null_count.part" not in pl.DataFrame(DeltaTable(lake.uri("acme", "orders")).get_add_actions(flatten=True))
+    assert lake.filled("acme", "orders", "part") == (2, 2)

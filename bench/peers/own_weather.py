@@ -1,0 +1,31 @@
+"""Our weather of many places, `own_weather.py FROM TO LAT,LON ...`: into the cache, as the assets fill it."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime
+
+from weathervane_resources.connectors import OpenMeteoConnector
+from weathervane_resources.platform import Platform
+from weathervane_resources.weather_cache import WeatherCache
+
+
+@contextlib.asynccontextmanager
+async def alone() -> AsyncIterator[None]:
+    """Hold no lock: nobody else is here."""
+    yield
+
+
+def main(first: str, last: str, *points: str) -> None:
+    """Fill the cache."""
+    platform, connector = Platform(), OpenMeteoConnector()
+    tenant = next(iter(platform.tenants()))
+    access = connector.access(tenant, platform)
+    cache = WeatherCache(platform.lake(), access.source)
+    span = list(points), date.fromisoformat(first), date.fromisoformat(last)
+    asyncio.run(cache.fill(*span, datetime.now(UTC), lambda: connector.connect(access, platform), alone))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
