@@ -33,7 +33,8 @@ MONTH = "month"
 LEDGER = "_ledger"
 UNCLAIMED_SOURCES = frozenset({"stub", "not_configured"})
 COMMIT_ATTEMPTS = 8
-RETENTION = {
+TABLE_PROPERTIES = {
+    "delta.checkpointInterval": "10",  # a night opens a hundred tables: docs/benchmarks.md
     "delta.logRetentionDuration": "interval 30 days",
     "delta.deletedFileRetentionDuration": "interval 30 days",
 }
@@ -277,7 +278,7 @@ def _write(
         write_deltalake(table, frame, mode="overwrite", predicate=predicate, schema_mode="merge")
         return table.version()
     mode = "append" if predicate is None else "error"
-    write_deltalake(uri, frame, mode=mode, partition_by=partition_by, configuration=RETENTION)  # type: ignore[call-overload]
+    write_deltalake(uri, frame, mode=mode, partition_by=partition_by, configuration=TABLE_PROPERTIES)  # type: ignore[call-overload]
     return 0 if table is None else DeltaTable(uri).version()
 
 

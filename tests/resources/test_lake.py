@@ -461,3 +461,15 @@ def test_a_table_whose_log_has_no_statistics_is_counted_by_its_rows(tmp_path: Pa
     write_deltalake(lake.uri("acme", "orders"), rows, configuration=bare)
     assert "null_count.part" not in pl.DataFrame(DeltaTable(lake.uri("acme", "orders")).get_add_actions(flatten=True))
     assert lake.filled("acme", "orders", "part") == (2, 2)
+
+
+def test_opening_a_table_reads_a_checkpoint_and_at_most_ten_commits(tmp_path: Path) -> None:
+    """A night opens a hundred tables; with a checkpoint every hundred commits each of them replayed sixty."""
+    lake = Lake(str(tmp_path / "lake"))
+    for night in range(23):
+        put(lake, frame((MON, f"n{night}", "1"), part="x"), [MON])
+    log = Path(lake.uri("acme", "orders")) / "_delta_log"
+    newest = max(int(file.name.split(".")[0]) for file in log.glob("*.checkpoint*.parquet"))
+    assert 0 <= 22 - newest <= 10
+    assert lake.filled("acme", "orders", "part") == (1, 1)
+    assert "null_count.part" in pl.DataFrame(DeltaTable(str(log.parent)).get_add_actions(flatten=True)).columns
