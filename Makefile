@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-slow test-engines check docs format reference lock bench clean
+.PHONY: help install demo dev test test-slow test-engines check docs format reference lock bench bench-peers peers-lock clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,18 @@ lock: install  ## Resolve requirements.lock again (needs uv)
 bench: install  ## Run the benchmarks in bench/
 	$(BIN)/python -m bench
 
+bench-peers: install .venv-peers/.ready  ## Ours beside dlt, plain requests and a bare loop; ARGS="--latency 0.3 --write"
+	$(BIN)/python -m bench.peers $(ARGS)
+
+.venv-peers/.ready: bench/peers/requirements.lock
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --require-hashes --requirement bench/peers/requirements.lock
+	@touch .venv-peers/.ready
+
+peers-lock:  ## Resolve bench/peers/requirements.lock again (needs uv)
+	uv pip compile bench/peers/requirements.in --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make peers-lock" --output-file bench/peers/requirements.lock
+
 clean:  ## Remove .venv, caches and what the demo wrote into storage/ (tenants.toml stays)
-	rm -rf .venv storage .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .venv-peers storage .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

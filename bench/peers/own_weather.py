@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 
+from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_resources.connectors import OpenMeteoConnector
 from weathervane_resources.platform import Platform
 from weathervane_resources.weather_cache import WeatherCache
@@ -19,7 +20,7 @@ async def alone() -> AsyncIterator[None]:
 
 def main(first: str, last: str, *points: str) -> None:
     """Fill the cache."""
-    platform, connector = Platform(), OpenMeteoConnector()
+    platform, connector = Platform(threshold_names=sorted(OVERRIDABLE)), OpenMeteoConnector()
     tenant = next(iter(platform.tenants()))
     access = connector.access(tenant, platform)
     cache = WeatherCache(platform.lake(), access.source)

@@ -10,6 +10,7 @@ import sys
 import time
 from datetime import UTC, date, datetime, timedelta
 
+from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.quarantine import Fetched, read_pages
 from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_assets.transforms.orders import order_rows
@@ -31,7 +32,7 @@ async def fetch(platform: Platform, tenant: str, first: datetime, last: datetime
 
 def main(first: str, last: str, protocol: str = "rest") -> None:
     """Do it once."""
-    platform = Platform()
+    platform = Platform(threshold_names=sorted(OVERRIDABLE))
     tenant = next(iter(platform.tenants().values()))
     lake, now = platform.lake(), datetime.now(UTC)
     days = [date.fromisoformat(first) + timedelta(days=n) for n in range((date.fromisoformat(last) - date.fromisoformat(first)).days + 1)]  # fmt: skip
