@@ -34,7 +34,11 @@ def build_automation(
     return jobs, schedules, [tenant_sync, deferred_runs, *watching]
 
 
-@dg.sensor(minimum_interval_seconds=TENANT_SYNC_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    minimum_interval_seconds=TENANT_SYNC_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Makes the partition of each tenant that is new in tenants.toml.",
+)
 def tenant_sync(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult | dg.SkipReason:
     """Make a partition of every tenant in tenants.toml. A tenant that leaves the file keeps its partition and data."""
     try:

@@ -88,6 +88,7 @@ def build_change_sensors(status: dg.DefaultSensorStatus) -> tuple[dg.SensorDefin
         asset_selection=_selection("orders"),
         minimum_interval_seconds=CHECK_SECONDS,
         default_status=status,
+        description="Reads days again whose orders changed at Shopify: refunds, edits, cancellations.",
     )
     def changed_orders(
         context: dg.SensorEvaluationContext, platform: Platform, clock: Clock, shopify: ShopifyConnector
@@ -107,6 +108,7 @@ def build_change_sensors(status: dg.DefaultSensorStatus) -> tuple[dg.SensorDefin
         asset_selection=_selection("promos"),
         minimum_interval_seconds=CHECK_SECONDS,
         default_status=status,
+        description="Reads days again whose campaigns changed at Klaviyo: sent, moved (both days), archived.",
     )
     def changed_campaigns(
         context: dg.SensorEvaluationContext, platform: Platform, clock: Clock, klaviyo: KlaviyoConnector

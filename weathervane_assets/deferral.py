@@ -32,6 +32,7 @@ _NOT_INHERITED = {DEFERRED_TAG, DEFERRED_UNTIL_TAG, RESUMES_TAG}
     asset_selection=dg.AssetSelection.all(),
     minimum_interval_seconds=CHECK_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Starts runs again that a vendor told to wait, once their time has come.",
 )
 def deferred_runs(context: dg.SensorEvaluationContext, clock: Clock) -> dg.SensorResult | dg.SkipReason:
     """Start runs again that a vendor's long wait has ended, once that time has come: same assets, same partitions."""

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -15,6 +16,8 @@ from weathervane_assets import ads, features, orders, partitions, promos, weathe
 from weathervane_assets.tables import CONTRACTS, Table
 
 OWNER = "team:data"
+TOOLS = frozenset({"polars", "numpy", "deltalake"})
+PACKAGE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class Node:
     """One asset. `reads` are loaded as its inputs; `follows` only precede it (it reads the lake or the cache itself)."""
 
     compute: Callable[..., Any]
+    answers: str
+    """The question that a marketing analyst brings."""
     group: str
     layer: str
     kinds: frozenset[str]
@@ -35,20 +40,65 @@ class Node:
         return self.compute.__name__
 
     @property
+    def source(self) -> str:
+        """The vendor that it is read from, or `derived`."""
+        return next(iter(self.kinds - TOOLS), "derived")
+
+    @property
     def contract(self) -> type[Table]:
         """What its rows look like."""
         return CONTRACTS[self.name]
 
 
 GRAPH = (
-    Node(orders.orders, "commerce", "raw", frozenset({"shopify", "polars", "deltalake"}), has_personal_places=True),
-    Node(ads.meta_ads, "ads", "raw", frozenset({"meta", "polars", "deltalake"})),
-    Node(ads.google_ads, "ads", "raw", frozenset({"googleads", "polars", "deltalake"})),
-    Node(ads.ads, "ads", "joined", frozenset({"polars", "deltalake"}), reads=("meta_ads", "google_ads")),
-    Node(promos.promos, "commerce", "raw", frozenset({"klaviyo", "polars", "deltalake"})),
-    Node(weather.climatology, "weather", "raw", frozenset({"openmeteo", "numpy", "deltalake"}), follows=("orders",)),
+    Node(
+        orders.orders,
+        "What did we sell, what is left of it after refunds, and where did it go?",
+        "commerce",
+        "raw",
+        frozenset({"shopify", "polars", "deltalake"}),
+        has_personal_places=True,
+    ),
+    Node(
+        ads.meta_ads,
+        "What did each Meta ad set cost, and what did Meta credit it with?",
+        "ads",
+        "raw",
+        frozenset({"meta", "polars", "deltalake"}),
+    ),
+    Node(
+        ads.google_ads,
+        "What did each Google campaign cost, and what did Google credit it with?",
+        "ads",
+        "raw",
+        frozenset({"googleads", "polars", "deltalake"}),
+    ),
+    Node(
+        ads.ads,
+        "What did advertising cost, on all platforms together?",
+        "ads",
+        "joined",
+        frozenset({"polars", "deltalake"}),
+        reads=("meta_ads", "google_ads"),
+    ),
+    Node(
+        promos.promos,
+        "Which e-mail, SMS and push campaigns went out, or will, on which day?",
+        "commerce",
+        "raw",
+        frozenset({"klaviyo", "polars", "deltalake"}),
+    ),
+    Node(
+        weather.climatology,
+        "What weather is usual here at this time of the year?",
+        "weather",
+        "raw",
+        frozenset({"openmeteo", "numpy", "deltalake"}),
+        follows=("orders",),
+    ),
     Node(
         weather.weather_daily,
+        "What was the weather where our customers live, and was it unusual?",
         "weather",
         "raw",
         frozenset({"openmeteo", "polars", "deltalake"}),
@@ -56,10 +106,16 @@ GRAPH = (
         follows=("orders",),
     ),
     Node(
-        weather.weather_forecast, "weather", "raw", frozenset({"openmeteo", "polars", "deltalake"}), follows=("orders",)
+        weather.weather_forecast,
+        "What weather was expected, and how long beforehand?",
+        "weather",
+        "raw",
+        frozenset({"openmeteo", "polars", "deltalake"}),
+        follows=("orders",),
     ),
     Node(
         features.features,
+        "Do we sell more, or less, when the weather is unusual, ads and campaigns taken into account?",
         "features",
         "matrix",
         frozenset({"polars", "deltalake"}),
@@ -84,18 +140,32 @@ def _asset(node: Node, start: date) -> dg.AssetsDefinition:
         group_name=node.group,
         owners=[OWNER],
         kinds=set(node.kinds),
-        tags={"layer": node.layer, "pii": "coarse_place" if node.has_personal_places else "none"},
-        description=inspect.getdoc(node.compute),
+        tags={
+            "layer": node.layer,
+            "pii": "coarse_place" if node.has_personal_places else "none",
+            "source": node.source,
+        },
+        description=f"**{node.answers}**\n\n{inspect.getdoc(node.compute)}",
         partitions_def=partitions.tenant_year(start) if by_year else partitions.tenant_day(start),
         backfill_policy=partitions.BACKFILL_POLICY,
         ins={name: dg.AssetIn(partition_mapping=partition_mapping(name, node.name)) for name in node.reads},
         deps=[dg.AssetDep(name, partition_mapping=partition_mapping(name, node.name)) for name in node.follows],
         metadata={
             "dagster/column_schema": column_schema(node.contract),
+            "docs": dg.MetadataValue.path(f"docs/tables.md#{node.name}"),
+            "dagster/code_references": _code(node.compute),
             "key": ", ".join(node.contract.to_schema().unique or []),
         },
     )
     return decorate(node.compute)
+
+
+def _code(compute: Callable[..., Any]) -> dg.CodeReferencesMetadataValue:
+    """Return where an asset is computed: the UI of `weathervane dev` opens it in an editor."""
+    code = compute.__code__
+    label = f"{Path(code.co_filename).relative_to(PACKAGE.parent)}:{code.co_firstlineno}"
+    place = dg.LocalFileCodeReference(file_path=code.co_filename, line_number=code.co_firstlineno, label=label)
+    return dg.CodeReferencesMetadataValue(code_references=[place])
 
 
 def partition_mapping(upstream: str, downstream: str) -> dg.PartitionMapping | None:

@@ -20,6 +20,7 @@ from weathervane_assets.reference_pages import architecture_pages, automation_pa
 from weathervane_assets.tables import CONTRACTS, Table
 from weathervane_assets.transforms.weather import FlagLimits
 from weathervane_checks.catalog import CHECKS
+from weathervane_checks.cures import CURES
 from weathervane_checks.freshness import freshness
 from weathervane_checks.thresholds import Thresholds
 
@@ -76,16 +77,20 @@ def _checks() -> str:
     head = (
         "# Checks\n\nEach evaluation carries `tenant`, `window`, `observed`, `threshold`, `severity` and `alerts`.\n\n"
     )
-    table = "| check | assets | blocking | what it says |\n|---|---|---|---|\n"
+    table = "| check | assets | blocking | what it says | if it is not content |\n|---|---|---|---|---|\n"
     names = list(dict.fromkeys(check.name for check in CHECKS))
     for name in names:
         mine = [check for check in CHECKS if check.name == name]
         assets = "every" if len(mine) == len(NODES) else ", ".join(check.asset for check in mine)
         blocking = "yes" if mine[0].is_blocking else "no"
         says = " ".join((inspect.getdoc(mine[0].rule) or "").split())
-        table += f"| `{name}` | {assets} | {blocking} | {says} |\n"
+        table += f"| `{name}` | {assets} | {blocking} | {says} | {CURES[name]} |\n"
     said = " ".join((inspect.getdoc(freshness) or "").split())
-    return head + table + f"| `{freshness.__name__}` | every, all tenants at once | no | {said} |\n"
+    return (
+        head
+        + table
+        + f"| `{freshness.__name__}` | every, all tenants at once | no | {said} | {CURES[freshness.__name__]} |\n"
+    )
 
 
 def _thresholds() -> str:

@@ -12,8 +12,8 @@ import click
 import dagster as dg
 
 from weathervane_assets.architecture import LAYERS, arrows, layers_of, read_imports, reduce_arrows
-from weathervane_assets.automation import build_automation
 from weathervane_assets.cli import main as root_command
+from weathervane_assets.definitions import build_defs
 from weathervane_assets.drawings import draw_graph, draw_layers, edges_table
 from weathervane_assets.graph import GRAPH
 from weathervane_resources.credentials import SOURCES, tenant_variable
@@ -90,18 +90,18 @@ def _variables(variables: list[Variable] | tuple[Variable, ...], private: set[st
 
 def automation_page() -> str:
     """Return every schedule and sensor, what it does and whether it runs by itself."""
-    _, schedules, sensors = build_automation(is_on=False)
+    location = build_defs({})
     head = (
         "# Automation\n\nWhat is *off* is switched on in the UI, one by one, or all at once by `WEATHERVANE_AUTOMATION=on`. Tenants' hours "
         "are those of their own clocks. [Operating](operating.md) says what to do with them.\n\n## Schedules\n\n"
     )
     listed = "".join(
         f"| `{one.name}` | {_one_line(one.description)} | {_state(one.default_status)} |\n"
-        for one in sorted(schedules, key=lambda one: one.name)
+        for one in sorted(location.schedules or [], key=lambda one: one.name)
     )
     watching = "".join(
         f"| `{one.name}` | {one.minimum_interval_seconds} | {_one_line(one.description)} | {_state(one.default_status)} |\n"
-        for one in sorted(sensors, key=lambda one: one.name)
+        for one in sorted(location.sensors or [], key=lambda one: one.name)
     )
     return (
         f"{head}| schedule | what | at first |\n|---|---|---|\n{listed}\n## Sensors\n\n"

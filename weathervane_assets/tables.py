@@ -68,7 +68,7 @@ class Orders(Table):
         unit="currency",
         null=True,
     )
-    line_item_count: pl.Int32 = column("Number of line items.", ge=0)
+    line_item_count: pl.Int32 = column("Number of line items.", unit="items", ge=0)
     shipping_postal_code: str = column("Postal code shipped to.", null=True)
     shipping_country: str = column("Country shipped to.", unit="ISO 3166-1 alpha-2", null=True)
     ship_latitude: pl.Float64 = column("Latitude, 3 decimals.", unit="degree", null=True, ge=-90, le=90)
@@ -97,9 +97,11 @@ class Ads(Table):
     adset_name: str = column("Name of the ad set.", null=True)
     spend: Money = column("Money spent.", unit="currency", ge=0)
     currency: str = column("Currency of the account.", unit="ISO 4217", str_matches=r"^[A-Z]{3}$")
-    impressions: pl.Int64 = column("Times shown.", ge=0)
-    clicks: pl.Int64 = column("Times clicked.", ge=0)
-    conversions: pl.Float64 = column("Purchases credited; null where none is reported.", null=True, ge=0)
+    impressions: pl.Int64 = column("Times shown.", unit="impressions", ge=0)
+    clicks: pl.Int64 = column("Times clicked.", unit="clicks", ge=0)
+    conversions: pl.Float64 = column(
+        "Purchases credited; null where none is reported.", unit="purchases", null=True, ge=0
+    )
     conversion_value: Money = column("Value of those purchases.", unit="currency", null=True)
     source: str = column("Where the row came from.", isin=["meta_api", "google_ads_api", STUB])
     as_of_utc: UtcInstant = column("When this row was learnt.", unit="UTC")
@@ -143,7 +145,7 @@ class Climatology(Table):
     """One row per cell and day of year, for use in partition year Y, from years before Y only."""
 
     geohash: str = column("Cell, precision 5.", unit="geohash")
-    day_of_year: pl.Int16 = column("Calendar-day slot 1-366; Feb 29 is 60 in every year.", ge=1, le=366)
+    day_of_year: pl.Int16 = column("Calendar-day slot 1-366; Feb 29 is 60 in every year.", unit="day", ge=1, le=366)
     temp_mean_c: pl.Float64 = column(
         "Normal daily mean temperature (harmonic fit); null below 3 years.", unit="degC", null=True, ge=-90, le=60
     )
@@ -180,7 +182,7 @@ class WeatherDaily(Table):
     timezone: str = column("IANA time zone of the place.")
     day_basis: str = column("How days are cut: local standard time all year.", isin=["lst"])
     geohash: str = column("Cell, precision 5.", unit="geohash")
-    day_of_year: pl.Int16 = column("Calendar-day slot 1-366; Feb 29 is 60 in every year.", ge=1, le=366)
+    day_of_year: pl.Int16 = column("Calendar-day slot 1-366; Feb 29 is 60 in every year.", unit="day", ge=1, le=366)
     temp_c: pl.Float64 = _temperature("Mean temperature.", null=False)
     temp_max_c: pl.Float64 = _temperature("Highest temperature.")
     temp_min_c: pl.Float64 = _temperature("Lowest temperature.")
@@ -192,7 +194,7 @@ class WeatherDaily(Table):
     humidity_mean: pl.Float64 = column("Mean relative humidity.", unit="%", null=True, ge=0, le=100)
     wind_gust_max_kmh: pl.Float64 = column("Strongest gust.", unit="km/h", null=True, ge=0, le=450)
     wind_speed_max_kmh: pl.Float64 = column("Strongest mean wind.", unit="km/h", null=True, ge=0, le=400)
-    uv_index_max: pl.Float64 = column("Highest UV index (forecast only).", null=True, ge=0, le=45)
+    uv_index_max: pl.Float64 = column("Highest UV index (forecast only).", unit="UV index", null=True, ge=0, le=45)
     snowfall_cm: pl.Float64 = column("Snowfall.", unit="cm", null=True, ge=0, le=300)
     temp_anomaly: pl.Float64 = column("Mean temperature minus its normal.", unit="degC", null=True)
     precip_anomaly: pl.Float64 = column("Precipitation minus its normal.", unit="mm", null=True)
@@ -202,7 +204,7 @@ class WeatherDaily(Table):
     precip_roll7: pl.Float64 = column("Mean precipitation of the 7 days before.", unit="mm", null=True)
     temp_c_lag1: pl.Float64 = column("Mean temperature of the day before.", unit="degC", null=True)
     precip_mm_lag1: pl.Float64 = column("Precipitation of the day before.", unit="mm", null=True)
-    uv_index_lag1: pl.Float64 = column("UV index of the day before.", null=True)
+    uv_index_lag1: pl.Float64 = column("UV index of the day before.", unit="UV index", null=True)
     precip_probability_lag1: pl.Float64 = column("Its probability, the day before.", unit="ratio 0-1", null=True)
     humidity_lag1: pl.Float64 = column("Mean humidity of the day before.", unit="%", null=True)
     freeze_flag: pl.Int8 = _flag("the lowest temperature is at or below 0 degC")
@@ -239,7 +241,7 @@ class WeatherForecast(Table):
     humidity_mean: pl.Float64 = column("Mean relative humidity.", unit="%", null=True, ge=0, le=100)
     wind_gust_max_kmh: pl.Float64 = column("Strongest gust.", unit="km/h", null=True, ge=0, le=450)
     wind_speed_max_kmh: pl.Float64 = column("Strongest mean wind.", unit="km/h", null=True, ge=0, le=400)
-    uv_index_max: pl.Float64 = column("Highest UV index.", null=True, ge=0, le=45)
+    uv_index_max: pl.Float64 = column("Highest UV index.", unit="UV index", null=True, ge=0, le=45)
     snowfall_cm: pl.Float64 = column("Snowfall.", unit="cm", null=True, ge=0, le=300)
     issued_at_utc: UtcInstant = column("When the forecast was issued.", unit="UTC")
     known_at_utc: UtcInstant = column("When we could first have used it.", unit="UTC")
@@ -262,20 +264,24 @@ class Features(Table):
 
     geohash: str = column("Cell, precision 5.", unit="geohash")
     is_first_order_day: bool = column("Whether the cell's first order falls on this day.")
-    orders: pl.Int32 = column("Sales orders shipped to the cell (no test, no cancelled).", ge=0)
+    orders: pl.Int32 = column("Sales orders shipped to the cell (no test, no cancelled).", unit="orders", ge=0)
     net_revenue: Money = column("Their net revenue.", unit="currency")
-    tenant_orders: pl.Int32 = column("Sales orders of the tenant-day, with or without a place.", ge=0)
+    tenant_orders: pl.Int32 = column("Sales orders of the tenant-day, with or without a place.", unit="orders", ge=0)
     tenant_ad_spend: Money = column(
         "Ad spend in the shop's currency; null where not fetched.", unit="currency", null=True
     )
     tenant_meta_spend: Money = column("Spend on Meta; null where not fetched.", unit="currency", null=True)
     tenant_google_spend: Money = column("Spend on Google Ads; null where not fetched.", unit="currency", null=True)
-    tenant_ad_impressions: pl.Int64 = column("Impressions on both; null where not fetched.", null=True, ge=0)
-    tenant_ad_clicks: pl.Int64 = column("Clicks on both; null where not fetched.", null=True, ge=0)
-    tenant_promos: pl.Int32 = column("Campaigns that went out; null where not fetched.", null=True, ge=0)
-    tenant_promos_email: pl.Int32 = column("Those by e-mail.", null=True, ge=0)
-    tenant_promos_sms: pl.Int32 = column("Those by SMS.", null=True, ge=0)
-    tenant_promos_push: pl.Int32 = column("Those by mobile push.", null=True, ge=0)
+    tenant_ad_impressions: pl.Int64 = column(
+        "Impressions on both; null where not fetched.", unit="impressions", null=True, ge=0
+    )
+    tenant_ad_clicks: pl.Int64 = column("Clicks on both; null where not fetched.", unit="clicks", null=True, ge=0)
+    tenant_promos: pl.Int32 = column(
+        "Campaigns that went out; null where not fetched.", unit="campaigns", null=True, ge=0
+    )
+    tenant_promos_email: pl.Int32 = column("Those by e-mail.", unit="campaigns", null=True, ge=0)
+    tenant_promos_sms: pl.Int32 = column("Those by SMS.", unit="campaigns", null=True, ge=0)
+    tenant_promos_push: pl.Int32 = column("Those by mobile push.", unit="campaigns", null=True, ge=0)
     temp_c: pl.Float64 = _temperature("Mean temperature; null where the weather is missing.")
     temp_max_c: pl.Float64 = _temperature("Highest temperature.")
     temp_min_c: pl.Float64 = _temperature("Lowest temperature.")
@@ -285,7 +291,7 @@ class Features(Table):
     humidity_mean: pl.Float64 = column("Mean relative humidity.", unit="%", null=True)
     wind_gust_max_kmh: pl.Float64 = column("Strongest gust.", unit="km/h", null=True, ge=0)
     wind_speed_max_kmh: pl.Float64 = column("Strongest mean wind.", unit="km/h", null=True, ge=0)
-    uv_index_max: pl.Float64 = column("Highest UV index.", null=True, ge=0)
+    uv_index_max: pl.Float64 = column("Highest UV index.", unit="UV index", null=True, ge=0)
     snowfall_cm: pl.Float64 = column("Snowfall.", unit="cm", null=True, ge=0)
     temp_anomaly: pl.Float64 = column("Mean temperature minus its normal.", unit="degC", null=True)
     precip_anomaly: pl.Float64 = column("Precipitation minus its normal.", unit="mm", null=True)
@@ -293,8 +299,10 @@ class Features(Table):
     precip_roll7: pl.Float64 = column("Mean precipitation of the 7 days before.", unit="mm", null=True)
     temp_c_lag1: pl.Float64 = column("Mean temperature of the day before.", unit="degC", null=True)
     precip_mm_lag1: pl.Float64 = column("Precipitation of the day before.", unit="mm", null=True)
-    uv_index_lag1: pl.Float64 = column("UV index of the day before.", null=True)
-    precip_probability_lag1: pl.Float64 = column("Probability of precipitation, the day before.", null=True)
+    uv_index_lag1: pl.Float64 = column("UV index of the day before.", unit="UV index", null=True)
+    precip_probability_lag1: pl.Float64 = column(
+        "Probability of precipitation, the day before.", unit="ratio 0-1", null=True
+    )
     humidity_lag1: pl.Float64 = column("Mean humidity of the day before.", unit="%", null=True)
     freeze_flag: pl.Int8 = _flag("the lowest temperature is at or below 0 degC")
     heatwave_flag: pl.Int8 = _flag("it is the third or a later day of heat")

@@ -132,7 +132,11 @@ def open_alerter(instance: dg.DagsterInstance, platform: Platform) -> tuple[Aler
 def build_alert_sensor(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
     """Return the sensor that ticks."""
 
-    @dg.sensor(minimum_interval_seconds=TICK_SECONDS, default_status=status)
+    @dg.sensor(
+        minimum_interval_seconds=TICK_SECONDS,
+        default_status=status,
+        description="Tells people what is wrong with the data, once, and when it is over.",
+    )
     def alerts(context: dg.SensorEvaluationContext, platform: Platform, clock: Clock) -> dg.SkipReason:
         """Tell people what is wrong with the data, once, and when it is over. Starts no runs."""
         alerter, complaints = open_alerter(context.instance, platform)

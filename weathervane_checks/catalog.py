@@ -12,6 +12,7 @@ from weathervane_assets.tables import CONTRACTS
 from weathervane_resources.clock import Clock
 from weathervane_resources.platform import Platform
 
+from weathervane_checks.cures import described
 from weathervane_checks.evidence import Evidence, OpenRebuild, open_evidence
 from weathervane_checks.findings import Finding, Report
 from weathervane_checks.geocoding_report import FILE as GEOCODING_FILE
@@ -137,7 +138,9 @@ def build_checks(
 def _checks_of(asset: str, open_rebuild: OpenRebuild | None) -> dg.AssetChecksDefinition:
     mine = {check.name: check for check in CHECKS if check.asset == asset}
     specs = [
-        dg.AssetCheckSpec(name, asset=asset, description=inspect.getdoc(check.rule), blocking=check.is_blocking)
+        dg.AssetCheckSpec(
+            name, asset=asset, description=described(name, inspect.getdoc(check.rule) or ""), blocking=check.is_blocking
+        )
         for name, check in mine.items()
     ]
 

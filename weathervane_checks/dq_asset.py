@@ -12,6 +12,7 @@ from weathervane_assets.tables import CONTRACTS
 from weathervane_resources.clock import Clock
 from weathervane_resources.platform import Platform
 
+from weathervane_checks.cures import described
 from weathervane_checks.dq_report import FILE, Quality, examine_quality, keep_run
 
 Draw = Callable[[Mapping[str, Sequence[str | None]], Sequence[date]], str]
@@ -29,9 +30,12 @@ def build_dq_report(tenants: dg.PartitionsDefinition, draw: Draw, owner: str) ->
         deps=["features"],
         owners=[owner],
         kinds={"json"},
-        tags={"layer": "report", "pii": "none"},
+        tags={"layer": "report", "pii": "none", "source": "derived"},
+        metadata={"docs": dg.MetadataValue.path("docs/checks.md")},
         check_specs=[
-            dg.AssetCheckSpec("kept", asset="dq_report", description="The run just made is the newest of the file.")
+            dg.AssetCheckSpec(
+                "kept", asset="dq_report", description=described("kept", "The run just made is the newest of the file.")
+            )
         ],
     )
     def dq_report(context: dg.AssetExecutionContext, platform: Platform, clock: Clock) -> dg.MaterializeResult:  # type: ignore[type-arg]

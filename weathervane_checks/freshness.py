@@ -11,6 +11,7 @@ import dagster as dg
 from weathervane_resources.clock import Clock
 from weathervane_resources.platform import Platform
 
+from weathervane_checks.cures import described
 from weathervane_checks.findings import RANK, Severity
 from weathervane_checks.rules.freshness import Freshness, freshness_by_tenant
 
@@ -26,7 +27,7 @@ def freshness() -> None:
 
 def build_freshness(assets: Sequence[str]) -> dg.AssetChecksDefinition:
     """Return the definition that judges all assets, or those asked for."""
-    description = inspect.getdoc(freshness)
+    description = described(NAME, inspect.getdoc(freshness) or "")
     specs = [dg.AssetCheckSpec(NAME, asset=name, description=description) for name in assets]
 
     @dg.multi_asset_check(specs=specs, name="freshness_checks", can_subset=True)

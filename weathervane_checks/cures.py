@@ -1,0 +1,55 @@
+"""What to do when a check is not content, in the words of someone who did not write it.
+
+Belongs here: one cure for each check, shown on its page in the UI and in docs/checks.md. Does not belong here: what the
+check looks at, which its rule says (`catalog.py`).
+"""
+
+from __future__ import annotations
+
+CURES = {
+    "contract": (
+        "Nothing downstream was made. The offending columns and days are in the metadata. After an upgrade, backfill the "
+        "days again; otherwise the vendor sends something new: look at the newest rows."
+    ),
+    "live_source": (
+        "Set the source's credentials, or leave it if made-up rows are meant; for a version that ends, set a newer one. "
+        "`weathervane doctor` names both."
+    ),
+    "row_count_drop": (
+        "Look whether the shop or the ads really paused that day. If not, materialise the day again; if it stays low, look at "
+        "the vendor's side and at the credentials."
+    ),
+    "geocoding_coverage": (
+        "Fetch the postal tables of the countries named in the metadata (`weathervane places fetch`), then materialise the "
+        "days again. Orders without an address, such as downloads, cannot be placed."
+    ),
+    "completeness": (
+        "Materialise the day again. A day that is refused needs the scope `read_all_orders`; a day never fetched needs a backfill."
+    ),
+    "coverage": (
+        "Materialise the day again: the vendor may have had a gap. If all cells lack it, `weathervane doctor` says whether "
+        "Open-Meteo answers."
+    ),
+    "freshness": (
+        "Look whether the schedules are on and the daemon runs, then whether the newest run failed and why; materialise the "
+        "days that are missing."
+    ),
+    "kept": "Another run wrote the report at the same time: run `dq_report` again.",
+    "weather_join_coverage": (
+        "Materialise `weather_daily` of the days in the metadata, then `features`. In join mode as_of, days before the first "
+        "forecast that was kept stay without weather."
+    ),
+    "weather_join_leakage": (
+        "Do not train on these days: the rule's number (W01 to W18, docs/weather.md) says what leaked. Materialise "
+        "`weather_daily` and `features` again; if it stays, it is an error of the program: report it."
+    ),
+    "conservation": (
+        "Do not use these days: orders were lost or doubled by the join. Materialise `orders`, then `features` again; if it "
+        "stays, it is an error of the program: report it."
+    ),
+}
+
+
+def described(check: str, says: str) -> str:
+    """Return what a check looks at, and what to do when it is not content, as Markdown."""
+    return f"{says}\n\n**If it is not content.** {CURES[check]}"
