@@ -26,8 +26,8 @@ from weathervane_resources.tenants import load_tenants
 
 ALL = blocks()
 COPIED = ("Makefile", "pyproject.toml", "requirements.lock", "tenants.example.toml", "workspace.yaml", "dagster.yaml")
-THE_SUITE = ("make test", "make check")
-"""Run by whoever runs this; once more inside of it would never end."""
+RUN_ALREADY = ("make test", "make check", "make demo")
+"""The suite is run by whoever runs this, and once more inside of it would never end; the demo is run by the fixture `shop`."""
 SERVERS = {"make dev": "Serving dagster-webserver", "weathervane dev": "Serving dagster-webserver"}
 PRELUDE = """
 set -euo pipefail
@@ -36,11 +36,11 @@ serve() {  # run a command until it says the text, then end it politely
   "$@" > served.log 2>&1 &
   local it=$!
   for _ in $(seq 1200); do
-    if grep -q "$text" served.log; then kill -INT $it; wait $it; return 0; fi
+    if grep -q "$text" served.log; then kill -TERM $it; wait $it || true; return 0; fi
     kill -0 $it 2>/dev/null || { cat served.log >&2; return 1; }
     sleep 0.1
   done
-  cat served.log >&2; kill -INT $it; wait $it; return 1
+  cat served.log >&2; kill -TERM $it; wait $it || true; return 1
 }
 trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 """
@@ -72,7 +72,7 @@ def clone(tmp_path: Path) -> Path:
 def shop(tmp_path_factory: pytest.TempPathFactory, sandbox: RunningSandbox) -> Path:
     """A clone after `make demo`, as the pages suppose: 90 days of two shops."""
     folder = workshop(tmp_path_factory.mktemp("shop"))
-    done = execute(folder, "make demo", sandbox)
+    done = execute(folder, "exec make demo", sandbox)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -97,7 +97,7 @@ def environment(folder: Path, sandbox: RunningSandbox) -> dict[str, str]:
 
 def execute(folder: Path, code: str, sandbox: RunningSandbox, **extra: str) -> subprocess.CompletedProcess[str]:
     """Run a shell block in `folder`; a command that serves is ended once it does."""
-    lines = [_servable(line, folder) for line in code.splitlines() if not line.startswith(THE_SUITE)]
+    lines = [_servable(line, folder) for line in code.splitlines() if not line.startswith(RUN_ALREADY)]
     script = PRELUDE + "\n".join(lines)
     env = environment(folder, sandbox) | extra
     return subprocess.run(
