@@ -48,6 +48,12 @@ def test_the_graph_is_the_one_in_the_snapshot(graph: dg.AssetGraph) -> None:
     assert found == SNAPSHOT.read_text()
 
 
+def test_the_code_location_loads_as_a_whole() -> None:
+    """A job named like an asset took the whole location out of the UI, while the asset graph alone resolved well."""
+    repository = build_defs({}).get_repository_def()
+    assert {job.name for job in repository.get_all_jobs()} >= {"nightly", "dq_report_job"}
+
+
 def test_every_asset_says_who_it_is_and_is_checked(graph: dg.AssetGraph) -> None:
     """An asset without an owner alerts nobody; one without a check is believed without reason."""
     names = {key.path[-1] for key in graph.get_all_asset_keys()}
