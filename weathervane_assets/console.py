@@ -6,6 +6,7 @@ Belongs here: printing. Does not belong here: deciding anything.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
 
 SEVERITIES = ("ok", "warning", "critical")
 STYLES = {"ok": "green", "warning": "yellow", "critical": "bold red"}
+_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 out, err = Console(), Console(stderr=True)
+
+
+def plain(text: str) -> str:
+    """Return text from outside so that it is printed as it is: no markup, no terminal commands."""
+    return escape(_COMMANDS.sub(" ", text))
 
 
 @contextmanager
@@ -59,7 +66,7 @@ def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool = False) -> Non
     for outcome in outcomes:
         out.print(f"{outcome.tenant}: {outcome.seconds:.1f} s, {len(outcome.run_ids)} runs", highlight=False)
         for failure in outcome.failures:
-            err.print(f"[bold red]failed[/] {outcome.tenant} {failure}", highlight=False, markup=True)
+            err.print(f"[bold red]failed[/] {outcome.tenant} {plain(failure)}", highlight=False, markup=True)
 
 
 def _plain(outcome: Outcome) -> dict[str, object]:
@@ -96,7 +103,7 @@ def print_diagnosis(lines: Sequence[Line]) -> None:
     width = max(len(line.subject) for line in lines)
     for line in lines:
         out.print(
-            f"[{style[line.level]}]{line.level:<8}[/] {line.subject:<{width}}  {escape(line.text)}", soft_wrap=True
+            f"[{style[line.level]}]{line.level:<8}[/] {line.subject:<{width}}  {plain(line.text)}", soft_wrap=True
         )
 
 
@@ -118,7 +125,7 @@ def print_tenants(tenants: Sequence[Tenant]) -> None:
     for tenant in tenants:
         table.add_row(
             tenant.id,
-            tenant.name,
+            plain(tenant.name),
             tenant.timezone,
             tenant.currency,
             tenant.start_date.isoformat(),

@@ -47,8 +47,12 @@ def run_dev(settings: Settings, port: int) -> int:
             **os.environ,
             "WEATHERVANE_SANDBOX_URL": sandbox.url,
         }
-        command = [sys.executable, "-m", "dagster", "dev", *_location(), "--host", HOST, "--port", str(port)]
-        return _wait(subprocess.Popen(command, env=env))  # noqa: S603 - our own interpreter and arguments
+        return _wait(subprocess.Popen(dev_command(port), env=env))  # noqa: S603 - our own interpreter and arguments
+
+
+def dev_command(port: int) -> list[str]:
+    """Return the command that serves the UI, on loopback; anyone can read a command, so it holds nothing secret."""
+    return [sys.executable, "-m", "dagster", "dev", *_location(), "--host", HOST, "--port", str(port)]
 
 
 def _location() -> list[str]:

@@ -34,7 +34,8 @@ def configured_targets(settings: Settings, tenants: Iterable[Tenant]) -> tuple[l
         except ConfigurationError as error:
             complaints.append(str(error))
         else:
-            targets.append(replace(target, id=f"{target.id}{f'.{tenant}'[:16] if tenant else ''}"))
+            own_id = f"{target.id}{f'.{tenant}'[:16] if tenant else ''}"
+            targets.append(replace(target, id=own_id, may_reach_inside=not tenant or settings.alert_inside))
     return targets, complaints
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -50,6 +51,7 @@ from weathervane_resources.http.session import VendorSession, utc_now
 from weathervane_resources.jobs import StateJobs
 from weathervane_resources.platform import Platform
 from weathervane_resources.quota import OPEN_METEO_FREE, Limit, Rate
+from weathervane_resources.settings import ConfigurationError
 from weathervane_resources.stubs import sandbox_url
 from weathervane_resources.tokens import fingerprint
 from weathervane_resources.versions import DEFAULT_VERSIONS
@@ -65,6 +67,9 @@ __all__ = [
     "ShopifyConnector",
     "as_failure",
 ]
+
+
+_SHOP_HOST = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com", re.IGNORECASE)
 
 
 def _version(access: Access, name: str) -> str:
@@ -96,7 +101,7 @@ class ShopifyConnector(Connector):
         """
         with as_failure(self._cure(access)):
             host = _shop_host(access.values.get("SHOPIFY_SHOP_DOMAIN", ""))
-            live = access.values.get("SHOPIFY_BASE_URL") or f"https://{host}"
+            live = access.values.get("SHOPIFY_BASE_URL") or ("" if access.is_stub else f"https://{_own_shop(host)}")
             version = _version(access, "SHOPIFY_API_VERSION")
             line = await self._line(access, platform, live, host)
             async with self._auth(line) as auth, self._session(line, auth, version) as session:
@@ -121,6 +126,18 @@ class ShopifyConnector(Connector):
 def _shop_host(domain: str) -> str:
     host = domain.removeprefix("https://").rstrip("/")
     return host if "." in host else f"{host}.myshopify.com"
+
+
+def _own_shop(host: str) -> str:
+    """Refuse a host that is not Shopify's: the shop's token goes there.
+
+    Raises: ConfigurationError: it is another's, or no host name.
+    """
+    if not _SHOP_HOST.fullmatch(host):
+        raise ConfigurationError(
+            f"SHOPIFY_SHOP_DOMAIN is {host!r}; it must be <shop>.myshopify.com (SHOPIFY_BASE_URL names a proxy)"
+        )
+    return host
 
 
 class MetaAdsConnector(Connector):

@@ -165,6 +165,10 @@ def _own(env: Mapping[str, str], tenant_id: str, name: str) -> str:
 
 def _look_up(env: Mapping[str, str], tenant_id: str, name: str, *, shared: bool) -> str | None:
     value = _own(env, tenant_id, name) or (env.get(name, "").strip() if shared else "")
+    if not value.isascii() or not value.isprintable():
+        raise ConfigurationError(
+            f"{name} of tenant {tenant_id} holds a line break, a control character or a letter outside ASCII; set it again"
+        )
     if name == "OPEN_METEO_NON_COMMERCIAL" and value.lower() not in ("true", "1", "yes"):
         return None
     return value or None

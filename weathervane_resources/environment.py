@@ -43,6 +43,7 @@ INSTALLATION = (
     Variable("WEATHERVANE_STUB_CHANGES", "`false`", "`true`: the change sensors also watch sources with stub rows"),
     Variable("WEATHERVANE_START_DATE", "`2024-01-01`", "first partition"),
     Variable("WEATHERVANE_ALERT_URLS", "", "Apprise URLs, separated by spaces"),
+    Variable("WEATHERVANE_ALERT_INSIDE", "`off`", "`on`: tenants' alert URLs may lead to this machine or its network"),
     Variable("WEATHERVANE_ALERT_SEVERITY", "`warning`", "least severity that goes to them: `warning` or `critical`"),
     Variable("WEATHERVANE_UI_URL", "`http://127.0.0.1:3000`", "where people reach the UI, for the links in messages"),
     Variable(

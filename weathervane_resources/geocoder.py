@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -42,6 +43,13 @@ PLACES_SCHEMA = pl.Schema(
 )
 PREFIX_LENGTH = {"CA": 3, "GB": 4, "IE": 3, "NL": 4}
 """Countries of which GeoNames lists only the outward part of the code."""
+LARGEST_TABLE_BYTES = 512 * 2**20
+"""Four times GB_full, the largest table of GeoNames (read 2026-11)."""
+# damaged, absent, encrypted, compressed in a way we do not know, cut off, or not a table
+_UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, KeyError, RuntimeError, EOFError, OSError, OverflowError, ValueError,
+    pl.exceptions.PolarsError,
+)  # fmt: skip
 
 
 class BadPlacesFile(Exception):
@@ -167,11 +175,11 @@ def geo_tags(orders: int, geocoded: int) -> list[str]:
 def parse_postal_zip(content: bytes, country: str) -> pl.DataFrame:
     """Read one country's postal zip of GeoNames into `PLACES_SCHEMA`.
 
-    Raises: BadPlacesFile: not a zip, no `<CC>.txt` in it, or not the twelve columns.
+    Raises: BadPlacesFile: not a zip, no `<CC>.txt` in it, larger than any country's, or not the twelve columns.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            text = archive.read(f"{country}.txt")
+            text = _unpacked(archive, f"{country}.txt")
         raw = pl.read_csv(
             text,
             separator="\t",
@@ -187,9 +195,18 @@ def parse_postal_zip(content: bytes, country: str) -> pl.DataFrame:
             "admin1_code",
             pl.col("latitude", "longitude").cast(pl.Float64),
         )
-    except (zipfile.BadZipFile, KeyError, pl.exceptions.PolarsError) as error:
+    except _UNREADABLE as error:
         raise BadPlacesFile(f"GeoNames postal table of {country}: {type(error).__name__}; fetch it again") from error
     return table.match_to_schema(PLACES_SCHEMA)
+
+
+def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Read one file of a zip under a cap (its directory may lie about the size); a wide line would be a bomb too."""
+    with archive.open(name) as file:
+        text = file.read(LARGEST_TABLE_BYTES + 1)
+    if len(text) > LARGEST_TABLE_BYTES or text.partition(b"\n")[0].count(b"\t") != len(POSTAL_COLUMNS) - 1:
+        raise zipfile.BadZipFile
+    return text
 
 
 @dataclass(frozen=True)

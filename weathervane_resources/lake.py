@@ -23,7 +23,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from weathervane_resources.drift import content, row_changes, sum_changes
 from weathervane_resources.lake_errors import LakeError, StubWouldReplaceLive, reason
-from weathervane_resources.lake_files import LakeFiles
+from weathervane_resources.lake_files import LakeFiles, is_below_root
 
 __all__ = ["Lake", "LakeError", "Shape", "StubWouldReplaceLive", "VendorCount", "Written", "day_predicate"]
 
@@ -106,7 +106,12 @@ class Lake:
         return LakeFiles(self.root)
 
     def uri(self, tenant: str, dataset: str) -> str:
-        """Return the address of a table."""
+        """Return the address of a table.
+
+        Raises: LakeError: it would lie outside the lake.
+        """
+        if not is_below_root(f"{tenant}/{dataset}"):
+            raise LakeError(f"{tenant!r}/{dataset!r} names no table of the lake")
         return f"{self.root.rstrip('/')}/{tenant}/{dataset}"
 
     def check_usable(self) -> None:

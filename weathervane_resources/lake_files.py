@@ -10,6 +10,7 @@ deltalake read them alike, since both stand on the same Rust crate.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -25,6 +26,7 @@ from obstore.store import ObjectStore, from_url
 from weathervane_resources.lake_errors import LakeError, reason
 
 PROBE = ".writable"
+_NAME = re.compile(r"[A-Za-z0-9_.=-]+")
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,16 @@ class LakeFiles:
         """Return where the file is, as a person would name it."""
         return f"{self.root.rstrip('/')}/{path}"
 
+    def _require_below(self, path: str) -> None:
+        if not is_below_root(path):
+            raise LakeError(f"{path!r} names no file of the lake")
+
     def write(self, path: str, text: str) -> None:
         """Write a file, whole or not at all.
 
-        Raises: LakeError: it cannot be written.
+        Raises: LakeError: it cannot be written, or would lie outside the lake.
         """
+        self._require_below(path)
         try:
             if self.is_local:
                 write_atomically(Path(self.root) / path, text)
@@ -60,8 +67,9 @@ class LakeFiles:
     def read(self, path: str) -> bytes | None:
         """Return a file's content, or None where there is none.
 
-        Raises: LakeError: it cannot be read.
+        Raises: LakeError: it cannot be read, or would lie outside the lake.
         """
+        self._require_below(path)
         try:
             if self.is_local:
                 return (Path(self.root) / path).read_bytes()
@@ -139,6 +147,11 @@ class LakeFiles:
     def _listed(self, below: str) -> Iterator[str]:
         for batch in obstore.list(self._bucket(), below or None):
             yield from (entry["path"] for entry in batch)
+
+
+def is_below_root(path: str) -> bool:
+    """Return whether a path is made of plain names, so that it cannot leave the folder it is added to."""
+    return all(name not in ("", ".", "..") and _NAME.fullmatch(name) is not None for name in path.split("/"))
 
 
 def write_atomically(file: Path, text: str) -> None:

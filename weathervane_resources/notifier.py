@@ -2,6 +2,7 @@
 
 Belongs here: what an Apprise URL is, and whether the message arrived. Does not belong here: which target gets what
 (`weathervane_checks.alert_routing`) and trying again (`alert_store.py`). No URL, which may hold a token, is ever shown.
+A tenant's URL must not make us knock on doors inside our own network; the installation's own may.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from typing import Self
 
 import apprise
 
+from weathervane_resources.inside import is_inside
 from weathervane_resources.settings import ConfigurationError
 
 TIMEOUT_S, DEADLINE_S = 4, 10
 TITLE_MOST, BODY_MOST = 120, 1800
 WEBHOOK_SCHEMAS = frozenset({"json", "jsons", "form", "forms", "xml", "xmls"})
+THIS_MACHINE = frozenset({"syslog", "dbus", "kde", "qt", "glib", "gnome", "macosx", "windows"})
 _QUIET = ("apprise", "urllib3")
 
 
@@ -32,6 +35,8 @@ class Target:
     min_severity: str = "warning"
     tenant: str = ""
     """The only tenant whose messages it gets; empty: of all."""
+    may_reach_inside: bool = True
+    """Whether it may be a host of this machine or its network."""
 
 
 def open_target(url: str, *, min_severity: str = "warning", tenant: str = "", where: str = "") -> Target:
@@ -61,6 +66,9 @@ def deliver(target: Target, title: str, body: str, *, key: str, is_failure: bool
     service = _service(target.url)
     if service is None:
         return "Apprise cannot read its URL"
+    if not target.may_reach_inside and _leads_inside(service, target.url):
+        return "it leads into this network; the installation may allow that with WEATHERVANE_ALERT_INSIDE=on"
+    service.redirects = False  # wherever a receiver sends us, nobody has looked at that address
     if hasattr(service, "headers") and target.url.partition("://")[0].lower() in WEBHOOK_SCHEMAS:
         service.headers["Idempotency-Key"] = key
     service.socket_connect_timeout = service.socket_read_timeout = TIMEOUT_S
@@ -82,6 +90,20 @@ def _service(url: str) -> apprise.NotifyBase | None:
     with _Overheard():
         found = apprise.Apprise.instantiate(url, suppress_exceptions=True)
     return found if isinstance(found, apprise.NotifyBase) else None
+
+
+def _leads_inside(service: apprise.NotifyBase, url: str) -> bool:
+    """Return whether a message would go to this machine or its network.
+
+    Only services whose URL names a host are looked up: the "host" of a chat service is a token, which must not reach DNS.
+    """
+    if url.partition("://")[0].lower() in THIS_MACHINE:
+        return True
+    names = [getattr(service, "smtp_host", "")]
+    templates: tuple[str, ...] = service.templates
+    if any("{host}" in template for template in templates):
+        names.append(service.host)
+    return any(is_inside(name) for name in names if name)
 
 
 class _Overheard(logging.Handler):

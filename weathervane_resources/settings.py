@@ -34,6 +34,8 @@ class Settings:
     dagster_home: Path
     alert_severity: str = "warning"
     """The least severity that goes to `alert_urls`."""
+    alert_inside: bool = False
+    """Whether a tenant's alert URL may lead to this machine or its network."""
     ui_url: str = "http://127.0.0.1:3000"
     """Where the UI is reached, for the links in a message."""
     automation: bool = False
@@ -66,6 +68,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         alert_urls=tuple(env.get("WEATHERVANE_ALERT_URLS", "").split()),
         dagster_home=Path(env.get("DAGSTER_HOME") or "storage/dagster"),
         alert_severity=severity,
+        alert_inside=_switch(env, "WEATHERVANE_ALERT_INSIDE"),
         ui_url=env.get("WEATHERVANE_UI_URL") or "http://127.0.0.1:3000",
         automation=_switch(env, "WEATHERVANE_AUTOMATION"),
         stub_changes=env.get("WEATHERVANE_STUB_CHANGES", "").lower() in ("true", "1", "yes"),
