@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-slow test-engines check docs format reference lock bench bench-peers peers-lock clean
+.PHONY: help install demo dev test test-slow faults test-engines check docs format reference lock bench bench-peers peers-lock clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,13 +26,16 @@ dev: install  ## Open the Dagster UI on http://127.0.0.1:3000, with the sandbox 
 	$(BIN)/weathervane dev
 
 test: install  ## Run the tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not faults"
 
 test-slow: install  ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
 test-engines: install  ## Run the end-to-end tests on PostgreSQL and a S3-compatible store (needs Debian's postgresql)
-	$(BIN)/python -m pytest tests/assets -m "not slow" --engine postgres-s3
+	$(BIN)/python -m pytest tests/assets -m "not slow and not faults" --engine postgres-s3
+
+faults: install  ## Run the long form of the fault suite (docs/reliability.md)
+	$(BIN)/python -m pytest -m faults
 
 check: install  ## Lint, types, docs and tests: what CI runs
 	$(BIN)/ruff format --check .

@@ -10,8 +10,8 @@ import polars as pl
 from weathervane_resources.clients.shopify import AmountField, Order, ShippingAddress
 from weathervane_resources.geocoder import locate
 
-from weathervane_assets.tables import MONEY, Orders, conform
-from weathervane_assets.transforms.rejects import Sorted, known_currency, set_aside
+from weathervane_assets.tables import Orders, conform
+from weathervane_assets.transforms.rejects import Sorted, exact_money, known_currency, set_aside
 
 RFC3339 = "%+"
 AMOUNTS: dict[str, AmountField] = {
@@ -38,7 +38,7 @@ def order_rows(
     sent = _columns(orders)
     raw = sent.with_columns(
         pl.col("created_at", "updated_at", "cancelled_at").str.to_datetime(RFC3339, time_zone="UTC", strict=False),
-        pl.col(list(AMOUNTS)).cast(MONEY, strict=False),
+        exact_money(*AMOUNTS),
         known_currency(),
     )
     day = pl.col("created_at").dt.convert_time_zone(timezone).dt.date()

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import polars as pl
 
+from weathervane_assets.tables import MONEY
+
 REJECTS = pl.Schema({"date": pl.Date(), "key": pl.String(), "reason": pl.String()})
 """`date` is null where it cannot be read; `reason` names columns, never a value."""
 
@@ -36,6 +38,12 @@ class Sorted(NamedTuple):
 def known_currency(column: str = "currency") -> pl.Expr:
     """Return the currency where it is one, else null."""
     return pl.when(pl.col(column).is_in(list(CURRENCIES))).then(pl.col(column)).alias(column)
+
+
+def exact_money(*columns: str) -> pl.Expr:
+    """Return amounts sent as text as `Money`, null where that would round them."""
+    text = pl.col(*columns)
+    return pl.when(~text.str.contains(r"\.\d{4}\d*[1-9]")).then(text.cast(MONEY, strict=False))
 
 
 def set_aside(
