@@ -111,7 +111,7 @@ class Lake:
         Raises: LakeError: it would lie outside the lake.
         """
         if not is_below_root(f"{tenant}/{dataset}"):
-            raise LakeError(f"{tenant!r}/{dataset!r} names no table of the lake")
+            raise LakeError(f"{tenant!r}/{dataset!r} names no table of the lake; run it for a tenant of tenants.toml")
         return f"{self.root.rstrip('/')}/{tenant}/{dataset}"
 
     def check_usable(self) -> None:

@@ -46,7 +46,7 @@ class LakeFiles:
 
     def _require_below(self, path: str) -> None:
         if not is_below_root(path):
-            raise LakeError(f"{path!r} names no file of the lake")
+            raise LakeError(f"{path!r} names no file of the lake; run it for a tenant of tenants.toml")
 
     def write(self, path: str, text: str) -> None:
         """Write a file, whole or not at all.
