@@ -7,7 +7,8 @@ Belongs here: the shape of an order and of the interface. Does not belong here: 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from operator import attrgetter
+from typing import Literal, Protocol, get_args
 
 import msgspec
 
@@ -83,18 +84,19 @@ class Order(msgspec.Struct, frozen=True):
 
     def amount(self, field: AmountField) -> str | None:
         """Return an amount in the shop's currency, from the `_set` where present, else the plain field."""
-        money = self._shop_money(field)
-        plain: str | None = getattr(self, field)
-        return money.amount if money and money.amount is not None else plain
+        plain, in_set = _AMOUNTS[field]
+        money_set: MoneySet | None = in_set(self)
+        money = money_set.shop_money if money_set else None
+        amount: str | None = plain(self) if money is None or money.amount is None else money.amount
+        return amount
 
     def shop_currency(self) -> str | None:
         """Return the currency that `amount` is in."""
-        money = self._shop_money("total_price")
+        money = self.total_price_set.shop_money if self.total_price_set else None
         return money.currency_code if money and money.currency_code else self.currency
 
-    def _shop_money(self, field: AmountField) -> Money | None:
-        money_set: MoneySet | None = getattr(self, f"{field}_set")
-        return money_set.shop_money if money_set else None
+
+_AMOUNTS = {name: (attrgetter(name), attrgetter(f"{name}_set")) for name in get_args(AmountField)}
 
 
 @dataclass(frozen=True, slots=True)
