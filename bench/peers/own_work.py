@@ -36,16 +36,16 @@ def main(first: str, last: str, protocol: str = "rest") -> None:
     tenant = next(iter(platform.tenants().values()))
     lake, now = platform.lake(), datetime.now(UTC)
     days = [date.fromisoformat(first) + timedelta(days=n) for n in range((date.fromisoformat(last) - date.fromisoformat(first)).days + 1)]  # fmt: skip
-    begun = time.perf_counter()
+    begun, cpu = time.perf_counter(), time.process_time()
     sent = asyncio.run(fetch(platform, tenant.id, *tenant.window(days[0], days[-1]), protocol))
     fetched = time.perf_counter()
     places = PostalPlaces(lake, is_stub=True).read({"US"})
     found = order_rows(sent.rows, places, tenant_id=tenant.id, timezone=tenant.timezone, source="stub", as_of=now)
     made = time.perf_counter()
     lake.replace(tenant.id, "orders", found.rows, shape=shape_of(CONTRACTS["orders"]), days=days, source="stub", run_id=str(os.getpid()), now=now)  # fmt: skip
-    done = time.perf_counter()
+    done, cpu = time.perf_counter(), time.process_time() - cpu
     parts = f"fetched {fetched - begun:.3f}, rows {made - fetched:.3f}, committed {done - made:.3f}"
-    print(f"{found.rows.height} rows in {done - begun:.3f} s ({parts})")
+    print(f"{found.rows.height} rows in {done - begun:.3f} s, {cpu:.3f} CPU ({parts})")
 
 
 if __name__ == "__main__":
