@@ -22,6 +22,7 @@ from weathervane_assets.cli_configuration import Complaint, complains
 from weathervane_assets.cli_configuration import all_tenants as _tenants
 from weathervane_assets.cli_configuration import configured as _settings
 from weathervane_assets.cli_configuration import one_tenant as _tenant
+from weathervane_assets.cli_lake import optimize
 from weathervane_assets.cli_types import ASSET, TENANT
 
 if TYPE_CHECKING:
@@ -294,6 +295,7 @@ def tenants_sync(as_json: bool) -> None:  # noqa: FBT001 - click passes flags by
 
 
 main.add_command(alerts)
+main.add_command(optimize)
 
 
 def _plain(tenant: Tenant) -> dict[str, object]:

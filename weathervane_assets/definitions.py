@@ -34,6 +34,7 @@ from weathervane_resources.connectors import (
     ShopifyConnector,
 )
 from weathervane_resources.lake import Shape
+from weathervane_resources.lake_care import optimize
 from weathervane_resources.lake_io import DeltaLakeIOManager
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import read_settings
@@ -63,7 +64,7 @@ def build_defs(
         # single-run backfills and multi-dimensional mappings are beta; docs/decisions/0002 says why we stand on them
         warnings.simplefilter("ignore", dg.BetaWarning)
         assets = build_assets(settings.start_date)
-    jobs, schedules, sensors = build_automation(is_on=settings.automation)
+    jobs, schedules, sensors = build_automation(is_on=settings.automation, optimize=optimize)
     alerting = build_alert_sensor(
         dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
     )
