@@ -35,7 +35,7 @@ serve() {  # run a command until it says the text, then end it politely
   local text=$1; shift
   "$@" > served.log 2>&1 &
   local it=$!
-  for _ in $(seq 1200); do
+  for _ in $(seq 6000); do
     if grep -q "$text" served.log; then kill -TERM $it; wait $it || true; return 0; fi
     kill -0 $it 2>/dev/null || { cat served.log >&2; return 1; }
     sleep 0.1
@@ -102,7 +102,7 @@ def execute(folder: Path, code: str, sandbox: RunningSandbox, **extra: str) -> s
     script = PRELUDE + "\n".join(lines)
     env = environment(folder, sandbox) | extra
     return subprocess.run(
-        ["bash", "-c", script], cwd=folder, env=env, capture_output=True, text=True, timeout=400, check=False
+        ["bash", "-c", script], cwd=folder, env=env, capture_output=True, text=True, timeout=1_800, check=False
     )
 
 
