@@ -113,7 +113,9 @@ def test_no_day_before_a_tenants_start_and_no_tenant_without_a_partition(
 def test_everything_is_off_until_someone_switches_it_on_and_the_night_is_complete() -> None:
     """A schedule that starts with the deployment runs without credentials."""
     assert all(schedule.default_status == dg.DefaultScheduleStatus.STOPPED for schedule in SCHEDULES)
-    assert [*(routine.name for routine in ROUTINES), "normals", "freshness", "dq_report_job"] == [job.name for job in JOBS]
+    assert [*(routine.name for routine in ROUTINES), "normals", "freshness", "dq_report_job"] == [
+        job.name for job in JOBS
+    ]
     assert ROUTINES[0].assets == graph.DAILY
     hours = [routine.hour for routine in ROUTINES]
     assert len(hours) == len(set(hours))
