@@ -189,7 +189,8 @@ def _tick(
             context.log.warning(f"{one.tenant.id}: {one.unreadable} changed rows of {asset} have no usable time")
     earliest = platform.settings().start_date
     requests = [request for one in found for request in _requests(one, asset, earliest, now)]
-    cursor = write_cursor({**positions, **{one.tenant.id: one.positions for one in found if one.positions}})
+    kept = {tenant: known for tenant, known in positions.items() if tenant in synced}
+    cursor = write_cursor({**kept, **{one.tenant.id: one.positions for one in found if one.positions}})
     if requests:
         return dg.SensorResult(run_requests=requests, cursor=cursor)
     failed = [one.tenant.id for one in found if one.error]

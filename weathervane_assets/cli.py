@@ -23,6 +23,7 @@ from weathervane_assets.cli_configuration import all_tenants as _tenants
 from weathervane_assets.cli_configuration import configured as _settings
 from weathervane_assets.cli_configuration import one_tenant as _tenant
 from weathervane_assets.cli_lake import optimize
+from weathervane_assets.cli_tenants import tenants
 from weathervane_assets.cli_types import ASSET, TENANT
 
 if TYPE_CHECKING:
@@ -259,54 +260,9 @@ def weather_plan(tenant_id: str, first: datetime, last: datetime, as_json: bool)
         print_weather_costs(found)
 
 
-@main.group()
-def tenants() -> None:
-    """Look at the tenants, and make their partitions."""
-
-
-@tenants.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@complains
-def tenants_list(as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
-    """List the tenants of tenants.toml."""
-    known = _tenants(_settings())
-    if as_json:
-        click.echo(json.dumps([_plain(tenant) for tenant in known.values()], indent=2))
-        return
-    from weathervane_assets.console import print_tenants
-
-    print_tenants(list(known.values()))
-
-
-@tenants.command("sync")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@complains
-def tenants_sync(as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
-    """Make the Dagster partition of every tenant of tenants.toml."""
-    settings = _settings()
-    known = _tenants(settings)
-    from weathervane_assets.instance import open_instance, sync_tenants
-
-    added = sync_tenants(open_instance(settings), list(known))
-    if as_json:
-        click.echo(json.dumps({"added": added, "tenants": list(known)}, indent=2))
-    else:
-        click.echo(f"added: {', '.join(added)}" if added else "every tenant has its partition")
-
-
 main.add_command(alerts)
 main.add_command(optimize)
-
-
-def _plain(tenant: Tenant) -> dict[str, object]:
-    return {
-        "id": tenant.id,
-        "name": tenant.name,
-        "timezone": tenant.timezone,
-        "currency": tenant.currency,
-        "start_date": tenant.start_date.isoformat(),
-        "shopify_protocol": tenant.shopify_protocol,
-    }
+main.add_command(tenants)
 
 
 def _check_days(tenant: Tenant, first: date, last: date, settings: Settings) -> None:

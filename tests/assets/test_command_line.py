@@ -25,6 +25,7 @@ WITHOUT_JSON = {
     "weathervane sandbox": "serves until it is ended",
     "weathervane alerts snooze": "acts; the exit code says it all",
     "weathervane alerts test": "acts; the exit code says it all",
+    "weathervane tenants purge": "acts, and asks someone first",
 }
 PAINTED = """
 from types import SimpleNamespace

@@ -1,0 +1,97 @@
+"""The commands `weathervane tenants ...`: who there is, their partitions, and the end of one.
+
+Belongs here: arguments, asking and printing. Does not belong here: the work (`purge.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from weathervane_assets.cli_configuration import Complaint, all_tenants, complains, configured
+from weathervane_assets.cli_types import TENANT
+
+if TYPE_CHECKING:
+    from weathervane_resources.tenants import Tenant
+
+
+@click.group()
+def tenants() -> None:
+    """Look at the tenants, make their partitions, remove one with all its data."""
+
+
+@tenants.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@complains
+def tenants_list(as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
+    """List the tenants of tenants.toml."""
+    known = all_tenants(configured())
+    if as_json:
+        click.echo(json.dumps([_plain(tenant) for tenant in known.values()], indent=2))
+        return
+    from weathervane_assets.console import print_tenants
+
+    print_tenants(list(known.values()))
+
+
+@tenants.command("sync")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@complains
+def tenants_sync(as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
+    """Make the Dagster partition of every tenant of tenants.toml."""
+    settings = configured()
+    known = all_tenants(settings)
+    from weathervane_assets.instance import open_instance, sync_tenants
+
+    added = sync_tenants(open_instance(settings), list(known))
+    if as_json:
+        click.echo(json.dumps({"added": added, "tenants": list(known)}, indent=2))
+    else:
+        click.echo(f"added: {', '.join(added)}" if added else "every tenant has its partition")
+
+
+@tenants.command("purge")
+@click.argument("tenant_id", metavar="TENANT", type=TENANT)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@complains
+def tenants_purge(tenant_id: str, yes: bool) -> None:  # noqa: FBT001 - click passes flags by name
+    """Remove everything of TENANT from the lake, the state database and Dagster, for good.
+
+    Prints what goes and what stays, and asks. TENANT need not be in tenants.toml any more. Refuses while one of its runs
+    is in progress.
+    """
+    from weathervane_assets.instance import open_instance
+    from weathervane_assets.purge import open_purge
+    from weathervane_resources.clock import system_now
+    from weathervane_resources.tenants import TENANT_ID
+
+    if not TENANT_ID.fullmatch(tenant_id):
+        raise Complaint(f"{tenant_id!r} is no tenant id; it must match {TENANT_ID.pattern}")
+    settings = configured()
+    is_listed = tenant_id in all_tenants(settings) if settings.tenants_file.exists() else False
+    purge = open_purge(settings, open_instance(settings), tenant_id, os.environ)
+    purge.refuse_beside_a_run()
+    held = purge.find()
+    if held.is_empty:
+        click.echo(f"there is nothing of {tenant_id}")
+        return
+    click.echo("\n".join(["goes:", *(f"  {line}" for line in held.lines()), "stays:"]))
+    click.echo("\n".join(f"  {line}" for line in purge.stays(str(settings.tenants_file), is_listed=is_listed)))
+    if not yes:
+        click.confirm(f"Remove all of this of {tenant_id}? It cannot be undone", abort=True)
+    purge.remove(held, system_now())
+    click.echo(f"{tenant_id} is purged")
+
+
+def _plain(tenant: Tenant) -> dict[str, object]:
+    return {
+        "id": tenant.id,
+        "name": tenant.name,
+        "timezone": tenant.timezone,
+        "currency": tenant.currency,
+        "start_date": tenant.start_date.isoformat(),
+        "shopify_protocol": tenant.shopify_protocol,
+    }

@@ -1,0 +1,120 @@
+"""What the state database holds of one tenant, and its removal: tokens, jobs, alerts, quotas.
+
+Belongs here: the rows of our own tables. Does not belong here: Dagster's (`weathervane_assets.purge_dagster`).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from weathervane_resources.alert_store import LOCK
+from weathervane_resources.state import BUSY_TIMEOUT_MS, State, StateError
+from weathervane_resources.state_tables import (
+    alert_days,
+    alert_incidents,
+    alert_outbox,
+    alert_seen,
+    alert_snoozes,
+    alert_watch,
+    jobs,
+    quotas,
+    tokens,
+)
+from weathervane_resources.tenant_text import names
+
+IDLE = timedelta(days=1)
+"""A quota untouched for so long allows what an absent one allows; its scope may name a shop that is gone."""
+
+
+@dataclass(frozen=True)
+class StateHoldings:
+    """How many rows of each kind there are."""
+
+    rows: dict[str, int]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing of the tenant."""
+        return not any(self.rows.values())
+
+    def lines(self) -> Iterator[str]:
+        """Say it."""
+        for name, count in self.rows.items():
+            if count:
+                yield f"state: {count} {name}"
+
+
+def find_in_state(state: State, tenant: str, marks: Collection[str]) -> StateHoldings:
+    """Return what the state database holds of a tenant; `marks` are its shop, accounts and key fingerprints."""
+    with state.begin(durable=False) as connection:
+        found = {
+            name: int(connection.execute(sa.select(sa.func.count()).select_from(table).where(which)).scalar_one())
+            for name, table, which in _which(connection, tenant, marks)
+        }
+    return StateHoldings(found)
+
+
+def remove_from_state(state: State, tenant: str, marks: Collection[str], now: datetime) -> None:
+    """Remove it in one transaction, then rewrite a SQLite file so that no deleted byte stays in it.
+
+    Raises: StateError: the database cannot be written.
+    """
+    with state.begin() as connection:
+        state.lock_in(connection, LOCK)
+        for _, table, which in _which(connection, tenant, marks):
+            connection.execute(sa.delete(table).where(which))
+        connection.execute(sa.delete(quotas).where(quotas.c.at_s < (now - IDLE).timestamp()))
+    if state.path:
+        rewrite_sqlite(state.path)
+
+
+def forget_events_after(state: State, newest_event: int) -> None:
+    """Let the alerter see events again whose ids Dagster's SQLite gives out anew, after its newest ones were purged."""
+    with state.begin() as connection:
+        state.lock_in(connection, LOCK)
+        connection.execute(sa.delete(alert_seen).where(alert_seen.c.event_id > newest_event))
+        late = alert_watch.c.cursor > newest_event
+        connection.execute(sa.update(alert_watch).where(late).values(cursor=newest_event))
+
+
+def rewrite_sqlite(file: Path) -> None:
+    """Write a SQLite file anew without its free pages, and empty its journal.
+
+    Raises: StateError: it is in use for longer than the patience, or is no database.
+    """
+    try:
+        with closing(sqlite3.connect(file, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None)) as connection:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.Error as error:
+        raise StateError(f"{file} cannot be rewritten ({error}); end what uses it, then run it again") from None
+
+
+def _which(
+    connection: sa.Connection, tenant: str, marks: Collection[str]
+) -> list[tuple[str, sa.Table, sa.ColumnElement[bool]]]:
+    """Return what is the tenant's in each table; what hangs on an incident comes before the incidents."""
+    mine = sa.select(alert_incidents.c.id).where(alert_incidents.c.tenant == tenant)
+    said = connection.execute(sa.select(alert_outbox.c.id, alert_outbox.c.title, alert_outbox.c.body))
+    told = [row.id for row in said if names(f"{row.title}\n{row.body}", tenant)]
+    scopes = [
+        scope
+        for scope in connection.execute(sa.select(quotas.c.scope).distinct()).scalars()
+        if names(scope, tenant) or any(mark in scope for mark in marks)
+    ]
+    return [
+        ("stored tokens", tokens, tokens.c.tenant == tenant),
+        ("jobs at vendors", jobs, jobs.c.tenant == tenant),
+        ("messages", alert_outbox, sa.or_(alert_outbox.c.tenant == tenant, alert_outbox.c.id.in_(told))),
+        ("snoozes", alert_snoozes, sa.or_(alert_snoozes.c.tenant == tenant, alert_snoozes.c.incident_id.in_(mine))),
+        ("verdicts on days", alert_days, alert_days.c.tenant == tenant),
+        ("incidents", alert_incidents, alert_incidents.c.tenant == tenant),
+        ("quotas", quotas, quotas.c.scope.in_(scopes)),
+    ]
