@@ -31,6 +31,7 @@ from weathervane_assets.change_cursor import (
 )
 from weathervane_assets.partitions import TENANT_PARTITIONS, day_key, range_tags
 from weathervane_assets.quarantine import Page
+from weathervane_assets.schedules import active_tenants, paused_tenants
 from weathervane_resources.clients.klaviyo import CHANNELS, Campaign
 from weathervane_resources.clients.shopify import Order
 from weathervane_resources.clock import Clock
@@ -180,7 +181,7 @@ def _tick(
     """Read what changed of all tenants; the runs and the cursor go together, or not at all."""
     now, positions = clock.now(), read_cursor(context.cursor)
     synced = set(context.instance.get_dynamic_partitions(TENANT_PARTITIONS))
-    tenants = [tenant for tenant in platform.tenants().values() if tenant.id in synced]
+    tenants = active_tenants(context.instance, platform)
     found = asyncio.run(_read_all(tenants, positions, platform, access_of, reader_of, now))
     for one in found:
         if one.error:
@@ -197,7 +198,7 @@ def _tick(
     said = (
         f"could not be read: {', '.join(failed)}" if failed else f"nothing changed on past days of {len(found)} tenants"
     )
-    return dg.SensorResult(skip_reason=said, cursor=cursor)
+    return dg.SensorResult(skip_reason=said + paused_tenants(platform), cursor=cursor)
 
 
 async def _read_all(

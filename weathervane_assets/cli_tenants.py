@@ -94,4 +94,5 @@ def _plain(tenant: Tenant) -> dict[str, object]:
         "currency": tenant.currency,
         "start_date": tenant.start_date.isoformat(),
         "shopify_protocol": tenant.shopify_protocol,
+        "paused": tenant.paused,
     }

@@ -123,6 +123,18 @@ def is_due(tenant: Tenant, hour: int, tick: datetime) -> bool:
     return tick - TICK < struck.astimezone(tick.tzinfo) <= tick
 
 
+def active_tenants(instance: dg.DagsterInstance, platform: Platform) -> list[Tenant]:
+    """Return the tenants that runs may start for by themselves: those with a partition that are not paused."""
+    synced = set(instance.get_dynamic_partitions(TENANT_PARTITIONS))
+    return [tenant for tenant in platform.tenants().values() if tenant.id in synced and not tenant.paused]
+
+
+def paused_tenants(platform: Platform) -> str:
+    """Return `; paused: acme, kiwi` for a skip reason, or nothing."""
+    paused = [tenant.id for tenant in platform.tenants().values() if tenant.paused]
+    return f"; paused: {', '.join(paused)}" if paused else ""
+
+
 def build_schedules(
     status: dg.DefaultScheduleStatus = dg.DefaultScheduleStatus.STOPPED,
 ) -> tuple[list[dg.JobDefinition], list[dg.ScheduleDefinition]]:
@@ -166,13 +178,13 @@ def _dq_report(status: dg.DefaultScheduleStatus) -> tuple[dg.JobDefinition, dg.S
         description=f"{says} At {DQ_REPORT_HOUR:02}:00 of the tenant's clock.",
     )
     def of_tenants(context: dg.ScheduleEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
-        tick, synced = context.scheduled_execution_time, context.instance.get_dynamic_partitions(TENANT_PARTITIONS)
-        due = [t for t in platform.tenants().values() if t.id in synced and is_due(t, DQ_REPORT_HOUR, tick)]
+        tick, active = context.scheduled_execution_time, active_tenants(context.instance, platform)
+        due = [t for t in active if is_due(t, DQ_REPORT_HOUR, tick)]
         requests = [
             dg.RunRequest(f"{DQ_REPORT} {t.id} {t.today(tick)}", partition_key=t.id, tags={TENANT_TAG: t.id})
             for t in due
         ]
-        return requests or dg.SkipReason(f"it is {DQ_REPORT_HOUR:02}:00 for no tenant")
+        return requests or dg.SkipReason(f"it is {DQ_REPORT_HOUR:02}:00 for no tenant{paused_tenants(platform)}")
 
     return job, of_tenants  # type: ignore[return-value]
 
@@ -194,10 +206,10 @@ def _schedule(routine: Routine, status: dg.DefaultScheduleStatus) -> tuple[dg.Jo
         description=f"{routine.says} At {routine.hour:02}:00 of the tenant's clock.",
     )
     def of_tenants(context: dg.ScheduleEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
-        synced = context.instance.get_dynamic_partitions(TENANT_PARTITIONS)
-        tenants = [tenant for tenant in platform.tenants().values() if tenant.id in synced]
+        tenants = active_tenants(context.instance, platform)
         requests = list(_requests(routine, tenants, context.scheduled_execution_time, platform))
-        return requests or dg.SkipReason(f"it is {routine.hour:02}:00 for none of {len(tenants)} tenants")
+        none = f"it is {routine.hour:02}:00 for none of {len(tenants)} tenants{paused_tenants(platform)}"
+        return requests or dg.SkipReason(none)
 
     return job, of_tenants  # type: ignore[return-value]
 
@@ -236,10 +248,10 @@ def _yearly_schedule(status: dg.DefaultScheduleStatus) -> tuple[dg.JobDefinition
         description=f"{says} On January 1 and 10 at {NORMALS_HOUR:02}:00 of the tenant's clock.",
     )
     def of_tenants(context: dg.ScheduleEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
-        synced = context.instance.get_dynamic_partitions(TENANT_PARTITIONS)
         tick = context.scheduled_execution_time
-        due = [t for t in platform.tenants().values() if t.id in synced and normals_are_due(t, tick)]
-        return [_normals_request(tenant, tenant.today(tick)) for tenant in due] or dg.SkipReason("not the day for it")
+        due = [tenant for tenant in active_tenants(context.instance, platform) if normals_are_due(tenant, tick)]
+        none = f"not the day for it{paused_tenants(platform)}"
+        return [_normals_request(tenant, tenant.today(tick)) for tenant in due] or dg.SkipReason(none)
 
     return job, of_tenants  # type: ignore[return-value]
 

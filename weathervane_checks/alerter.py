@@ -20,7 +20,7 @@ from weathervane_resources.alert_outbox import (
     send_by_apprise,
     send_due,
 )
-from weathervane_resources.alert_records import Facts, Subject
+from weathervane_resources.alert_records import Facts, Snooze, Subject
 from weathervane_resources.alert_store import AlertStore, Session, Watch
 from weathervane_resources.clock import Clock
 from weathervane_resources.notifier import Target
@@ -62,6 +62,8 @@ class Alerter:
     names: Mapping[str, str]
     ui_url: str
     send: Send = send_by_apprise
+    paused: frozenset[str] = frozenset()
+    """Tenants of whom nothing is said; what still lasts when one goes on is told then."""
 
     def tick(self, now: datetime) -> Ticked:
         """Take in what is new, say what is due, send what waits."""
@@ -86,6 +88,7 @@ class Alerter:
         labels = sorted({label for one in batch.observations for label in one.labels})
         span = (labels[0], labels[-1]) if labels else ("", "")
         ledger = session.ledger(now, {one.subject.tenant for one in batch.observations}, span)
+        ledger.snoozes += [Snooze(now + timedelta(days=1), tenant=tenant) for tenant in self.paused]
         progress = Progress(ledger, now)
         progress.take(batch.observations)
         progress.hold([*stuck, *self._own_troubles(session, lag_s)], LASTING)
@@ -126,7 +129,8 @@ def open_alerter(instance: dg.DagsterInstance, platform: Platform) -> tuple[Aler
     targets, complaints = configured_targets(settings, tenants.values())
     store = AlertStore(open_state(settings.state_url))
     names = {tenant.id: tenant.name for tenant in tenants.values()}
-    return Alerter(instance, store, targets, names, settings.ui_url), complaints
+    paused = frozenset(tenant.id for tenant in tenants.values() if tenant.paused)
+    return Alerter(instance, store, targets, names, settings.ui_url, paused=paused), complaints
 
 
 def build_alert_sensor(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:

@@ -21,7 +21,7 @@ NAME = "freshness"
 def freshness() -> None:
     """Each tenant's newest due day is there: the day before, once `freshness_grace_hours` of the tenant's day have passed.
 
-    One evaluation for all tenants, by a schedule of its own.
+    One evaluation for all tenants that are not paused, by a schedule of its own.
     """
 
 
@@ -34,7 +34,8 @@ def build_freshness(assets: Sequence[str]) -> dg.AssetChecksDefinition:
     def run_freshness(
         context: dg.AssetCheckExecutionContext, platform: Platform, clock: Clock
     ) -> Iterator[dg.AssetCheckResult]:
-        tenants, lake, now = platform.tenants(), platform.lake(), clock.now()
+        lake, now = platform.lake(), clock.now()
+        tenants = {name: one for name, one in platform.tenants().items() if not one.paused}
         ledgers = {name: lake.ledger(name) for name in tenants}
         for key in sorted(context.selected_asset_check_keys):
             found = freshness_by_tenant(key.asset_key.path[-1], ledgers, tenants, now)

@@ -47,6 +47,8 @@ class Tenant:
     quiet_days: QuietDays = field(default_factory=QuietDays)
     alert_severity: str = "warning"
     """The least severity that goes to `alert_urls`."""
+    paused: bool = False
+    """Nothing starts by itself for it and nobody is told of it; a backfill by hand still works."""
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -88,6 +90,12 @@ class _Reader:
             raise self.fail(key, f"is missing; it must be {wanted}")
         if not isinstance(value, kind) or isinstance(value, bool) or not valid(value):
             raise self.fail(key, f"is {value!r}; it must be {wanted}")
+        return value
+
+    def switch(self, key: str) -> bool:
+        value = self.rest.pop(key, False)
+        if not isinstance(value, bool):
+            raise self.fail(key, f"is {value!r}; it must be true or false")
         return value
 
 
@@ -147,6 +155,7 @@ def _tenant(file: Path, tenant_id: str, table: Any, threshold_names: frozenset[s
         alert_severity=read.take(
             "alert_severity", str, "warning", ALERT_SEVERITIES.__contains__, f"one of {', '.join(ALERT_SEVERITIES)}"
         ),
+        paused=read.switch("paused"),
         thresholds=_thresholds(read, threshold_names),
     )
 
