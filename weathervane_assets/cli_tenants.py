@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -84,6 +85,32 @@ def tenants_purge(tenant_id: str, yes: bool) -> None:  # noqa: FBT001 - click pa
         click.confirm(f"Remove all of this of {tenant_id}? It cannot be undone", abort=True)
     purge.remove(held, system_now())
     click.echo(f"{tenant_id} is purged")
+
+
+@tenants.command("export")
+@click.argument("tenant_id", metavar="TENANT", type=TENANT)
+@click.option(
+    "--to", "folder", type=click.Path(path_type=Path), required=True, help="A folder that does not exist yet."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest's tables as JSON.")
+@complains
+def tenants_export(tenant_id: str, folder: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
+    """Write every table of TENANT as a Parquet file, with a manifest of versions, rows and types.
+
+    Whole or not at all. TENANT need not be in tenants.toml any more.
+    """
+    from weathervane_resources.clock import system_now
+    from weathervane_resources.lake import Lake
+    from weathervane_resources.lake_export import export_tenant
+    from weathervane_resources.tenants import TENANT_ID
+
+    if not TENANT_ID.fullmatch(tenant_id):
+        raise Complaint(f"{tenant_id!r} is no tenant id; it must match {TENANT_ID.pattern}")
+    done = export_tenant(Lake(configured().lake), tenant_id, folder, system_now())
+    if as_json:
+        click.echo(json.dumps([vars(one) for one in done], indent=2))
+    else:
+        click.echo("\n".join(f"{one.file}: {one.rows:,} rows, version {one.table_version}" for one in done))
 
 
 def _plain(tenant: Tenant) -> dict[str, object]:
