@@ -102,7 +102,14 @@ def execute(folder: Path, code: str, sandbox: RunningSandbox, **extra: str) -> s
     script = PRELUDE + "\n".join(lines)
     env = environment(folder, sandbox) | extra
     return subprocess.run(
-        ["bash", "-c", script], cwd=folder, env=env, capture_output=True, text=True, timeout=1_800, check=False
+        ["bash", "-c", script],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=1_800,
+        check=False,
+        start_new_session=True,  # what a server signals to its group must not reach the tests
     )
 
 
