@@ -117,7 +117,9 @@ def _report_quality(tenant_id: str, resource_overrides: Mapping[str, Any]) -> No
     platform = Platform(threshold_names=sorted(OVERRIDABLE))
     clock = resource_overrides.get("clock", Clock())
     lake = platform.lake()
-    keep_run(lake, examine_quality(platform.tenants()[tenant_id], lake, clock.now()))
+    tenant = platform.tenants().get(tenant_id)
+    if tenant:  # of an unknown one the run has said so
+        keep_run(lake, examine_quality(tenant, lake, clock.now()))
 
 
 def _read_result(outcome: Outcome, result: dg.ExecuteInProcessResult) -> None:

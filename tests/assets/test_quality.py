@@ -79,7 +79,7 @@ def test_a_backfill_marks_what_it_finds_as_history(filled: tuple[Installation, O
 def test_the_report_is_a_table_a_picture_and_a_file(filled: tuple[Installation, Outcome]) -> None:
     """The report of the worst tenant was the report: now each has its own, and each dataset is in it."""
     here, _ = filled
-    result = execute(here, "dq_report", partition="acme")
+    result = execute(here, "dq_report_job", partition="acme")
     (event,) = result.asset_materializations_for_node("dq_report")
     assert event.partition == "acme"
     datasets = {str(r.data["dataset"]): r.data for r in event.metadata["datasets"].records}
