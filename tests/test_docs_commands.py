@@ -12,15 +12,19 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import click
+import polars as pl
 import pytest
 
 from tests.doc_blocks import ROOT, SLOW_PAGES, Block, blocks, spans
 from weathervane_assets.cli import main
 from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_resources.credentials import SOURCES, find_access
+from weathervane_resources.lake import Lake
+from weathervane_resources.quarantine import replace_quarantine
 from weathervane_resources.sandbox import RunningSandbox
 from weathervane_resources.tenants import load_tenants
 
@@ -185,12 +189,10 @@ def test_a_slow_block_runs(block: Block, shop: Path, tmp_path: Path, sandbox: Ru
 def prepare(block: Block, shop: Path) -> None:
     """Make what a page takes for granted and the demo does not have."""
     if "quarantine" in block.note:
-        import polars as pl
-
-        row = {"date": None, "key": "1", "reason": "no day"}
-        pl.DataFrame([row]).with_columns(date=pl.lit("2026-11-01").str.to_date()).write_delta(
-            str(shop / "storage/lake/acme/_quarantine/orders"), mode="overwrite"
-        )
+        day = date(2026, 11, 1)
+        rejects = pl.DataFrame({"date": [day], "key": ["1"], "reason": ["no day"]})
+        lake, now = Lake(str(shop / "storage/lake")), datetime(2026, 11, 2, tzinfo=UTC)
+        replace_quarantine(lake, "acme", "orders", rejects, days=[day], source="stub", run_id="1", now=now)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +219,7 @@ def test_a_toml_block_is_a_tenants_file(block: Block, tmp_path: Path) -> None:
     """A key that was renamed is a clear error, but only for whoever copies it."""
     (tmp_path / "tenants.toml").write_text(block.code)
     if "tenants" in tomllib.loads(block.code):
-        assert load_tenants(tmp_path / "tenants.toml", OVERRIDABLE, __import__("datetime").date(2024, 1, 1))
+        assert load_tenants(tmp_path / "tenants.toml", OVERRIDABLE, date(2024, 1, 1))
 
 
 @pytest.mark.parametrize(("page", "text"), sorted(set(spans())), ids=str)
