@@ -21,10 +21,11 @@ import dagster as dg
 from weathervane_assets import graph
 from weathervane_assets.definitions import build_defs
 from weathervane_assets.overridable import OVERRIDABLE
-from weathervane_assets.partitions import BACKFILL_TAG, day_key, range_tags, year_key
+from weathervane_assets.partitions import day_key, range_tags, year_key
 from weathervane_assets.schedules import FRESHNESS
 from weathervane_checks.dq_report import examine_quality, keep_run
 from weathervane_resources.clock import Clock
+from weathervane_resources.partition_keys import BACKFILL_TAG
 from weathervane_resources.platform import Platform
 
 OnPartition = Callable[[str], None]

@@ -10,6 +10,7 @@ import dagster as dg
 
 from weathervane_resources.clock import Clock
 from weathervane_resources.lake import Lake
+from weathervane_resources.partition_keys import PRIORITY_TAG
 from weathervane_resources.platform import Platform
 
 WEEKLY = "20 2 * * 0"
@@ -28,7 +29,7 @@ def build_compaction(
         for line in optimize(platform.lake(), clock.now()):
             context.log.info(line)
 
-    @dg.job(name="compaction", description="Compacts and vacuums the lake.", tags={"dagster/priority": "-5"})
+    @dg.job(name="compaction", description="Compacts and vacuums the lake.", tags={PRIORITY_TAG: "-5"})
     def compaction() -> None:
         compact()
 

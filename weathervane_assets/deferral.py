@@ -13,6 +13,7 @@ import dagster as dg
 
 from weathervane_resources.clock import Clock
 from weathervane_resources.failures import DEFERRED_TAG, DEFERRED_UNTIL_TAG, RESUMED, WAITING
+from weathervane_resources.partition_keys import PARTITION_TAG, PRIORITY_TAG
 
 CHECK_SECONDS = 60
 MOST_PER_TICK = 10
@@ -20,9 +21,9 @@ MOST_PER_TICK = 10
 SCANNED_PER_TICK = 1_000
 RESUMES_TAG = "weathervane/resumes"
 _KEPT_SYSTEM_TAGS = (
-    "dagster/partition",
+    PARTITION_TAG,
     "dagster/asset_partition_range_",
-    "dagster/priority",
+    PRIORITY_TAG,
     "dagster/concurrency_key",
 )
 _NOT_INHERITED = {DEFERRED_TAG, DEFERRED_UNTIL_TAG, RESUMES_TAG}

@@ -11,13 +11,12 @@ from datetime import date
 
 import dagster as dg
 
+from weathervane_resources.partition_keys import RANGE_END, RANGE_START, TENANT_TAG
+
 TENANT_PARTITIONS = "tenant"
 tenants = dg.DynamicPartitionsDefinition(name=TENANT_PARTITIONS)
 BACKFILL_POLICY = dg.BackfillPolicy.single_run()
 
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-TENANT_TAG = "weathervane/tenant"
-BACKFILL_TAG = "weathervane/backfill"
 """On a run that brings in history: its findings are recorded, and wake nobody."""
 
 

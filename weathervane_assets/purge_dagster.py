@@ -28,8 +28,8 @@ from dagster._core.storage.runs import schema as runs
 from dagster._core.storage.schedules import SqlScheduleStorage
 from dagster._core.storage.schedules import schema as schedules
 
-from weathervane_assets.partitions import TENANT_PARTITIONS, TENANT_TAG
-from weathervane_resources.partition_keys import PARTITION_TAG, RANGE_TAGS
+from weathervane_assets.partitions import TENANT_PARTITIONS
+from weathervane_resources.partition_keys import PARTITION_TAG, RANGE_TAGS, TENANT_TAG
 from weathervane_resources.purge_state import rewrite_sqlite
 from weathervane_resources.settings import ConfigurationError
 from weathervane_resources.tenant_text import names, without

@@ -16,9 +16,15 @@ import dagster as dg
 from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
 
 from weathervane_assets.partitions import TENANT_PARTITIONS
-from weathervane_resources.partition_keys import RANGE_TAGS, TENANT_TAG, tenant_of, tenant_of_key
+from weathervane_resources.partition_keys import (
+    PRIORITY_TAG,
+    RANGE_TAGS,
+    TENANT_TAG,
+    UI_BACKFILL_TAG,
+    tenant_of,
+    tenant_of_key,
+)
 
-PRIORITY_TAG, BACKFILL_TAG = "dagster/priority", "dagster/backfill"
 BACKFILL_PRIORITY = "-10"
 
 
@@ -84,6 +90,6 @@ def _range_of(first: str, last: str, begins: str, ends: str, tenant: str) -> dic
 def missing_tags(tags: Mapping[str, str]) -> dict[str, str]:
     """Return the tags that a run lacks; what someone set is left alone."""
     wanted = {TENANT_TAG: tenant_of(tags)} if tenant_of(tags) else {}
-    if BACKFILL_TAG in tags:
+    if UI_BACKFILL_TAG in tags:
         wanted[PRIORITY_TAG] = BACKFILL_PRIORITY
     return {name: value for name, value in wanted.items() if name not in tags}

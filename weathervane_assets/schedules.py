@@ -16,8 +16,9 @@ from datetime import date, datetime, time, timedelta
 import dagster as dg
 
 from weathervane_assets import graph
-from weathervane_assets.partitions import TENANT_PARTITIONS, TENANT_TAG, day_key, range_tags, year_key
+from weathervane_assets.partitions import TENANT_PARTITIONS, day_key, range_tags, year_key
 from weathervane_resources.lake import Lake
+from weathervane_resources.partition_keys import PRIORITY_TAG, TENANT_TAG
 from weathervane_resources.platform import Platform
 from weathervane_resources.tenants import Tenant
 
@@ -30,7 +31,6 @@ LAST_OF_A_NIGHT = "features"
 NORMALS_HOUR = 8
 NORMALS_DAYS = ((1, 1), (1, 10))
 """Month and day on which the year's normals are made: for the first night, and again when the archive has all of December."""
-PRIORITY_TAG = "dagster/priority"
 
 
 @dataclass(frozen=True)

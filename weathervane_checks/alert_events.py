@@ -20,7 +20,7 @@ from dagster._core.storage.event_log import SqlEventLogStorage, SqlEventLogStora
 from weathervane_assets.tables import CONTRACTS
 from weathervane_resources.alert_records import Facts, Subject
 from weathervane_resources.failures import DEFERRED_TAG, WAITING
-from weathervane_resources.partition_keys import days_of, tenant_of
+from weathervane_resources.partition_keys import BACKFILL_TAGS, days_of, tenant_of
 
 from weathervane_checks.alert_evaluations import OLD_AFTER, Judged, observe_evaluations
 from weathervane_checks.alert_text import clean
@@ -34,7 +34,7 @@ FIRST_LOOK = timedelta(days=1)
 WRITING = timedelta(seconds=30)
 """So long a check's evaluations wait for the summary that ends them, lest a message names half of the days."""
 STUCK_AFTER = timedelta(hours=3)
-WILL_RETRY_TAG, BACKFILL_TAGS = "dagster/will_retry", ("dagster/backfill", "weathervane/backfill")
+WILL_RETRY_TAG = "dagster/will_retry"
 ALERT_TAG = "weathervane/alert"
 """On a backfill's run: judge it like a night's."""
 EVALUATED, PLANNED = dg.DagsterEventType.ASSET_CHECK_EVALUATION, dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED

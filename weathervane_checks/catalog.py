@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import dagster as dg
 from weathervane_assets.tables import CONTRACTS
 from weathervane_resources.clock import Clock
+from weathervane_resources.partition_keys import BACKFILL_TAGS
 from weathervane_resources.platform import Platform
 
 from weathervane_checks.cures import described
@@ -30,7 +31,6 @@ from weathervane_checks.rules.row_counts import judge_row_counts
 from weathervane_checks.rules.sources import judge_live_source
 
 RAW = ("orders", "meta_ads", "google_ads", "promos", "climatology", "weather_daily", "weather_forecast")
-BACKFILL_TAGS = ("dagster/backfill", "weathervane/backfill")
 COUNTED = ("orders", "meta_ads", "google_ads", "ads")
 
 

@@ -17,7 +17,8 @@ from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_resources.clock import Clock
 from weathervane_resources.credentials import tenant_variable
 from weathervane_resources.lake import Lake
-from weathervane_resources.lake_io import split_key, tenant_days
+from weathervane_resources.lake_io import tenant_days
+from weathervane_resources.partition_keys import split_key
 from weathervane_resources.platform import Platform
 from weathervane_resources.quarantine import read_quarantine
 from weathervane_resources.refusals import read_refusals

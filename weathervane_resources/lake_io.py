@@ -9,7 +9,6 @@ partition in a run, write in place, and put sample rows, which are customer data
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -21,13 +20,12 @@ from dagster_polars import BasePolarsUPathIOManager
 
 from weathervane_resources.clock import system_now
 from weathervane_resources.lake import Lake, Shape, VendorCount
+from weathervane_resources.partition_keys import split_key
 from weathervane_resources.partition_metadata import show_partitions
 from weathervane_resources.quarantine import replace_quarantine
 
 if TYPE_CHECKING:
     from upath import UPath
-
-ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True)
@@ -66,14 +64,6 @@ class TenantDays:
 
     def __str__(self) -> str:
         return f"{self.tenant} {self.first}..{self.last}"
-
-
-def split_key(key: str) -> tuple[str, date]:
-    """Split a partition key, `2025-03-01|acme` or `acme|2025`, into tenant and day."""
-    left, _, right = key.partition("|")
-    if ISO_DATE.fullmatch(left):
-        return right, date.fromisoformat(left)
-    return left, date(int(right), 1, 1)
 
 
 def tenant_days(keys: Iterable[str]) -> TenantDays:

@@ -1,22 +1,36 @@
 """What partition keys and the tags of a run say: whose they are, and which days or years.
 
-Belongs here: reading `2025-03-01|acme` and `acme|2025`. Keys of another shape are taken as they are.
+Belongs here: the names of the tags, and reading `2025-03-01|acme` and `acme|2025`. Keys of another shape are taken as they are.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 
 TENANT_TAG = "weathervane/tenant"
-RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
-PARTITION_TAG = "dagster/partition"
+PARTITION_TAG, PRIORITY_TAG = "dagster/partition", "dagster/priority"
+RANGE_TAGS = RANGE_START, RANGE_END = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+BACKFILL_TAGS = UI_BACKFILL_TAG, BACKFILL_TAG = ("dagster/backfill", "weathervane/backfill")
+"""Dagster's own, on the runs of a backfill of the UI, and ours, on those of `weathervane backfill`."""
+_DAY, _YEAR = re.compile(r"\d{4}-\d{2}-\d{2}"), re.compile(r"\d{4}")
 
 
 def _split(key: str) -> tuple[str, str]:
-    """Return label and tenant."""
+    """Return label and tenant. A tenant's id may itself be four digits."""
     first, _, second = key.partition("|")
-    return (second, first) if second.isdigit() and len(second) == 4 else (first, second)
+    is_yearly = _YEAR.fullmatch(second) and not _DAY.fullmatch(first)
+    return (second, first) if is_yearly else (first, second)
+
+
+def split_key(key: str) -> tuple[str, date]:
+    """Split a partition key, `2025-03-01|acme` or `acme|2025`, into tenant and day; a year counts as its January 1.
+
+    Raises: ValueError: it is no such key.
+    """
+    label, tenant = _split(key)
+    return tenant, date(int(label), 1, 1) if _YEAR.fullmatch(label) else date.fromisoformat(label)
 
 
 def label_of(key: str) -> str:

@@ -1,0 +1,23 @@
+"""What a partition key says: whose it is, and which day or year."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from weathervane_resources.partition_keys import label_of, split_key, tenant_of_key
+
+
+@pytest.mark.parametrize(
+    ("key", "label", "tenant", "day"),
+    [
+        ("2025-03-01|acme", "2025-03-01", "acme", date(2025, 3, 1)),
+        ("acme|2025", "2025", "acme", date(2025, 1, 1)),
+        ("2025-03-01|2024", "2025-03-01", "2024", date(2025, 3, 1)),
+        ("2024|2025", "2025", "2024", date(2025, 1, 1)),
+    ],
+)
+def test_a_tenant_of_four_digits_is_a_tenant_and_not_a_year(key: str, label: str, tenant: str, day: date) -> None:
+    """Runs and alerts of a tenant called 2024 were said to be of the tenant 2025-03-01: two readers of one key disagreed."""
+    assert (label_of(key), tenant_of_key(key), split_key(key)) == (label, tenant, (tenant, day))
