@@ -29,11 +29,12 @@ from dagster._core.storage.schedules import SqlScheduleStorage
 from dagster._core.storage.schedules import schema as schedules
 
 from weathervane_assets.partitions import TENANT_PARTITIONS
-from weathervane_resources.partition_keys import PARTITION_TAG, RANGE_TAGS, TENANT_TAG
+from weathervane_resources.partition_keys import PARTITION_TAG, RANGE_TAGS, TENANT_TAG, tenant_of_key
 from weathervane_resources.purge_state import rewrite_sqlite
 from weathervane_resources.settings import ConfigurationError
 from weathervane_resources.tenant_text import names, without
 
+PARTITION_TAGS = (TENANT_TAG, PARTITION_TAG, *RANGE_TAGS)
 Connect = Callable[[], AbstractContextManager[sa.Connection]]
 Document = tuple[str, Connect, sa.Table, str, str]
 """What it is, how to reach it, its table, its key column and the column of its text."""
@@ -153,23 +154,30 @@ def remove_from_dagster(storage: DagsterStorage, tenant: str, held: DagsterHoldi
         return connection.execute(sa.select(sa.func.max(events.SqlEventLogStorageTable.c.id))).scalar() or 0
 
 
+def _may_be_of(column: sa.Column[Any], tenant: str) -> sa.ColumnElement[bool]:
+    """Return what every partition key of a tenant is, and the year of another's if the tenant's id is four digits."""
+    ends, begins = column.endswith(f"|{tenant}", autoescape=True), column.startswith(f"{tenant}|", autoescape=True)
+    return sa.or_(column == tenant, ends, begins)
+
+
+def _is_of(value: str, tenant: str) -> bool:
+    """Return whether a tenant, or a partition key, is of this tenant."""
+    return tenant in (value, tenant_of_key(value))
+
+
 def _own_runs(storage: DagsterStorage, tenant: str) -> list[str]:
     """Return the runs whose tags are of the tenant: its own tag, or its partitions."""
     tag = runs.RunTagsTable.c
-    value = sa.or_(
-        tag.value == tenant,
-        tag.value.endswith(f"|{tenant}", autoescape=True),
-        tag.value.startswith(f"{tenant}|", autoescape=True),
-    )
-    mine = sa.and_(tag.key.in_([TENANT_TAG, PARTITION_TAG, *RANGE_TAGS]), value)
+    may_be = sa.and_(tag.key.in_(PARTITION_TAGS), _may_be_of(tag.value, tenant))
     with storage.runs.connect() as connection:
-        return sorted(connection.execute(sa.select(tag.run_id).where(mine).distinct()).scalars())
+        found = connection.execute(sa.select(tag.run_id, tag.value).where(may_be)).all()
+    return sorted({row.run_id for row in found if _is_of(row.value, tenant)})
 
 
 def _shared_runs(storage: DagsterStorage, tenant: str) -> Iterator[str]:
     """Return the runs of no tenant that name this one in an event."""
     tag = runs.RunTagsTable.c
-    owned = sa.select(tag.run_id).where(tag.key.in_([TENANT_TAG, PARTITION_TAG, *RANGE_TAGS]))
+    owned = sa.select(tag.run_id).where(tag.key.in_(PARTITION_TAGS))
     with storage.runs.connect() as connection:
         nobodys = connection.execute(sa.select(runs.RunsTable.c.run_id).where(runs.RunsTable.c.run_id.not_in(owned)))
         ids = list(nobodys.scalars())
@@ -204,14 +212,10 @@ def _remove_run(storage: DagsterStorage, run_id: str) -> None:
 
 def _forget_checks(storage: DagsterStorage, tenant: str, run_ids: Sequence[str]) -> None:
     check = events.AssetCheckExecutionsTable
-    key = check.c.partition
-    mine = sa.or_(
-        key == tenant,
-        key.endswith(f"|{tenant}", autoescape=True),
-        key.startswith(f"{tenant}|", autoescape=True),
-        check.c.run_id.in_(run_ids),
-    )
+    may_be = sa.select(check.c.partition).where(_may_be_of(check.c.partition, tenant)).distinct()
     with storage.events.index_connection() as connection:
+        keys = [key for key in connection.execute(may_be).scalars() if _is_of(key, tenant)]
+        mine = sa.or_(check.c.partition.in_(keys), check.c.run_id.in_(run_ids))
         connection.execute(sa.delete(check).where(mine))
 
 

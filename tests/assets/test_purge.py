@@ -37,6 +37,7 @@ from weathervane_assets.cli import main
 from weathervane_assets.definitions import build_defs
 from weathervane_assets.instance import open_instance
 from weathervane_assets.partitions import TENANT_PARTITIONS, TENANT_TAG
+from weathervane_assets.purge_dagster import find_in_dagster, open_storage
 from weathervane_assets.schedules import FRESHNESS
 from weathervane_resources.alert_records import Facts, Incident, Snooze, Subject, Verdict
 from weathervane_resources.alert_store import AlertStore, Watch
@@ -305,3 +306,15 @@ def test_a_tenant_that_left_the_file_can_be_purged(town: Town) -> None:
     assert done.exit_code == 0, done.output
     assert "delete [tenants" not in done.output
     assert hits(town.here.folder, GOES.encode()) == {}
+
+
+def test_a_year_of_another_tenant_is_not_the_tenant_of_that_name(town: Town) -> None:
+    """`acme|2025` ends like a partition of the tenant 2025: its purge would have taken another's normals from the record."""
+    other, run_id = (
+        f"{STAYS}|2025",
+        town.instance.create_run_for_job(build_defs(os.environ).resolve_job_def("normals")).run_id,
+    )
+    town.instance.add_run_tags(run_id, {"dagster/partition": other})
+    storage = open_storage(town.instance)
+    assert find_in_dagster(storage, "2025").run_ids == ()
+    assert find_in_dagster(storage, STAYS).run_ids == (run_id,)
