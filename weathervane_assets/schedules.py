@@ -9,7 +9,7 @@ same time could leave the older of two answers.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
@@ -31,6 +31,8 @@ LAST_OF_A_NIGHT = "features"
 NORMALS_HOUR = 8
 NORMALS_DAYS = ((1, 1), (1, 10))
 """Month and day on which the year's normals are made: for the first night, and again when the archive has all of December."""
+Requests = Callable[[datetime, Sequence[Tenant], Platform], Iterator[dg.RunRequest]]
+"""What to start at a tick, of the tenants that runs may start for."""
 
 
 @dataclass(frozen=True)
@@ -148,10 +150,14 @@ def build_schedules(
     return [job for job, _ in pairs], [schedule for _, schedule in pairs]
 
 
+def _job(name: str, selection: dg.AssetSelection, says: str) -> dg.JobDefinition:
+    return dg.define_asset_job(name, selection=selection, description=says)  # type: ignore[return-value] # resolved later
+
+
 def _freshness(status: dg.DefaultScheduleStatus) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
     """Return the job that looks whether each tenant's newest due day is there, and its schedule; it brings in nothing."""
     says = "Whether the newest due day of every tenant is there; every hour, for all tenants at once."
-    job = dg.define_asset_job(FRESHNESS, selection=FRESHNESS_CHECKS, description=says)
+    job = _job(FRESHNESS, FRESHNESS_CHECKS, says)
     schedule = dg.ScheduleDefinition(
         name=f"{FRESHNESS}_schedule",
         job=job,
@@ -160,33 +166,24 @@ def _freshness(status: dg.DefaultScheduleStatus) -> tuple[dg.JobDefinition, dg.S
         default_status=status,
         description=says,
     )
-    return job, schedule  # type: ignore[return-value]
+    return job, schedule
 
 
 def _dq_report(status: dg.DefaultScheduleStatus) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
     """Return the job that writes a tenant's report, and the schedule that starts it after the night and the restatements."""
     says = "How each dataset of a tenant stands, after its night."
     # an asset is an operation of its name, and a code location with a job of the same name does not load
-    job = dg.define_asset_job(f"{DQ_REPORT}_job", selection=dg.AssetSelection.assets(DQ_REPORT), description=says)
+    job = _job(f"{DQ_REPORT}_job", dg.AssetSelection.assets(DQ_REPORT), says)
 
-    @dg.schedule(
-        name=f"{DQ_REPORT}_schedule",
-        job=job,
-        cron_schedule=HOURLY,
-        execution_timezone="UTC",
-        default_status=status,
-        description=f"{says} At {DQ_REPORT_HOUR:02}:00 of the tenant's clock.",
-    )
-    def of_tenants(context: dg.ScheduleEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
-        tick, active = context.scheduled_execution_time, active_tenants(context.instance, platform)
-        due = [t for t in active if is_due(t, DQ_REPORT_HOUR, tick)]
-        requests = [
-            dg.RunRequest(f"{DQ_REPORT} {t.id} {t.today(tick)}", partition_key=t.id, tags={TENANT_TAG: t.id})
-            for t in due
-        ]
-        return requests or dg.SkipReason(f"it is {DQ_REPORT_HOUR:02}:00 for no tenant{paused_tenants(platform)}")
+    def requests(tick: datetime, tenants: Sequence[Tenant], _: Platform) -> Iterator[dg.RunRequest]:
+        for tenant in tenants:
+            if is_due(tenant, DQ_REPORT_HOUR, tick):
+                key, tags = f"{DQ_REPORT} {tenant.id} {tenant.today(tick)}", {TENANT_TAG: tenant.id}
+                yield dg.RunRequest(key, partition_key=tenant.id, tags=tags)
 
-    return job, of_tenants  # type: ignore[return-value]
+    at = f"{DQ_REPORT_HOUR:02}:00"
+    told = f"{says} At {at} of the tenant's clock."
+    return job, _hourly(DQ_REPORT, job, told, status, requests, f"it is {at} for no tenant")
 
 
 def _with_their_checks(assets: Sequence[str]) -> dg.AssetSelection:
@@ -195,23 +192,40 @@ def _with_their_checks(assets: Sequence[str]) -> dg.AssetSelection:
 
 
 def _schedule(routine: Routine, status: dg.DefaultScheduleStatus) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
-    job = dg.define_asset_job(routine.name, selection=_with_their_checks(routine.assets), description=routine.says)
+    job = _job(routine.name, _with_their_checks(routine.assets), routine.says)
+
+    def requests(tick: datetime, tenants: Sequence[Tenant], platform: Platform) -> Iterator[dg.RunRequest]:
+        return _requests(routine, tenants, tick, platform)
+
+    at = f"{routine.hour:02}:00"
+    told = f"{routine.says} At {at} of the tenant's clock."
+    return job, _hourly(routine.name, job, told, status, requests, f"it is {at} for none of {{}} tenants")
+
+
+def _hourly(
+    name: str,
+    job: dg.JobDefinition,
+    says: str,
+    status: dg.DefaultScheduleStatus,
+    requests: Requests,
+    none: str,
+) -> dg.ScheduleDefinition:
+    """Return the schedule that each hour asks `requests` of the active tenants; `none` says why there are none of how many."""
 
     @dg.schedule(
-        name=f"{routine.name}_schedule",
+        name=f"{name}_schedule",
         job=job,
         cron_schedule=HOURLY,
         execution_timezone="UTC",
         default_status=status,
-        description=f"{routine.says} At {routine.hour:02}:00 of the tenant's clock.",
+        description=says,
     )
     def of_tenants(context: dg.ScheduleEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
         tenants = active_tenants(context.instance, platform)
-        requests = list(_requests(routine, tenants, context.scheduled_execution_time, platform))
-        none = f"it is {routine.hour:02}:00 for none of {len(tenants)} tenants{paused_tenants(platform)}"
-        return requests or dg.SkipReason(none)
+        found = list(requests(context.scheduled_execution_time, tenants, platform))
+        return found or dg.SkipReason(f"{none.format(len(tenants))}{paused_tenants(platform)}")
 
-    return job, of_tenants  # type: ignore[return-value]
+    return of_tenants
 
 
 def _requests(
@@ -237,23 +251,13 @@ def complete_nights(lake: Lake, tenant_id: str) -> set[date]:
 
 def _yearly_schedule(status: dg.DefaultScheduleStatus) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
     says = "The normals of the year that begins, from the years before it."
-    job = dg.define_asset_job("normals", selection=dg.AssetSelection.assets(*graph.YEARLY), description=says)
+    job = _job("normals", dg.AssetSelection.assets(*graph.YEARLY), says)
 
-    @dg.schedule(
-        name="normals_schedule",
-        job=job,
-        cron_schedule=HOURLY,
-        execution_timezone="UTC",
-        default_status=status,
-        description=f"{says} On January 1 and 10 at {NORMALS_HOUR:02}:00 of the tenant's clock.",
-    )
-    def of_tenants(context: dg.ScheduleEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
-        tick = context.scheduled_execution_time
-        due = [tenant for tenant in active_tenants(context.instance, platform) if normals_are_due(tenant, tick)]
-        none = f"not the day for it{paused_tenants(platform)}"
-        return [_normals_request(tenant, tenant.today(tick)) for tenant in due] or dg.SkipReason(none)
+    def requests(tick: datetime, tenants: Sequence[Tenant], _: Platform) -> Iterator[dg.RunRequest]:
+        return (_normals_request(t, t.today(tick)) for t in tenants if normals_are_due(t, tick))
 
-    return job, of_tenants  # type: ignore[return-value]
+    told = f"{says} On January 1 and 10 at {NORMALS_HOUR:02}:00 of the tenant's clock."
+    return job, _hourly("normals", job, told, status, requests, "not the day for it")
 
 
 def normals_are_due(tenant: Tenant, tick: datetime) -> bool:
