@@ -140,5 +140,9 @@ def _severity(evaluation: dg.AssetCheckEvaluation, said: str) -> AlertSeverity:
 def _backfill(one: Judged, days: tuple[str, ...], now: datetime) -> str:
     if one.backfill or one.is_asked:
         return one.backfill
-    is_old = bool(days) and len(days[-1]) == 10 and date.fromisoformat(days[-1]) < now.date() - OLD_AFTER
-    return one.run_id if is_old or one.said("judged_as") == "backfill" else ""
+    return one.run_id if are_old(days, now) or one.said("judged_as") == "backfill" else ""
+
+
+def are_old(days: Sequence[str], now: datetime) -> bool:
+    """Return whether the newest of the days is history, which pages nobody; years of normals never are."""
+    return bool(days) and len(days[-1]) == 10 and date.fromisoformat(days[-1]) < now.date() - OLD_AFTER

@@ -22,7 +22,7 @@ from weathervane_resources.alert_records import Facts, Subject
 from weathervane_resources.failures import DEFERRED_TAG, WAITING
 from weathervane_resources.partition_keys import BACKFILL_TAGS, days_of, tenant_of
 
-from weathervane_checks.alert_evaluations import OLD_AFTER, Judged, observe_evaluations
+from weathervane_checks.alert_evaluations import Judged, are_old, observe_evaluations
 from weathervane_checks.alert_text import clean
 from weathervane_checks.alerts import FAILED_RUN, NOT_RUN, STUCK_RUN, Observation
 
@@ -100,13 +100,10 @@ def _first_unseen(instance: dg.DagsterInstance, after: int, seen: Collection[int
 
     What lies in the overlap is mostly known; to decode all of it in every tick would be most of the tick.
     """
-    storage = instance.event_log_storage
-    if not isinstance(storage, SqlEventLogStorage):
-        raise TypeError(f"{type(storage).__name__} has no index of events")
     events = SqlEventLogStorageTable.c
     kinds = [kind.value for kind in (EVALUATED, *ENDS)]
     query = sa.select(events.id).where(events.id > after, events.dagster_event_type.in_(kinds)).order_by(events.id)
-    with storage.index_connection() as connection:
+    with _index_of(instance).index_connection() as connection:
         ids = connection.execute(query.limit(len(seen) + 1)).scalars()
         return next((one for one in ids if one not in seen), None)
 
@@ -114,10 +111,14 @@ def _first_unseen(instance: dg.DagsterInstance, after: int, seen: Collection[int
 def _fetch(
     instance: dg.DagsterInstance, filters: dg.EventRecordsFilter, limit: int, *, ascending: bool = True
 ) -> Sequence[dg.EventLogRecord]:
+    return SqlEventLogStorage.get_event_records(_index_of(instance), filters, limit=limit, ascending=ascending)
+
+
+def _index_of(instance: dg.DagsterInstance) -> SqlEventLogStorage:
     storage = instance.event_log_storage
     if not isinstance(storage, SqlEventLogStorage):
         raise TypeError(f"{type(storage).__name__} has no index of events")
-    return SqlEventLogStorage.get_event_records(storage, filters, limit=limit, ascending=ascending)
+    return storage
 
 
 def _newest_before(
@@ -253,8 +254,7 @@ class _RunFacts:
 
     def observe(self, dataset: str, cause: str, severity: str, note: str = "") -> Observation:
         days = days_of(self.run.tags)
-        is_old = bool(days) and len(days[-1]) == 10 and days[-1] < (self.now.date() - OLD_AFTER).isoformat()
-        backfill = backfill_of(self.run.run_id, self.run.tags) or (self.run.run_id if is_old else "")
+        backfill = backfill_of(self.run.run_id, self.run.tags) or (self.run.run_id if are_old(days, self.now) else "")
         facts = Facts(note=note, run_id=self.run.run_id)
         return Observation(Subject(self.tenant, dataset, cause), severity, days, self.event_id, facts, backfill)  # type: ignore[arg-type]
 

@@ -18,9 +18,9 @@ from weathervane_resources.credentials import NOT_CONFIGURED
 from weathervane_resources.lake import Lake, LakeError
 from weathervane_resources.tenants import Tenant
 
-from weathervane_checks.catalog import CHECKS
+from weathervane_checks.catalog import COUNTED
 from weathervane_checks.evidence import Evidence
-from weathervane_checks.findings import RANK, Finding, Severity
+from weathervane_checks.findings import RANK, Finding, Severity, worst
 from weathervane_checks.reports import FOLDER, write_report
 from weathervane_checks.rules.freshness import YEARLY, Freshness, judge_freshness
 from weathervane_checks.rules.geocoding import days_needed, judge_geocoding
@@ -30,7 +30,6 @@ from weathervane_checks.thresholds import Thresholds
 VERSION = 1
 FILE = "dq_monitoring.json"
 PICTURE_DAYS = 60
-COUNTED = frozenset(check.asset for check in CHECKS if check.name == "row_count_drop")
 
 
 @dataclass(frozen=True)
@@ -86,11 +85,7 @@ def _severities(
     written = set(ledger["date"])
     if dataset in YEARLY:
         return ["ok" if day.replace(month=1, day=1) in written else None for day in days]
-    return [_worst(findings.get(day, ())) if day in written else None for day in days]
-
-
-def _worst(findings: Sequence[Finding]) -> Severity:
-    return max((f.severity for f in findings), key=RANK.__getitem__, default="ok")
+    return [worst(findings.get(day, ())) if day in written else None for day in days]
 
 
 def _dataset(
@@ -100,7 +95,7 @@ def _dataset(
     over = ledger.filter(pl.col("date") < evidence.today).sort("date")
     row: dict[str, Any] = over.row(-1, named=True) if over.height else {}
     said = [f for f in findings.get(row.get("date", date.min), ()) if not f.is_ok]
-    severity: Severity = max([_worst(said), fresh.severity if fresh else "ok"], key=RANK.__getitem__)
+    severity: Severity = max([worst(said), fresh.severity if fresh else "ok"], key=RANK.__getitem__)
     issues = [f"{f.day}: {f.note}" for f in said]
     if fresh and fresh.severity != "ok":
         issues.append(f"{fresh.due} is due; the newest complete day before it is {fresh.newest or 'none'}")

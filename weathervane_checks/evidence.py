@@ -110,10 +110,12 @@ class Evidence:
 
     def orders_since(self, days_before: int) -> pl.DataFrame:
         """Return `date`, `order_id`, `ship_geohash` of the window and of so many days before it."""
+        return self._orders(days_before).select("date", "order_id", "ship_geohash").collect()
+
+    def _orders(self, days_before: int) -> pl.LazyFrame:
         since = self.days[0] - timedelta(days=days_before)
         rows = self.lake.scan(self.tenant.id, "orders", shape_of(CONTRACTS["orders"]))
-        mine = rows.filter(pl.col("date").is_between(since, self.days[-1]))
-        return mine.select("date", "order_id", "ship_geohash").collect()
+        return rows.filter(pl.col("date").is_between(since, self.days[-1]))
 
     @cached_property
     def ledger(self) -> pl.DataFrame:
@@ -142,10 +144,8 @@ class Evidence:
 
     def shipped(self, days_before: int) -> pl.DataFrame:
         """Return `date`, `geohash` of the orders of the window and of so many days before it: two columns."""
-        since = self.days[0] - timedelta(days=days_before)
-        rows = self.lake.scan(self.tenant.id, "orders", shape_of(CONTRACTS["orders"]))
-        mine = rows.filter(pl.col("date").is_between(since, self.days[-1]))
-        return mine.select("date", pl.col("ship_geohash").alias("geohash")).drop_nulls().unique().collect()
+        cells = self._orders(days_before).select("date", pl.col("ship_geohash").alias("geohash"))
+        return cells.drop_nulls().unique().collect()
 
     def table(self, dataset: str, days: Sequence[date] | None = None) -> pl.DataFrame:
         """Return another dataset's rows of the window, or of `days`."""

@@ -76,7 +76,7 @@ class Report:
             check_name=self.check_name,
             passed=finding.is_ok,
             partition=self.keys[finding.day],
-            severity=_dagster_severity(finding.severity),
+            severity=dagster_severity(finding.severity),
             description=_describe(finding),
             metadata={
                 name: dg.MetadataValue.text(v) if isinstance(v, str) else v for name, v in self._facts(finding).items()
@@ -126,13 +126,14 @@ class Report:
             asset_key=self.asset_key,
             check_name=self.check_name,
             passed=severity == "ok",
-            severity=_dagster_severity(severity),
+            severity=dagster_severity(severity),
             description=_summarise(self.tenant, wrong, findings),
             metadata=metadata,
         )
 
 
-def _dagster_severity(severity: Severity) -> dg.AssetCheckSeverity:
+def dagster_severity(severity: Severity) -> dg.AssetCheckSeverity:
+    """Return what Dagster calls a severity; it has no word for ok, which `passed` says."""
     return dg.AssetCheckSeverity.ERROR if severity == "critical" else dg.AssetCheckSeverity.WARN
 
 

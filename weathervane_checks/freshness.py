@@ -12,7 +12,7 @@ from weathervane_resources.clock import Clock
 from weathervane_resources.platform import Platform
 
 from weathervane_checks.cures import described
-from weathervane_checks.findings import RANK, Severity
+from weathervane_checks.findings import RANK, Severity, dagster_severity
 from weathervane_checks.rules.freshness import Freshness, freshness_by_tenant
 
 NAME = "freshness"
@@ -52,7 +52,7 @@ def evaluate(asset_key: dg.AssetKey, found: Sequence[Freshness]) -> dg.AssetChec
         asset_key=asset_key,
         check_name=NAME,
         passed=not stale,
-        severity=dg.AssetCheckSeverity.ERROR if severity == "critical" else dg.AssetCheckSeverity.WARN,
+        severity=dagster_severity(severity),
         description=_describe(found, stale),
         metadata=_metadata(found, stale, severity),
     )

@@ -1,7 +1,7 @@
 """The report `geocoding.json`: how many of a tenant's orders have a cell, over all that the lake holds.
 
 Belongs here: a tenant's numbers and their status. Does not belong here: judging a day (`rules/geocoding.py`), writing
-files (`join_report.py`) and printing.
+files (`reports.py`) and printing.
 """
 
 from __future__ import annotations

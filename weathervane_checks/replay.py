@@ -14,7 +14,7 @@ from typing import Any
 from weathervane_resources.lake import Lake
 from weathervane_resources.tenants import Tenant
 
-from weathervane_checks.catalog import CHECKS
+from weathervane_checks.catalog import COUNTED
 from weathervane_checks.findings import RANK, Finding, Severity, worst
 from weathervane_checks.rules.row_counts import judge_row_counts
 from weathervane_checks.thresholds import Thresholds
@@ -71,7 +71,7 @@ class Replay:
 
 def replay_tenant(tenant: Tenant, lake: Lake, now: datetime, days: int) -> list[Replay]:
     """Return what the last `days` up to yesterday would have said, for each dataset whose rows are counted."""
-    return [_replay(tenant, check.asset, lake, now, days) for check in CHECKS if check.name == "row_count_drop"]
+    return [_replay(tenant, dataset, lake, now, days) for dataset in COUNTED]
 
 
 def _replay(tenant: Tenant, dataset: str, lake: Lake, now: datetime, length: int) -> Replay:

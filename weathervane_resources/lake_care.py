@@ -96,7 +96,7 @@ def optimize(lake: Lake, now: datetime) -> Iterator[str]:
 
 def tidy_table(lake: Lake, path: str, now: datetime, retention_days: int = RETENTION_DAYS) -> Tidied:
     """Compact, vacuum and checkpoint one table; a commit that lost against another writer's is tried again."""
-    uri, begun = f"{lake.root.rstrip('/')}/{path}", time.monotonic()
+    uri, begun = lake.files.address(path), time.monotonic()
     for attempt in range(1, ATTEMPTS + 1):
         try:
             table = DeltaTable(uri)

@@ -1,7 +1,7 @@
 """Apprise: one message to one target.
 
 Belongs here: what an Apprise URL is, and whether the message arrived. Does not belong here: which target gets what
-(`weathervane_checks.alert_routing`) and trying again (`alert_store.py`). No URL, which may hold a token, is ever shown.
+(`weathervane_checks.alert_routing`) and trying again (`alert_outbox.py`). No URL, which may hold a token, is ever shown.
 A tenant's URL must not make us knock on doors inside our own network; the installation's own may.
 """
 

@@ -78,18 +78,18 @@ def remove_from_lake(lake: Lake, held: LakeHoldings) -> None:
         tables = table_paths(lake, "_weather")
         for path in WEATHER_TABLES:
             if path in tables:
-                _forget_points(lake.uri(*path.split("/")), held.points)
+                _forget_points(lake.files.address(path), held.points)
     for folder in held.files:
         lake.files.delete(folder)
 
 
 def _points(lake: Lake, path: str, column: str) -> set[str]:
-    cells = pl.scan_delta(f"{lake.root.rstrip('/')}/{path}").select(pl.col(column).drop_nulls().unique()).collect()
+    cells = pl.scan_delta(lake.files.address(path)).select(pl.col(column).drop_nulls().unique()).collect()
     return {point_of(cell) for cell in cells[column]}
 
 
 def _rows(lake: Lake, path: str, points: tuple[str, ...]) -> int:
-    table = pl.scan_delta(f"{lake.root.rstrip('/')}/{path}")
+    table = pl.scan_delta(lake.files.address(path))
     return int(table.filter(pl.col("point").is_in(points)).select(pl.len()).collect().item())
 
 
