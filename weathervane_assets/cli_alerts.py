@@ -151,7 +151,7 @@ def _try(target: Target, now: datetime) -> bool:
 
     whose = target.tenant or "every tenant"
     body = f"A test of {now:%Y-%m-%d %H:%M:%S} UTC. Alerts of {whose} from severity {target.min_severity} on come here."
-    error = deliver(target, "Weathervane can reach you", body, key=f"{short_id(target.id, now)}-test", is_failure=False)
+    error = deliver(target, "Weathervane can reach you", body, key=f"{short_id(target.id, now)}-test", kind="test")
     click.echo(
         f"{'failed' if error else 'ok':<8} {target.label} ({whose}){f': {error}' if error else ''}", err=bool(error)
     )

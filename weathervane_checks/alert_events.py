@@ -17,6 +17,7 @@ import dagster as dg
 import sqlalchemy as sa
 from dagster._core.event_api import EventLogCursor
 from dagster._core.storage.event_log import SqlEventLogStorage, SqlEventLogStorageTable
+from dagster._serdes import deserialize_value
 from weathervane_assets.tables import CONTRACTS
 from weathervane_resources.alert_records import Facts, Subject
 from weathervane_resources.failures import DEFERRED_TAG, WAITING
@@ -62,21 +63,9 @@ def read_events(instance: dg.DagsterInstance, cursor: int | None, seen: Collecti
 def read_index(instance: dg.DagsterInstance, cursor: int | None, seen: Collection[int], now: datetime) -> Batch:
     """Read check evaluations and run ends by their ids in the index of the event log."""
     start = _a_day_ago(lambda kind, until: _newest_before(instance, kind, until), now) if cursor is None else cursor
-    first = _first_unseen(instance, max(start - OVERLAP, 0), seen)
-    if first is None:
-        return Batch([], frozenset(), start, None, is_full=False)
-    known_behind = sum(one >= first for one in seen)
-    found: list[dg.EventLogRecord] = []
-    bounds: list[int] = []
-    for kind in (EVALUATED, *ENDS):
-        limit = known_behind + (MOST_EVENTS if kind == EVALUATED else MOST_RUNS)
-        records = _fetch(instance, dg.EventRecordsFilter(kind, after_cursor=first - 1), limit)
-        bounds += [records[-1].storage_id] if len(records) == limit else []
-        found += records
-    bound = min(bounds, default=None)
-    new = [r for r in found if r.storage_id not in seen and (bound is None or r.storage_id <= bound)]
+    new, is_full = _unseen(instance, max(start - OVERLAP, 0), seen)
     known, fresh = _split(new, cursor, now)
-    return _observe(instance, known, fresh, _evaluations_of(instance, fresh), start, now, is_full=bound is not None)
+    return _observe(instance, known, fresh, _evaluations_of(instance, fresh), start, now, is_full=is_full)
 
 
 def read_by_runs(instance: dg.DagsterInstance, cursor: int | None, seen: Collection[int], now: datetime) -> Batch:
@@ -95,17 +84,31 @@ def read_by_runs(instance: dg.DagsterInstance, cursor: int | None, seen: Collect
     return _observe(instance, known, fresh, judged, start, now, is_full=is_full)
 
 
-def _first_unseen(instance: dg.DagsterInstance, after: int, seen: Collection[int]) -> int | None:
-    """Return the lowest id of an event that concerns us and was not taken in, by ids alone.
+def _unseen(instance: dg.DagsterInstance, after: int, seen: Collection[int]) -> tuple[list[dg.EventLogRecord], bool]:
+    """Return the events after an id that concern us and were not taken in, oldest first, and whether there are more.
 
-    What lies in the overlap is mostly known; to decode all of it in every tick would be most of the tick.
+    What lies in the overlap is mostly known: ids are asked for first, and only what is new is decoded. Both are asked on
+    one connection, since Dagster makes a new one for each, and on PostgreSQL that is most of a tick.
     """
     events = SqlEventLogStorageTable.c
-    kinds = [kind.value for kind in (EVALUATED, *ENDS)]
-    query = sa.select(events.id).where(events.id > after, events.dagster_event_type.in_(kinds)).order_by(events.id)
+    kinds, most = [kind.value for kind in (EVALUATED, *ENDS)], len(seen) + MOST_EVENTS
+    ids = sa.select(events.id, events.dagster_event_type).where(events.id > after, events.dagster_event_type.in_(kinds))
     with _index_of(instance).index_connection() as connection:
-        ids = connection.execute(query.limit(len(seen) + 1)).scalars()
-        return next((one for one in ids if one not in seen), None)
+        found = connection.execute(ids.order_by(events.id).limit(most)).all()
+        new = [(row.id, row.dagster_event_type) for row in found if row.id not in seen]
+        ends = [one for one, kind in new if kind != EVALUATED.value]
+        wanted = [one for one, _ in new if len(ends) <= MOST_RUNS or one < ends[MOST_RUNS]]
+        rows = _rows(connection, wanted)
+    records = [dg.EventLogRecord(row.id, deserialize_value(row.event, dg.EventLogEntry)) for row in rows]
+    return records, len(found) == most or len(wanted) < len(new)
+
+
+def _rows(connection: sa.Connection, ids: Sequence[int]) -> Sequence[Any]:
+    if not ids:
+        return ()
+    events = SqlEventLogStorageTable.c
+    chosen = sa.select(events.id, events.event).where(events.id.in_(ids)).order_by(events.id)
+    return connection.execute(chosen).all()
 
 
 def _fetch(

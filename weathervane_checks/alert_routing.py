@@ -40,12 +40,13 @@ def configured_targets(settings: Settings, tenants: Iterable[Tenant]) -> tuple[l
 
 
 def route(notice: Notice, targets: Iterable[Target]) -> list[Target]:
-    """Return the targets of a notice, one for each URL."""
+    """Return the targets of a notice, one for each URL. A digest of old days calls nobody."""
     chosen: Mapping[str, Target] = {
         target.url: target
         for target in targets
         if target.tenant in ("", notice.tenant)
         and target.id != notice.about_target
+        and not (target.is_pager and notice.kind == "digest")
         and SEVERITY_RANK[notice.severity] >= SEVERITY_RANK[target.min_severity]
     }
     return list(chosen.values())

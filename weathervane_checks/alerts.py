@@ -42,6 +42,8 @@ COVERED: Mapping[tuple[str, str], tuple[tuple[str, str], ...]] = {
 """What follows from another incident of the tenant is not told beside it (dataset, cause -> its causes)."""
 COVERED_BY_FAILED_RUN = frozenset({"freshness", NOT_RUN})
 """After a failed run these say the same again."""
+LOOKED_AT_AGAIN = frozenset({"freshness"})
+"""Seen again every hour. When what covered it is over, it is told only if it is then seen: the night may just have mended it."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ class Progress:
                     self._take_ok(one)
 
     def _take_bad(self, seen: Observation) -> None:
+        if seen.backfill and _is_standing(seen.facts):
+            return
         news = [day for day in seen.labels if self._is_news(seen, day)]
         subject = Subject(seen.subject.tenant, BACKFILL, seen.backfill) if seen.backfill else seen.subject
         incident = self.ledger.incidents.get(subject)
@@ -193,6 +197,8 @@ def _kinds(incident: Incident, progress: Progress) -> Sequence[NoticeKind]:
     if _is_silent(incident, progress):
         return ()
     if incident.told_at is None or incident.told_severity is None:
+        if incident.subject.cause in LOOKED_AT_AGAIN and incident.last_at != now:
+            return ()
         incident.told_at, incident.told_severity = now, incident.severity
         return ("alert",)
     if SEVERITY_RANK[incident.severity] > SEVERITY_RANK[incident.told_severity]:
@@ -223,7 +229,7 @@ def _digest_kinds(incident: Incident, now: datetime, unfinished: Collection[str]
 
 def _is_silent(incident: Incident, progress: Progress) -> bool:
     """Whether nobody wants to hear of it: standing, snoozed, or a consequence of another incident that is open."""
-    if incident.facts.codes and STANDING.issuperset(incident.facts.codes):
+    if _is_standing(incident.facts):
         return True
     if any(snooze.covers(incident, progress.now) for snooze in progress.ledger.snoozes):
         return True
@@ -232,6 +238,10 @@ def _is_silent(incident: Incident, progress: Progress) -> bool:
     if cause in COVERED_BY_FAILED_RUN and any(s.tenant == tenant and s.cause == FAILED_RUN for s in opened):
         return True
     return any(Subject(tenant, *other) in opened for other in COVERED.get((dataset, cause), ()))
+
+
+def _is_standing(facts: Facts) -> bool:
+    return bool(facts.codes) and STANDING.issuperset(facts.codes)
 
 
 def _lines(ledger: Ledger, incident: Incident) -> tuple[tuple[Subject, str, AlertSeverity], ...]:

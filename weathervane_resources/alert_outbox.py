@@ -57,7 +57,7 @@ def enqueue(session: Session, notice: Notice, targets: Sequence[Target], now: da
 
 def send_by_apprise(target: Target, row: Mapping[str, Any]) -> str:
     """Send one row; return what is wrong, or ""."""
-    return deliver(target, row["title"], row["body"], key=row["key"], is_failure=row["kind"] in ("alert", "worse"))
+    return deliver(target, row["title"], row["body"], key=row["key"], kind=row["kind"])
 
 
 def send_due(state: State, targets: Mapping[str, Target], now: datetime, send: Send = send_by_apprise) -> Sent:

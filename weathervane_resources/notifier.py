@@ -14,14 +14,24 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import apprise
+from apprise.plugins.pagerduty import NotifyPagerDuty, PagerDutyAction
 
+from weathervane_resources.alert_records import NoticeKind
 from weathervane_resources.inside import is_inside
 from weathervane_resources.settings import ConfigurationError
 
 TIMEOUT_S, DEADLINE_S = 4, 10
 TITLE_MOST, BODY_MOST = 120, 1800
 WEBHOOK_SCHEMAS = frozenset({"json", "jsons", "form", "forms", "xml", "xmls"})
+PAGERS = frozenset({"pagerduty", "opsgenie", "pagertree", "signl4", "spike", "splunk", "victorops"})
+"""Services that call somebody out of bed."""
 THIS_MACHINE = frozenset({"syslog", "dbus", "kde", "qt", "glib", "gnome", "macosx", "windows"})
+NOTIFY_TYPES = {
+    "alert": apprise.NotifyType.FAILURE,
+    "worse": apprise.NotifyType.FAILURE,
+    "reminder": apprise.NotifyType.WARNING,
+    "recovery": apprise.NotifyType.SUCCESS,
+}
 _QUIET = ("apprise", "urllib3")
 
 
@@ -37,6 +47,11 @@ class Target:
     """The only tenant whose messages it gets; empty: of all."""
     may_reach_inside: bool = True
     """Whether it may be a host of this machine or its network."""
+
+    @property
+    def is_pager(self) -> bool:
+        """Whether a message there calls somebody at night."""
+        return self.url.partition("://")[0].lower() in PAGERS
 
 
 def open_target(url: str, *, min_severity: str = "warning", tenant: str = "", where: str = "") -> Target:
@@ -58,10 +73,11 @@ def open_target(url: str, *, min_severity: str = "warning", tenant: str = "", wh
     return Target(url, digest, label, min_severity, tenant)
 
 
-def deliver(target: Target, title: str, body: str, *, key: str, is_failure: bool) -> str:
+def deliver(target: Target, title: str, body: str, *, key: str, kind: NoticeKind) -> str:
     """Send one message and return "" if it was taken, else what is wrong; never raises for what the receiver does.
 
-    A webhook gets `key` as the header Idempotency-Key; a chat has no such thing, so the text carries the incident's id.
+    `key` begins with the incident's id and a dash. A webhook gets it as the header Idempotency-Key, PagerDuty the id as its
+    deduplication key: one incident there, which a recovery resolves. A chat has no such thing; the text carries the id.
     """
     service = _service(target.url)
     if service is None:
@@ -71,15 +87,16 @@ def deliver(target: Target, title: str, body: str, *, key: str, is_failure: bool
     service.redirects = False  # wherever a receiver sends us, nobody has looked at that address
     if hasattr(service, "headers") and target.url.partition("://")[0].lower() in WEBHOOK_SCHEMAS:
         service.headers["Idempotency-Key"] = key
+    if isinstance(service, NotifyPagerDuty) and not service.dedup:
+        service.dedup, service.action = key.partition("-")[0], PagerDutyAction.MAP
     service.socket_connect_timeout = service.socket_read_timeout = TIMEOUT_S
-    kind = apprise.NotifyType.FAILURE if is_failure else apprise.NotifyType.INFO
     sender = apprise.Apprise()
     sender.add(service)
     with _Overheard() as said:
         result = sender.notify(
             body[:BODY_MOST],
             title[:TITLE_MOST],
-            notify_type=kind,
+            notify_type=NOTIFY_TYPES.get(kind, apprise.NotifyType.INFO),
             body_format=apprise.NotifyFormat.TEXT,
             timeout=DEADLINE_S,
         )

@@ -53,7 +53,7 @@ def test_only_the_installation_may_send_alerts_inside(inside: str) -> None:
         env = {"WEATHERVANE_ALERT_URLS": hook.url, "WEATHERVANE_ALERT_INSIDE": inside}
         tenant = Tenant("acme", "Acme", "UTC", "USD", date(2024, 1, 1), alert_urls=(hook.url.replace("/hook", "/own"),))
         targets, _ = configured_targets(read_settings(env), [tenant])
-        said = {t.tenant: deliver(t, "t", "b", key="k", is_failure=True) for t in targets}
+        said = {t.tenant: deliver(t, "t", "b", key="k", kind="alert") for t in targets}
     finally:
         hook.close()
     assert said[""] == ""
@@ -68,7 +68,7 @@ def test_other_ways_inside_are_closed_too(url: str) -> None:
     closed = type(target)(
         target.url, target.id, target.label, target.min_severity, target.tenant, may_reach_inside=False
     )
-    assert "leads into this network" in deliver(closed, "t", "b", key="k", is_failure=True)
+    assert "leads into this network" in deliver(closed, "t", "b", key="k", kind="alert")
 
 
 def test_a_receiver_cannot_send_us_on_to_another_address() -> None:
@@ -83,9 +83,7 @@ def test_a_receiver_cannot_send_us_on_to_another_address() -> None:
 
     handler.do_POST = redirect  # type: ignore[attr-defined]
     try:
-        said = [
-            deliver(open_target(f"{outer.url}{q}"), "t", "b", key="k", is_failure=True) for q in ("", "?redirect=yes")
-        ]
+        said = [deliver(open_target(f"{outer.url}{q}"), "t", "b", key="k", kind="alert") for q in ("", "?redirect=yes")]
     finally:
         inner.close()
         outer.close()

@@ -29,6 +29,7 @@ class Webhook:
 
     def __init__(self) -> None:
         self.taken: list[tuple[str, str, str]] = []
+        self.bodies: list[dict[str, Any]] = []
         self.refused = 0
         self.status = 200
         hook = self
@@ -38,7 +39,9 @@ class Webhook:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 if hook.status == 200:
                     said = json.loads(body)
-                    hook.taken.append((self.headers.get("Idempotency-Key", ""), said["title"], said["message"]))
+                    hook.bodies.append(said)
+                    if "title" in said:
+                        hook.taken.append((self.headers.get("Idempotency-Key", ""), said["title"], said["message"]))
                 else:
                     hook.refused += 1
                 self.send_response(hook.status)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from apprise.plugins.pagerduty import PAGERDUTY_API_LOOKUP
 
 from tests.checks.alerting import NOW, Watchtower, Webhook, watchtower, webhook
 from weathervane_checks.alert_routing import configured_targets, route
 from weathervane_checks.alert_text import clean
 from weathervane_resources.alert_outbox import MOST_SENDS, MOST_TRIES
 from weathervane_resources.alert_records import Notice
-from weathervane_resources.notifier import deliver, open_target
+from weathervane_resources.notifier import Target, deliver, open_target
 from weathervane_resources.settings import ConfigurationError, read_settings
 from weathervane_resources.state import open_state
 from weathervane_resources.state_tables import alert_outbox
@@ -177,7 +179,7 @@ def test_no_part_of_a_url_is_shown_or_logged(caplog: pytest.LogCaptureFixture, h
     for status in (200, 500):
         hook.status = status
         target = open_target(f"json://{secret}")
-        said = deliver(target, "t", "b", key="k", is_failure=True)
+        said = deliver(target, "t", "b", key="k", kind="alert")
         assert bool(said) == (status == 500)
         assert "PLANTED" not in f"{target!r} {target.label} {said} {caplog.text}"
     tokens = "TPLANTEDA/APLANTEDA/TIiajPLANTEDXrIdevi7FQ0"
@@ -190,3 +192,40 @@ def test_text_from_outside_is_harmless() -> None:
     assert not set("@<>[\n\u202e") & set(text)
     assert "PLANTED" not in text
     assert len(clean("x" * 1000)) == 300
+
+
+@pytest.fixture
+def pagerduty(hook: Webhook, monkeypatch: pytest.MonkeyPatch) -> Target:
+    """PagerDuty's address leads to the webhook of the test."""
+    monkeypatch.setitem(PAGERDUTY_API_LOOKUP, "us", f"http://127.0.0.1:{hook.server.server_port}/v2/enqueue")
+    return open_target("pagerduty://PLANTEDkey@apikey/shop/orders", min_severity="warning")
+
+
+def test_pagerduty_has_one_incident_and_it_is_resolved(tmp_path: Path, hook: Webhook, pagerduty: Target) -> None:
+    """Its own deduplication goes by the text: "still so" opened a second incident, and none was ever resolved."""
+    with watchtower(tmp_path) as tower:
+        tower.targets = [pagerduty]
+        tower.tick()
+        tower.judge("acme", "orders", "row_count_drop", "warning", DAY)
+        tower.tick()
+        tower.tick(after=timedelta(hours=25))
+        tower.judge("acme", "orders", "row_count_drop", "ok", DAY, run_id="later")
+        tower.tick()
+    assert [said["event_action"] for said in hook.bodies] == ["trigger", "trigger", "resolve"]
+    (key,) = {said["dedup_key"] for said in hook.bodies}
+    assert f"incident: {key}" in hook.bodies[0]["payload"]["summary"]
+    assert [said["payload"]["severity"] for said in hook.bodies[:2]] == ["critical", "warning"]
+
+
+def test_a_key_that_someone_chose_for_pagerduty_stays(hook: Webhook, pagerduty: Target) -> None:
+    deliver(
+        replace(pagerduty, url=f"{pagerduty.url}?dedup=mine&action=trigger"), "t", "b", key="one-alert", kind="recovery"
+    )
+    assert [(said["dedup_key"], said["event_action"]) for said in hook.bodies] == [("mine", "trigger")]
+
+
+def test_a_digest_calls_nobody(pagerduty: Target) -> None:
+    """History that was read again at night rang someone's telephone, and nothing would ever have resolved it."""
+    digest = Notice("k", "digest", "acme", "critical", "t", "b")
+    assert route(digest, [pagerduty]) == []
+    assert route(replace(digest, kind="alert"), [pagerduty]) == [pagerduty]

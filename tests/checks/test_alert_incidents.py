@@ -133,6 +133,9 @@ def _unhide(tower: Watchtower, event_id: int) -> None:
         )
 
 
+HISTORY = {"dagster/backfill": "bf-1"}
+
+
 def test_a_backfill_is_one_digest_for_each_tenant_and_pages_nobody(tmp_path: Path, hook: Webhook) -> None:
     """A year that was brought in again paged for every public holiday in it."""
     with webhook() as pager, watchtower(tmp_path, hook) as tower:
@@ -190,9 +193,12 @@ def test_days_long_past_page_nobody_either(tower: Watchtower, hook: Webhook, how
 
 
 def test_stub_rows_are_a_state_that_someone_chose(tower: Watchtower, hook: Webhook) -> None:
-    """A demo that warns of itself every night."""
+    """A demo that warns of itself every night, and once more when its history was read."""
     tower.judge("acme", "orders", "live_source", "warning", DAY, alerts="stub_source")
+    tower.judge("acme", "orders", "live_source", "warning", DAY, alerts="stub_source", run_id="b", tags=HISTORY)
     tower.tick()
+    tower.instance.report_run_canceled(tower.instance.get_run_by_id(run_named("b")))
+    tower.tick(after=timedelta(minutes=5))
     assert hook.taken == []
     tower.judge("acme", "promos", "live_source", "warning", DAY, alerts="version_sunset")
     tower.tick()

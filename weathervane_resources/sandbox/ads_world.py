@@ -126,7 +126,8 @@ def deliveries(
         age = (local.date() - day).days
         ripeness = 1.0 if age >= MATURE_AFTER_DAYS else 1 - 0.45 * float(np.exp(-age / _MATURING_DAYS))
         elapsed = 1.0 if age else (local.hour * 60 + local.minute) / 1440
-        full = _full_day(config.seed, tenant, platform, profile.orders_per_day, day.toordinal())
+        is_dark = (tenant, platform, day) in config.planted.dark
+        full = () if is_dark else _full_day(config.seed, tenant, platform, profile.orders_per_day, day.toordinal())
         left = config.late_events.restated(tenant, platform, day, at)
         rows += [seen for row in full if (seen := _seen(row, ripeness, elapsed, left)) is not None]
         day += timedelta(days=1)

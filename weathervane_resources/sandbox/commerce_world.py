@@ -103,9 +103,9 @@ _cache = DayCache(_CACHED_ORDERS)
 
 def order_day(config: SandboxConfig, tenant: str, day: date) -> Records:
     """Return every order created on a tenant-local day, in order of creation."""
-    profile = config.profile(tenant)
-    key = (config.seed, tenant, profile, day.toordinal())
-    return _cache.get(key, lambda: _compute_day(config, shop_of(config.seed, tenant, profile), day))
+    profile, busy = config.profile(tenant), config.planted.trade.get((tenant, day), 1.0)
+    key = (config.seed, tenant, profile, day.toordinal(), busy)
+    return _cache.get(key, lambda: _compute_day(config, shop_of(config.seed, tenant, profile), day, busy))
 
 
 def order_days(config: SandboxConfig, tenant: str, first: date, last: date) -> Records:
@@ -139,11 +139,11 @@ def _demand(config: SandboxConfig, shop: Shop, day: date) -> tuple[float, NDArra
     return expected, pull / pull.sum(), uplift
 
 
-def _compute_day(config: SandboxConfig, shop: Shop, day: date) -> Records:
+def _compute_day(config: SandboxConfig, shop: Shop, day: date, busy: float) -> Records:
     random = seeding.stream("orders", config.seed, shop.tenant, day.toordinal())
     expected, share, uplift = _demand(config, shop, day)
     noise = 1 + _COUNT_NOISE * float(np.clip(random.normal(), -2, 2))
-    orders = np.zeros(int(expected * noise + random.random()), dtype=ORDER_RECORD)
+    orders = np.zeros(int(busy * expected * noise + random.random()), dtype=ORDER_RECORD)
     if orders.size:
         _set_creation(orders, shop, day, random)
         _set_amounts(orders, shop, uplift, random)

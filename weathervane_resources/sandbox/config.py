@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from weathervane_resources.sandbox.late_events import LateEvents
+from weathervane_resources.sandbox.planted import Planted
 
 
 def utc_now() -> datetime:
@@ -43,6 +44,7 @@ class SandboxConfig:
         meta_max_rows: A synchronous insights query of more rows is refused as too much data; 0 for no limit.
         meta_failing_jobs: How many of the first asynchronous reports end as "Job Failed".
         late_events: Refunds that a test adds while the sandbox runs.
+        planted: Busy days, orders that are not shown and the like, which a test adds.
         faults: Fault modes or single faults, joined by commas or plus signs, see `faults.py`; "" for none.
         fault_seed: Other faults over the same data.
         fault_share: How many of the requests that a mode concerns are hit.
@@ -62,6 +64,7 @@ class SandboxConfig:
     meta_max_rows: int = 0
     meta_failing_jobs: int = 0
     late_events: LateEvents = field(default_factory=LateEvents)
+    planted: Planted = field(default_factory=Planted)
     faults: str = ""
     fault_seed: int = 0
     fault_share: float = 0.15

@@ -24,8 +24,34 @@ def shop_orders(config: SandboxConfig, tenant: str, first: date, last: date, at:
     last = min(last, at.astimezone(ZoneInfo(config.profile(tenant).timezone)).date())
     records = world.order_days(config, tenant, first, last)
     records = records[records["created"] <= at.timestamp()]
+    records = _without_withheld(config, tenant, records, at)
+    _lose_addresses(config, tenant, records)
     _apply_refunds(records, config.late_events.until(tenant, at), at)
     return records
+
+
+def _without_withheld(config: SandboxConfig, tenant: str, records: Records, at: datetime) -> Records:
+    """Leave out what a test withholds at this moment: of each day the orders that came last."""
+    for one in config.planted.withheld.get(tenant, ()):
+        if one.since <= at < one.until:
+            mine = np.flatnonzero(_is_of_day(config, tenant, records, one.day))
+            records = np.delete(records, mine[mine.size - round(mine.size * one.share) :])
+    return records
+
+
+def _lose_addresses(config: SandboxConfig, tenant: str, records: Records) -> None:
+    """Take coordinates and postal code from a share of the orders of the days that a test names, on a copy."""
+    for (whose, day), share in list(config.planted.unlocated.items()):
+        if whose == tenant:
+            mine = np.flatnonzero(_is_of_day(config, tenant, records, day))
+            lost = mine[: round(mine.size * share)]
+            records["address"][lost] = world.NO_ADDRESS
+            records["latitude"][lost] = records["longitude"][lost] = np.nan
+
+
+def _is_of_day(config: SandboxConfig, tenant: str, records: Records, day: date) -> NDArray[np.bool_]:
+    id_base = world.shop_of(config.seed, tenant, config.profile(tenant)).id_base
+    return np.asarray((records["order_id"] - id_base) // world.IDS_A_DAY == day.toordinal())
 
 
 def _apply_refunds(records: Records, refunds: Sequence[Refund], at: datetime) -> None:
