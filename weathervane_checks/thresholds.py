@@ -28,13 +28,24 @@ class Thresholds:
         0.1, "ratio to the median day", "a tenth of a usual day is an outage at the source"
     )
     unusual_drop_min: float = limit(
-        0.32,
+        0.3,
         "ratio below what is usual",
         "a smaller dip alone is weather, the end of a promotion or a holiday elsewhere",
     )
     unusual_spreads: float = limit(
-        2.3, "robust standard deviations", "of two limits the looser counts; measured in docs/alerting.md"
+        1.7, "standard deviations", "of this and unusual_drop_min the looser counts; measured in docs/alerting.md"
     )
+    unusual_widening: float = limit(
+        0.15,
+        "ratio of unusual_spreads for each low day",
+        "a shop whose days were low in the last history_runs days, and stayed so, scatters more than was thought",
+    )
+    holiday_drop_min: float = limit(
+        0.35,
+        "ratio below what is usual",
+        "before and after two quiet days in a row (Christmas) trade falls by itself",
+    )
+    holiday_days: float = limit(5, "days before and after", "the last day for deliveries, and what is open after it")
     new_rows_median_min: float = limit(20, "rows a day", "below this a ratio says nothing: 3 of 6 is chance")
     zero_rows_streak_warning: float = limit(2, "days in a row", "one empty day may be a holiday, two are noticed")
     zero_rows_streak_critical: float = limit(4, "days in a row", "longer than a long weekend")

@@ -23,7 +23,11 @@ class QuietDays:
     dates: frozenset[date] = frozenset()
 
     def __contains__(self, day: date) -> bool:
-        return day.weekday() in self.weekdays or (day.month, day.day) in self.yearly or day in self.dates
+        return day.weekday() in self.weekdays or self.is_holiday(day)
+
+    def is_holiday(self, day: date) -> bool:
+        """Return whether the day is quiet by its date, not only by its weekday."""
+        return (day.month, day.day) in self.yearly or day in self.dates
 
 
 def read_quiet_days(entries: Iterable[object]) -> QuietDays:

@@ -7,20 +7,25 @@ that was itself not ok teaches nothing, so that an incident does not become what
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import pairwise
 
 import polars as pl
 from weathervane_resources.credentials import NOT_CONFIGURED
 from weathervane_resources.quiet_days import QuietDays
 
 from weathervane_checks.findings import RANK, Finding, Severity
+from weathervane_checks.rules.chance import Circumstances
 from weathervane_checks.rules.usual import Usual, days_around, days_before, usual_of
 from weathervane_checks.thresholds import Thresholds
 
 WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
 NO_DAYS: frozenset[date] = frozenset()
+LOW = frozenset({"new_rows_low", "new_rows_drop_warning", "new_rows_drop_critical"})
+"""The codes of a count that is low against what is usual."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class History:
     rows: Mapping[int, Mapping[str, object]]
     counts: Mapping[int, int]
     streaks: Mapping[int, int]
-    quiet: Container[int]
+    quiet: QuietOrdinals
     limits: Thresholds
     today: date
 
@@ -81,7 +86,7 @@ class History:
         columns = ledger.select("date", "row_count", "previous_row_count", "source")
         rows = {row["date"].toordinal(): row for row in columns.sort("date").iter_rows(named=True)}
         counts = {day: int(row["row_count"]) for day, row in rows.items() if row["source"] != NOT_CONFIGURED}
-        return cls(rows, counts, _streaks(counts, quiet), _QuietOrdinals(quiet), limits, today)
+        return cls(rows, counts, _streaks(counts, quiet), QuietOrdinals(quiet), limits, today)
 
     def around(self, days: Collection[date]) -> dict[date, Counted]:
         """Return old days with the counts around them."""
@@ -101,18 +106,20 @@ class History:
         for ordinal in range(first, last + 1):
             if ordinal not in self.counts:
                 continue
-            counted = self._counted(date.fromordinal(ordinal), learnt.points, learnt.seen, offsets)
+            low_days = learnt.low_days(ordinal - int(self.limits.history_runs))
+            counted = self._counted(date.fromordinal(ordinal), learnt.points, learnt.seen, offsets, low_days)
             if counted.day in days:
                 found[counted.day] = counted
             if counted.day < self.today and not counted.is_quiet:
-                learnt.note(ordinal, counted.count, is_ok=not any(judgements(counted, self.limits)))
+                learnt.note(ordinal, counted.count, [j.code for j in judgements(counted, self.limits)])
         return found
 
     def _counted(
-        self, day: date, points: Mapping[int, int], written: Container[int], offsets: Sequence[int]
+        self, day: date, points: Mapping[int, int], written: Container[int], offsets: Sequence[int], low_days: int = 0
     ) -> Counted:
         ordinal = day.toordinal()
-        usual = usual_of(ordinal, points, written, self.quiet, offsets, self.limits)
+        around = Circumstances(low_days, self.quiet.beside_holiday(ordinal, int(self.limits.holiday_days)))
+        usual = usual_of(ordinal, points, written, self.quiet, offsets, self.limits, around)
         previous = int(str(self.rows[ordinal]["previous_row_count"]))
         streak = self.streaks[ordinal]
         return Counted(day, self.counts[ordinal], previous, streak, usual, ordinal in self.quiet)
@@ -126,10 +133,17 @@ class Learnt:
     seen: set[int] = field(default_factory=set)
     points: dict[int, int] = field(default_factory=dict)
     held_back: dict[int, dict[int, int]] = field(default_factory=dict)
+    low: list[int] = field(default_factory=list)
+    last_low: int = 0
 
-    def note(self, ordinal: int, count: int, *, is_ok: bool) -> None:
-        """Take in one day. Zero is never learnt, and ends what was held back of its weekday."""
+    def note(self, ordinal: int, count: int, codes: Sequence[str]) -> None:
+        """Take in one day and what is wrong with it. Zero is never learnt, and ends what was held back of its weekday."""
         self.seen.add(ordinal)
+        is_ok = not codes
+        if count and any(code in LOW for code in codes):
+            if self.last_low != ordinal - 1:
+                self.low.append(ordinal)
+            self.last_low = ordinal
         held = self.held_back.setdefault(ordinal % 7, {})
         if is_ok or count == 0:
             held.clear()
@@ -140,15 +154,29 @@ class Learnt:
         elif len(held) >= self.patience_weeks:
             self.points.update(held)
 
+    def low_days(self, since: int) -> int:
+        """Return how often counts were low from a day on: days in a row are once. Zero is no low count; it is an outage."""
+        return len(self.low) - bisect_left(self.low, since)
+
 
 @dataclass(frozen=True)
-class _QuietOrdinals:
+class QuietOrdinals:
     """Quiet days, asked by ordinal."""
 
     days: QuietDays
 
     def __contains__(self, ordinal: object) -> bool:
-        return date.fromordinal(int(str(ordinal))) in self.days
+        return isinstance(ordinal, int) and date.fromordinal(ordinal) in self.days
+
+    def beside_holiday(self, ordinal: int, reach: int) -> bool:
+        """Return whether a holiday of two quiet days or more is at most `reach` days away. A weekly weekend is none."""
+        if not (self.days.yearly or self.days.dates):
+            return False
+        days = [date.fromordinal(day) for day in range(ordinal - reach - 1, ordinal + reach + 2)]
+        return any(
+            one in self.days and other in self.days and (self.days.is_holiday(one) or self.days.is_holiday(other))
+            for one, other in pairwise(days)
+        )
 
 
 def _streaks(counts: Mapping[int, int], quiet: QuietDays) -> dict[int, int]:
@@ -238,10 +266,11 @@ def _of_usual(counted: Counted, limits: Thresholds) -> Iterable[Judgement]:
 def _against(counted: Counted) -> str:
     """Say what was expected and by which counts."""
     usual = counted.usual
-    alike = ", ".join(map(str, usual.same_weekday)) or "none"
-    near = ", ".join(map(str, usual.near)) or "none"
+    alike = ", ".join(map(str, usual.known.same_weekday)) or "none"
+    near = ", ".join(map(str, usual.known.near)) or "none"
     name = WEEKDAYS[counted.day.weekday()]
     level = f", at {usual.level:.0%} of their level in the last days" if usual.level < 1 else ""
+    level += f", x {usual.month_end:.2f} as at month ends before" if usual.month_end > 1 else ""
     return f"{counted.count} rows, usually {usual.expected:.4g} ({name}, nearest first: {alike}{level}; nearest days: {near})"
 
 
@@ -256,8 +285,8 @@ def _combine(counted: Counted, found: Sequence[Judgement], limits: Thresholds) -
     extra: dict[str, object] = {
         "row_count": counted.count,
         "baseline_median": usual.expected,
-        "baseline_days": len(usual.near),
-        "baseline_weekdays": len(usual.same_weekday),
+        "baseline_days": len(usual.known.near),
+        "baseline_weekdays": len(usual.known.same_weekday),
     }
     if not found:
         return Finding(counted.day, "ok", counted.count, note=_calm(counted, limits, extra), extra=extra)
