@@ -33,7 +33,7 @@ class Thresholds:
         "a smaller dip alone is weather, the end of a promotion or a holiday elsewhere",
     )
     unusual_spreads: float = limit(
-        1.7, "standard deviations", "of this and unusual_drop_min the looser counts; measured in docs/alerting.md"
+        1.6, "standard deviations", "of this and unusual_drop_min the looser counts; measured in docs/alerting.md"
     )
     unusual_widening: float = limit(
         0.15,
@@ -41,7 +41,7 @@ class Thresholds:
         "a shop whose days were low in the last history_runs days, and stayed so, scatters more than was thought",
     )
     holiday_drop_min: float = limit(
-        0.35,
+        0.4,
         "ratio below what is usual",
         "before and after two quiet days in a row (Christmas) trade falls by itself",
     )

@@ -1,0 +1,56 @@
+"""The evaluation that `freshness` yields for all tenants, and how the alerter reads each tenant from it."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import dagster as dg
+
+from weathervane_checks.alert_evaluations import Judged, observe_evaluations
+from weathervane_checks.freshness import NAME, evaluate
+from weathervane_checks.rules.freshness import Freshness
+
+ORDERS = dg.AssetKey(["orders"])
+NOW = datetime(2026, 11, 20, 20, tzinfo=UTC)
+FOUND = [
+    Freshness("lazy", "critical", None, date(2026, 11, 18), 322),
+    Freshness("kiwi", "warning", date(2026, 11, 18), date(2026, 11, 20), 2),
+    Freshness("acme", "ok", date(2026, 11, 30), date(2026, 11, 19), 0),
+]
+
+
+def judged(result: dg.AssetCheckResult) -> Judged:
+    evaluation = dg.AssetCheckEvaluation(ORDERS, NAME, result.passed, result.metadata, None, result.severity)
+    return Judged(7, NOW.timestamp(), "run", evaluation, "")
+
+
+def test_each_tenant_is_read_with_its_own_newest_and_due_day() -> None:
+    """One stale tenant's day was told of all: acme was two days late because kiwi was."""
+    result = evaluate(ORDERS, FOUND)
+    seen = {one.subject.tenant: one for one in observe_evaluations([judged(result)], NOW)}
+    assert {name: (one.severity, one.days) for name, one in seen.items()} == {
+        "lazy": ("critical", ("2026-11-18",)),
+        "kiwi": ("warning", ("2026-11-20",)),
+        "acme": ("ok", ("2026-11-19",)),
+    }
+    assert {(one.subject.dataset, one.subject.cause, one.event_id) for one in seen.values()} == {("orders", NAME, 7)}
+    assert seen["lazy"].facts.note == "newest day none, due 2026-11-18"
+    assert seen["kiwi"].facts.note == "newest day 2026-11-18, due 2026-11-20"
+    assert (seen["kiwi"].facts.observed, seen["kiwi"].facts.codes) == ("2 days late", ("dataset_stale",))
+    assert (seen["lazy"].facts.codes, seen["acme"].facts.codes) == (("dataset_missing",), ())
+
+
+def test_the_evaluation_is_as_bad_as_the_worst_and_names_only_who_is_stale() -> None:
+    """The summary named every tenant, so the two that were late had to be looked for."""
+    result = evaluate(ORDERS, FOUND)
+    metadata = {name: getattr(value, "value", value) for name, value in result.metadata.items()}
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert (metadata["tenant"], metadata["window"]) == ("lazy, kiwi", "2026-11-18/2026-11-20")
+    assert (metadata["observed"], metadata["tenants_checked"], metadata["severity"]) == (322, 3, "critical")
+    assert metadata["alerts"] == "dataset_missing, dataset_stale"
+    assert result.description is not None
+    assert result.description.startswith("2 of 3 tenants stale: lazy 322 days late (newest none); kiwi 2 days late")
+    fine = evaluate(ORDERS, FOUND[2:])
+    assert (fine.passed, fine.description) == (True, "1 tenants fresh")
+    assert "stale_tenants" not in fine.metadata
+    assert evaluate(ORDERS, []).description == "no tenant has a day that is due"
