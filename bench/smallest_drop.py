@@ -40,7 +40,9 @@ def main() -> int:
             ratios = np.concatenate([limits_of(counts, limits) for counts in rng.poisson(size * shape * noise)])
             smallest = 1 - np.quantile(ratios, 1 - FOUND)
             false = (ratios > 1).mean() * 365.25 / 4
-            print(f"unusual_drop_min {drop_min}: {size:5} a day: {smallest:.0%} found, {false:.2f} days a quarter alarm")
+            print(
+                f"unusual_drop_min {drop_min}: {size:5} a day: {smallest:.0%} found, {false:.2f} days a quarter alarm"
+            )
     return 0
 
 

@@ -165,3 +165,36 @@ def test_years_of_history_cost_one_walk() -> None:
     begun = time.process_time()
     judge(rows, only=[days(1_500)[-1]])
     assert time.process_time() - begun < 0.2
+
+
+def test_a_small_shop_that_is_often_low_is_told_less_often() -> None:
+    """A shop of 25 orders a day alarmed at each 15, which it had every other week."""
+    often = {nth(week, 2): 13 for week in (5, 7, 9)}
+    last = nth(11, 4)
+    rows = ledger(84, lambda d, n: 15 if d == last else 25)
+    assert wrong(judge(rows)) == [last]
+    assert wrong(judge(ledger(84, lambda d, n: 15 if d == last else often.get(d, 25)))) == sorted(often)
+    outage = judge(ledger(84, lambda d, n: 15 if d == last else 0 if d in often else 25))
+    assert wrong(outage) == [*sorted(often), last]
+
+
+def test_the_fall_before_a_holiday_is_no_incident_and_half_of_it_is() -> None:
+    """The week before Christmas, each year."""
+    holiday = frozenset({nth(10, 0), nth(10, 1)})
+    calendar = QuietDays(dates=holiday)
+    eve, half = nth(9, 3), nth(9, 4)
+    rows = ledger(80, lambda d, n: 0 if d in holiday else {eve: 65, half: 45}.get(d, 100))
+    assert wrong(judge(rows, quiet=calendar)) == [half]
+    far = QuietDays(dates=holiday | {nth(11, 2)})
+    assert wrong(judge(ledger(80, lambda d, n: 0 if d in holiday else 65 if d == nth(8, 3) else 100), quiet=far)) == [
+        nth(8, 3)
+    ]
+
+
+def test_a_month_end_is_named_where_it_counts() -> None:
+    """An expectation of 130 where the days printed beside it have 100 looked like a mistake."""
+    pay_days = {date(2026, month, day) for month, day in ((1, 30), (1, 31), (2, 27), (2, 28), (3, 30), (3, 31))}
+    rows = ledger(86, lambda d, n: 60 if d == date(2026, 3, 31) else 130 if d in pay_days else 100)
+    note = judge(rows)[date(2026, 3, 31)].note
+    assert "as at month ends before" in note
+    assert "month ends" not in judge(ledger(70, lambda d, n: 40 if d == nth(9, 4) else 100))[nth(9, 4)].note
