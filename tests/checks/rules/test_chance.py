@@ -112,7 +112,7 @@ def test_low_days_in_a_row_are_once_and_zero_and_restatements_are_none() -> None
 
 def test_a_night_knows_of_the_low_days_before_it() -> None:
     """The limit that widens was reckoned and handed to nobody."""
-    counts = {offset: 60 + (offset * 37) % 41 for offset in steady()}
+    counts = {offset: 25 + (offset * 37) % 11 for offset in steady()}
     assert usual(counts, around=Circumstances(3)).least < usual(counts).least
     assert usual(counts, around=Circumstances(3)).expected == usual(counts).expected
 
