@@ -203,3 +203,17 @@ def test_fewer_rows_never_look_better(counts: Sequence[int], previous: int) -> N
     else:
         less = judge(series(*counts[:-1], counts[-1] - 1, previous=previous))
         assert rank[less.severity] >= rank[here.severity]
+
+
+@pytest.mark.parametrize(("usual", "low", "zero"), [(20, "warning", "critical"), (19, "ok", "warning")])
+def test_twenty_a_day_are_enough_to_judge_and_nineteen_are_not(usual: int, low: str, zero: str) -> None:
+    """The limit says "below 20", and at 20 nobody was told."""
+    assert judge(series(*([usual] * 7), 9)).severity == low
+    assert judge(series(*([usual] * 7), 0)).severity == zero
+
+
+def test_one_row_that_is_gone_is_a_loss() -> None:
+    """A shop's only order of the day vanished in a restatement."""
+    assert judge(series(0, previous=1)).alerts == ("row_count_zero", "row_count_drop_critical")
+    lax = LIMITS.for_tenant({"row_count_ratio_warning": 0, "row_count_ratio_critical": 0})
+    assert judge(series(0, previous=1), limits=lax).severity == "critical"
