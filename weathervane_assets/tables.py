@@ -373,4 +373,5 @@ def key_columns(contract: type[Table]) -> list[str]:
 def shape_of(contract: type[Table]) -> Shape:
     """Return what the lake needs to know of the table."""
     schema = polars_schema(contract)
-    return Shape(schema, tuple(key_columns(contract)), tuple(name for name in RESTATED if name in schema))
+    optional = frozenset(name for name, col in contract.to_schema().columns.items() if col.nullable)
+    return Shape(schema, tuple(key_columns(contract)), tuple(name for name in RESTATED if name in schema), optional)

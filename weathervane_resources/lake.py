@@ -13,24 +13,37 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TypeVar
 
 import polars as pl
-from deltalake import DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from weathervane_resources.drift import content, row_changes, sum_changes
+from weathervane_resources.lake_days import MONTH, day_predicate, months, with_month, within
 from weathervane_resources.lake_errors import LakeError, StubWouldReplaceLive, reason
 from weathervane_resources.lake_files import LakeFiles, is_below_root
+from weathervane_resources.lake_ledger import LEDGER, LEDGER_SCHEMA, VendorCount, written_marks
+from weathervane_resources.lake_schema import (
+    Shape,
+    any_may_be_null,
+    as_shaped,
+    check_frame,
+    described,
+    refuse_absent,
+    refuse_change,
+    required_of,
+)
 
-__all__ = ["Lake", "LakeError", "Shape", "StubWouldReplaceLive", "VendorCount", "Written", "day_predicate"]
+__all__ = [
+    "LEDGER", "LEDGER_SCHEMA", "Lake", "LakeError", "Shape", "StubWouldReplaceLive", "VendorCount", "Written",
+    "day_predicate",
+]  # fmt: skip
 
 T = TypeVar("T")
 
-MONTH = "month"
-LEDGER = "_ledger"
 UNCLAIMED_SOURCES = frozenset({"stub", "not_configured"})
 COMMIT_ATTEMPTS = 8
 TABLE_PROPERTIES = {
@@ -38,50 +51,6 @@ TABLE_PROPERTIES = {
     "delta.logRetentionDuration": "interval 30 days",
     "delta.deletedFileRetentionDuration": "interval 30 days",
 }
-LEDGER_SCHEMA = pl.Schema(
-    {
-        "dataset": pl.String(),
-        "date": pl.Date(),
-        "row_count": pl.Int64(),
-        "previous_row_count": pl.Int64(),
-        "new_rows": pl.Int64(),
-        "updated_rows": pl.Int64(),
-        "removed_rows": pl.Int64(),
-        "source": pl.String(),
-        "table_version": pl.Int64(),
-        "run_id": pl.String(),
-        "written_at_utc": pl.Datetime("us", "UTC"),
-        "expected_rows": pl.Int64(),
-        "expected_days": pl.Int64(),
-    }
-)
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What the lake needs to know of a table.
-
-    Its columns in order, what identifies a row within its day, and the columns whose sum of a day is restated.
-    """
-
-    schema: pl.Schema
-    keys: tuple[str, ...]
-    restated: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class VendorCount:
-    """How many rows a vendor itself says it has: of each day, or where days are many of the whole window, or neither."""
-
-    by_day: Mapping[date, int] = field(default_factory=dict)
-    total: int | None = None
-
-    def of(self, days: Sequence[date]) -> pl.DataFrame:
-        """Return `date`, `expected_rows` and over how many days that is; null where the vendor was not asked."""
-        whole = (self.total, None if self.total is None else len(days))
-        rows = [(day, self.by_day[day], 1) if day in self.by_day else (day, *whole) for day in sorted(set(days))]
-        schema = {"date": pl.Date, "expected_rows": pl.Int64, "expected_days": pl.Int64}
-        return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 @dataclass(frozen=True)
@@ -120,15 +89,16 @@ class Lake:
 
     def version(self, tenant: str, dataset: str) -> int | None:
         """Return the table's current version, or None where there is no table."""
-        table = self._table(self.uri(tenant, dataset))
+        table = self.table(tenant, dataset)
         return None if table is None else table.version()
 
     def scan(self, tenant: str, dataset: str, shape: Shape, days: Sequence[date] | None = None) -> pl.LazyFrame:
         """Return the table's rows, of `days` where given, with exactly the shape's columns; empty where there is none.
 
-        Raises: LakeError: the table cannot be read, or lacks a column that the shape has.
+        A column that the table does not have yet is null, where it may be.
+        Raises: LakeError: the table cannot be read, lacks a column that is never null, or has one of another type.
         """
-        return _rows_of(self._table(self.uri(tenant, dataset)), f"{tenant}/{dataset}", shape, days)
+        return rows_of(self.table(tenant, dataset), f"{tenant}/{dataset}", shape, days)
 
     def filled(self, tenant: str, dataset: str, column: str) -> tuple[int, int]:
         """Return how many rows a table has, and in how many of them `column` is not null; 0, 0 where there is none.
@@ -136,10 +106,10 @@ class Lake:
         Read from what the log says of each file, so that the whole history costs no more than opening the table.
         Raises: LakeError: the table cannot be read, or has no such column.
         """
-        table = self._table(self.uri(tenant, dataset))
+        table = self.table(tenant, dataset)
         if table is None:
             return 0, 0
-        _check_columns(pl.scan_delta(table), f"{tenant}/{dataset}", [column])
+        refuse_absent(f"{tenant}/{dataset}", {column} - set(pl.scan_delta(table).collect_schema()))
         files = pl.DataFrame(table.get_add_actions(flatten=True))
         noted = ["num_records", f"null_count.{column}"]
         if (
@@ -154,16 +124,12 @@ class Lake:
 
     def ledger(self, tenant: str, dataset: str | None = None) -> pl.DataFrame:
         """Return what was last written for each dataset and day, zero rows included."""
-        table = self._table(self.uri(tenant, LEDGER))
-        if table is None:
-            return pl.DataFrame(schema=LEDGER_SCHEMA)
-        rows = pl.scan_delta(table)
-        if dataset is not None:
-            rows = rows.filter(pl.col("dataset") == dataset)
-        known = rows.collect_schema()
-        # columns that a ledger of an older version does not have yet
-        absent = [pl.lit(None, dtype).alias(name) for name, dtype in LEDGER_SCHEMA.items() if name not in known]
-        return rows.with_columns(absent).select(LEDGER_SCHEMA.names()).collect()
+        return self.ledger_of(self.table(tenant, LEDGER), tenant, dataset)
+
+    def ledger_of(self, table: DeltaTable | None, tenant: str, dataset: str | None = None) -> pl.DataFrame:
+        """Return what a version of the ledger says."""
+        rows = rows_of(table, f"{tenant}/{LEDGER}", any_may_be_null(LEDGER_SCHEMA), None)
+        return rows.filter(True if dataset is None else pl.col("dataset") == dataset).collect()
 
     def replace(
         self,
@@ -184,17 +150,19 @@ class Lake:
         Raises: StubWouldReplaceLive: `source` is stub or not_configured and the days hold live rows.
                 LakeError: the frame has another shape, holds other days, or the commit fails.
         """
-        _check_frame(frame, dataset, shape, days)
+        check_frame(frame, dataset, shape, days)
         uri = self.uri(tenant, dataset)
 
         def merge(table: DeltaTable | None) -> tuple[pl.DataFrame, tuple[pl.DataFrame, pl.DataFrame]]:
             # read from the very version that the commit is based on: if another writer comes between, both are done again
-            before = _rows_of(table, f"{tenant}/{dataset}", shape, days).collect()
-            _guard_live_rows(before, source, f"{tenant}/{dataset}")
+            before = rows_of(table, f"{tenant}/{dataset}", shape, days).collect()
+            guard_live_rows(before, source, f"{tenant}/{dataset}")
             merged = _keep_learning_time(frame, before, shape)
-            return merged.with_columns(pl.col("date").dt.strftime("%Y-%m").alias(MONTH)), (merged, before)
+            return with_month(merged), (merged, before)
 
-        version, (merged, before) = self._commit(uri, merge, day_predicate(days), [MONTH])
+        version, (merged, before) = self.commit(
+            uri, merge, shape=shape, predicate=day_predicate(days), partition_by=[MONTH]
+        )
         notes = (
             row_changes(merged, before, shape.keys, days)
             .select(
@@ -209,9 +177,19 @@ class Lake:
             .join((vendor_count or VendorCount()).of(days), on="date", how="left", validate="1:1")
         )
         drift = sum_changes(merged, before, shape.restated, self._known_days(tenant, dataset, shape, days, source))
-        predicate = f"dataset = '{dataset}' AND {day_predicate(days)}"
-        self._commit(self.uri(tenant, LEDGER), lambda _: (notes, None), predicate, ["dataset"])
+        self.note(tenant, dataset, notes, days=days, version=version)
         return Written(uri, version, notes, drift)
+
+    def note(self, tenant: str, dataset: str, notes: pl.DataFrame, *, days: Sequence[date], version: int) -> None:
+        """Make `notes` what the ledger says of a dataset's `days`, which `version` of the table wrote."""
+        self.commit(
+            self.uri(tenant, LEDGER),
+            lambda _: (notes, None),
+            shape=any_may_be_null(LEDGER_SCHEMA),
+            predicate=f"dataset = '{dataset}' AND {day_predicate(days)}",
+            partition_by=["dataset"],
+            marks=written_marks(dataset, version),
+        )
 
     def _known_days(
         self, tenant: str, dataset: str, shape: Shape, days: Sequence[date], source: str
@@ -224,18 +202,26 @@ class Lake:
 
     def append(self, folder: str, table: str, frame: pl.DataFrame, partition_by: list[str]) -> None:
         """Add rows to an append-only table (`<lake>/<folder>/<table>`)."""
-        self._commit(self.uri(folder, table), lambda _: (frame, None), None, partition_by)
+        shape = any_may_be_null(frame.schema)
+        self.commit(self.uri(folder, table), lambda _: (frame, None), shape=shape, partition_by=partition_by)
 
     def replace_shared(
         self, folder: str, table: str, frame: pl.DataFrame, predicate: str, partition_by: list[str]
     ) -> None:
         """Replace the rows of a shared table that `predicate` names; it must hold no text from outside."""
-        self._commit(self.uri(folder, table), lambda _: (frame, None), predicate, partition_by)
+        shape, uri = any_may_be_null(frame.schema), self.uri(folder, table)
+        self.commit(uri, lambda _: (frame, None), shape=shape, predicate=predicate, partition_by=partition_by)
 
     def scan_shared(self, folder: str, table: str, schema: pl.Schema) -> pl.LazyFrame:
         """Return all rows of an append-only table; empty where there is none."""
-        found = self._table(self.uri(folder, table))
-        return pl.LazyFrame(schema=schema) if found is None else pl.scan_delta(found).select(schema.names())
+        return rows_of(self.table(folder, table), f"{folder}/{table}", any_may_be_null(schema), None)
+
+    def table(self, tenant: str, dataset: str) -> DeltaTable | None:
+        """Return a table at its current version, or None where there is none.
+
+        Raises: LakeError: it cannot be read.
+        """
+        return self._table(self.uri(tenant, dataset))
 
     def _table(self, uri: str) -> DeltaTable | None:
         try:
@@ -247,22 +233,28 @@ class Lake:
                 f"the table {uri} cannot be read ({reason(error)}); check WEATHERVANE_LAKE and its permissions with `weathervane doctor`"
             ) from None
 
-    def _commit(
+    def commit(
         self,
         uri: str,
         build: Callable[[DeltaTable | None], tuple[pl.DataFrame, T]],
-        predicate: str | None,
-        partition_by: list[str],
+        *,
+        shape: Shape,
+        predicate: str | None = None,
+        partition_by: Sequence[str] = (),
+        marks: Mapping[str, str] | None = None,
     ) -> tuple[int, T]:
         """Commit what `build` makes of the table's current version; return the version made and what `build` noted.
 
-        A commit that lost against another writer's is built and tried again, since the write is idempotent.
+        `marks` are kept with the commit. One that lost against another writer's is built and tried again, since the write
+        is idempotent.
+        Raises: LakeError: the table's columns would change otherwise than by a new one that may be null.
         """
         for attempt in range(1, COMMIT_ATTEMPTS + 1):
             table = self._table(uri)
-            frame, noted = build(table)
             try:
-                return _write(uri, table, frame, predicate, partition_by), noted
+                _agree(table, uri, shape)
+                frame, noted = build(table)
+                return _write(uri, table, frame, shape, predicate, partition_by, marks), noted
             except CommitFailedError:
                 pass
             except (DeltaError, OSError) as error:
@@ -275,73 +267,58 @@ class Lake:
         raise LakeError(f"{uri}: {COMMIT_ATTEMPTS} commits in a row lost against other writers; run it again")
 
 
+def _agree(table: DeltaTable | None, uri: str, shape: Shape) -> None:
+    """Refuse a change of columns that a table does not take, and let it say which are never null."""
+    if table is None:
+        return
+    refuse_change(table, uri, shape)
+    if shape.required and required_of(table) != shape.required:
+        table.alter.set_table_description(described(shape.required) or "")
+
+
 def _write(
-    uri: str, table: DeltaTable | None, frame: pl.DataFrame, predicate: str | None, partition_by: list[str]
+    uri: str,
+    table: DeltaTable | None,
+    frame: pl.DataFrame,
+    shape: Shape,
+    predicate: str | None,
+    partition_by: Sequence[str],
+    marks: Mapping[str, str] | None,
 ) -> int:
-    """Write once, on top of `table`'s version where it is to be replaced; return the version of the commit."""
+    """Write once, on top of `table`'s version where there is one; return the version of the commit."""
+    kept = CommitProperties(custom_metadata=dict(marks or {}))
     if table is not None and predicate is not None:
-        write_deltalake(table, frame, mode="overwrite", predicate=predicate, schema_mode="merge")
+        write_deltalake(
+            table, frame, mode="overwrite", predicate=predicate, schema_mode="merge", commit_properties=kept
+        )
         return table.version()
-    mode = "append" if predicate is None else "error"
-    write_deltalake(uri, frame, mode=mode, partition_by=partition_by, configuration=TABLE_PROPERTIES)  # type: ignore[call-overload]
-    return 0 if table is None else DeltaTable(uri).version()
+    if table is not None:
+        write_deltalake(table, frame, mode="append", schema_mode="merge", commit_properties=kept)
+        return table.version()
+    write_deltalake(
+        uri,
+        frame,
+        mode="append" if predicate is None else "error",
+        partition_by=list(partition_by),
+        configuration=TABLE_PROPERTIES,
+        description=described(shape.required),
+        commit_properties=kept,
+    )
+    return 0
 
 
-def _rows_of(table: DeltaTable | None, name: str, shape: Shape, days: Sequence[date] | None) -> pl.LazyFrame:
+def rows_of(table: DeltaTable | None, name: str, shape: Shape, days: Sequence[date] | None) -> pl.LazyFrame:
+    """Return the rows of a version, of `days` where given, with exactly the shape's columns; none where there is no table."""
     if table is None:
         return pl.LazyFrame(schema=shape.schema)
     rows = pl.scan_delta(table)
-    _check_columns(rows, name, shape.schema.names())
     if days is not None:
-        rows = rows.filter(pl.col(MONTH).is_in(_months(days)) & _within(days))
-    return rows.select(shape.schema.names())
+        rows = rows.filter(pl.col(MONTH).is_in(months(days)) & within(days))
+    return as_shaped(rows, name, shape)
 
 
-def _check_columns(rows: pl.LazyFrame, name: str, wanted: Sequence[str]) -> None:
-    known = rows.collect_schema()
-    absent = [column for column in wanted if column not in known]
-    if absent:
-        hint = "it was written under another contract; delete the table and run its backfill again"
-        raise LakeError(f"the table {name} lacks {', '.join(absent)}: {hint}")
-
-
-def _months(days: Sequence[date]) -> list[str]:
-    return sorted({day.strftime("%Y-%m") for day in days})
-
-
-def _is_contiguous(days: Sequence[date]) -> bool:
-    return (max(days) - min(days)).days + 1 == len(set(days))
-
-
-def _within(days: Sequence[date]) -> pl.Expr:
-    if _is_contiguous(days):
-        return pl.col("date").is_between(min(days), max(days))
-    return pl.col("date").is_in(sorted(set(days)))
-
-
-def day_predicate(days: Sequence[date]) -> str:
-    """Say the same as `_within` in SQL. Dates are dates, so nothing from outside gets into the text."""
-    if _is_contiguous(days):
-        return f"date >= '{min(days).isoformat()}' AND date <= '{max(days).isoformat()}'"
-    return "date IN ({})".format(", ".join(f"'{day.isoformat()}'" for day in sorted(set(days))))
-
-
-def _check_frame(frame: pl.DataFrame, dataset: str, shape: Shape, days: Sequence[date]) -> None:
-    if frame.schema != shape.schema:
-        wrong = [n for n in {*frame.schema, *shape.schema} if frame.schema.get(n) != shape.schema.get(n)] or [
-            "column order"
-        ]
-        raise LakeError(
-            f"{dataset}: the frame does not have the contract's columns: {', '.join(sorted(wrong))}; mend the asset that made it"
-        )
-    strays = frame.select(_within(days).not_().fill_null(value=True).sum()).item()
-    if strays:
-        raise LakeError(
-            f"{dataset}: {strays} rows fall outside the window {min(days)} to {max(days)}; mend the asset that made them"
-        )
-
-
-def _guard_live_rows(before: pl.DataFrame, source: str, where: str) -> None:
+def guard_live_rows(before: pl.DataFrame, source: str, where: str) -> None:
+    """Raise StubWouldReplaceLive if `source` is none that has rows and some of `before` came from a vendor."""
     if source not in UNCLAIMED_SOURCES:
         return
     live = before.filter(~pl.col("source").is_in(list(UNCLAIMED_SOURCES))).height

@@ -1,4 +1,4 @@
-"""`weathervane optimize`, and the weekly job that does the same."""
+"""`weathervane optimize`, the weekly job that does the same, and `weathervane restore`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from click.testing import CliRunner, Result
 from tests.resources import lake_writer
 from weathervane_assets.cli import main
 from weathervane_assets.definitions import build_defs
+from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_resources.lake import Lake
 
+DAYS, NOW = lake_writer.window(2), datetime(2026, 1, 1, tzinfo=UTC)
 TENANTS = "".join(f'[tenants.{one}]\ntimezone = "UTC"\ncurrency = "USD"\n' for one in ("acme", "kiwi"))
 
 
@@ -78,3 +80,54 @@ def test_the_weekly_job_is_there_and_runs_with_the_automation() -> None:
         (schedule,) = (one for one in schedules if one.name == "compaction_schedule")
         assert schedule.default_status.value == {"on": "RUNNING", "off": "STOPPED"}[switch]
         assert schedule.job_name == "compaction"
+
+
+@pytest.fixture
+def promos(lake: Lake) -> Lake:
+    """Two versions of a table of ours: a day with a campaign and a day without, then both without."""
+    contract = shape_of(CONTRACTS["promos"])
+    row = {"tenant_id": "acme", "date": DAYS[0], "campaign_id": "c-1", "source": "klaviyo_api", "as_of_utc": NOW}
+    rows = pl.DataFrame([row], schema=contract.schema)
+    for frame in (rows, rows.clear()):
+        lake.replace("acme", "promos", frame, shape=contract, days=DAYS, source="klaviyo_api", run_id="r", now=NOW)
+    return lake
+
+
+def restore(*arguments: str, answer: str = "") -> Result:
+    command = ["restore", "--tenant", "acme", "--table", "promos", *arguments]
+    return CliRunner().invoke(main, command, input=answer)
+
+
+def test_a_restore_says_what_would_change_and_asks(promos: Lake) -> None:
+    """Somebody wanted to look at an old version, and had it in place of the new one."""
+    asked = restore("--version", "0", answer="n\n")
+    assert asked.exit_code == 1
+    assert "acme/promos: 0 rows now (version 1), 1 then (version 0)" in asked.output
+    assert f"  {DAYS[0]}: 0 rows now, 1 then (1 come back, 0 change, 0 go)" in asked.output
+    assert str(DAYS[1]) not in asked.output
+    assert promos.version("acme", "promos") == 1
+    done = restore("--version", "0", answer="y\n")
+    assert done.exit_code == 0, done.output
+    assert "version 2 is as version 0 was; now run the backfill of these days for the tables" in done.output
+    assert promos.ledger("acme", "promos").sort("date")["row_count"].to_list() == [1, 0]
+    again = restore("--version", "0")
+    assert again.exit_code == 0
+    assert "every day is as in version 0" in again.output
+    assert promos.version("acme", "promos") == 2
+
+
+def test_a_restore_for_a_machine(promos: Lake) -> None:
+    """A script that reads standard output got the question in it."""
+    done = restore("--version", "0", "--yes", "--json")
+    said = json.loads(done.stdout)
+    assert (said["rows_now"], said["rows_then"], said["written_version"]) == (0, 1, 2)
+    assert [day["date"] for day in said["days"]] == [str(DAYS[0])]
+
+
+def test_a_restore_of_what_is_not_there_is_refused(promos: Lake) -> None:
+    """One line and exit code 2, whatever is mistyped."""
+    assert "has no version 7; choose one of 0 to 1" in restore("--version", "7").stderr
+    for wrong in (["--table", "_ledger"], ["--tenant", "nobody"], ["--table", "features"]):
+        refused = restore("--version", "0", *wrong)
+        assert refused.exit_code == 2
+        assert len(refused.stderr.splitlines()) == 1

@@ -413,7 +413,7 @@ def test_the_version_before_a_replacement_can_still_be_read(lake: Lake) -> None:
 class Interrupted(Lake):
     """A lake in which another writer commits to the same days between our reading and our commit, once."""
 
-    def _commit(self, uri: str, build: Any, predicate: str | None, partition_by: list[str]) -> Any:
+    def commit(self, uri: str, build: Any, **how: Any) -> Any:
         rivals = [lambda: put(Lake(self.root), frame((MON, "1", "2.00")), [MON])] if uri.endswith("orders") else []
 
         def between(table: Any) -> Any:
@@ -422,7 +422,7 @@ class Interrupted(Lake):
                 rivals.pop()()
             return built
 
-        return super()._commit(uri, between, predicate, partition_by)
+        return super().commit(uri, between, **how)
 
 
 def test_a_writer_that_comes_between_is_seen_by_the_guard_and_the_counts(root: str) -> None:
