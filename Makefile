@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-slow faults test-engines check docs format reference lock bench bench-peers peers-lock clean
+.PHONY: help install demo dev test test-slow faults test-engines check docs format reference lock deploy-lock bench bench-peers peers-lock clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,13 @@ reference: install  ## Generate the pages of docs/ that come from code
 lock: install  ## Resolve requirements.lock again (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-strip-extras --custom-compile-command "make lock" --output-file requirements.lock
+
+deploy-lock: install  ## Resolve the locks of the container image again (needs uv)
+	uv pip compile pyproject.toml --extra postgres --extra kubernetes --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-strip-extras --custom-compile-command "make deploy-lock" \
+	  --constraint requirements.lock --output-file deploy/requirements.lock
+	uv pip compile deploy/build.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --custom-compile-command "make deploy-lock" --constraint requirements.lock --output-file deploy/build.lock
 
 bench: install  ## Run the benchmarks in bench/
 	$(BIN)/python -m bench

@@ -6,11 +6,13 @@ backfill would hold up the nights of the others. Named in dagster.yaml, so it is
 
 Dagster makes its runs along the dimension with fewer keys in the selection: of one day of twenty tenants it makes one run,
 not twenty. Such a run is split here.
+
+A run also gets a tag for each vendor that its assets read from, so that a limit can say how many runs ask one vendor at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import dagster as dg
 from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
@@ -26,6 +28,8 @@ from weathervane_resources.partition_keys import (
 )
 
 BACKFILL_PRIORITY = "-10"
+VENDOR_TAG = "weathervane.vendor/{}"
+NO_VENDOR = "derived"
 
 
 class TenantRunCoordinator(QueuedRunCoordinator):
@@ -35,11 +39,21 @@ class TenantRunCoordinator(QueuedRunCoordinator):
         """Put a run in the queue, and beside it one for every other tenant in its range."""
         run = context.dagster_run
         own, *others = split_by_tenant(run.tags, self._instance.get_dynamic_partitions(TENANT_PARTITIONS))
+        vendors = vendor_tags(self._sources_of(context))
         for tags in others:
-            super().submit_run(SubmitRunContext(self._copy(context, {**run.tags, **tags}), context.workspace))
-        if changed := {**own, **missing_tags({**run.tags, **own})}:
+            super().submit_run(
+                SubmitRunContext(self._copy(context, {**run.tags, **tags, **vendors}), context.workspace)
+            )
+        if changed := {**own, **vendors, **missing_tags({**run.tags, **own})}:
             self._instance.add_run_tags(run.run_id, changed)
         return super().submit_run(context)
+
+    def _sources_of(self, context: SubmitRunContext) -> set[str]:
+        """Return the sources of a run's assets, as their tags say; each asset's op bears its name."""
+        run, graph = context.dagster_run, context.workspace.asset_graph
+        job = self._instance.get_job_snapshot(run.job_snapshot_id) if run.job_snapshot_id else None
+        keys = run.asset_selection or {dg.AssetKey(name) for name in (job.node_names if job else ())}
+        return {graph.get(key).tags.get("source", NO_VENDOR) for key in keys if graph.has(key)}
 
     def _copy(self, context: SubmitRunContext, tags: Mapping[str, str]) -> dg.DagsterRun:
         run, instance = context.dagster_run, self._instance
@@ -85,6 +99,11 @@ def _range_of(first: str, last: str, begins: str, ends: str, tenant: str) -> dic
         for key, old in ((first, begins), (last, ends))
     )
     return {**dict(zip(RANGE_TAGS, keys, strict=True)), TENANT_TAG: tenant}
+
+
+def vendor_tags(sources: Iterable[str]) -> dict[str, str]:
+    """Return a tag for each vendor among the sources of a run's assets."""
+    return {VENDOR_TAG.format(source): "reads" for source in sorted(sources) if source != NO_VENDOR}
 
 
 def missing_tags(tags: Mapping[str, str]) -> dict[str, str]:

@@ -9,7 +9,13 @@ import pytest
 import yaml
 
 from weathervane_assets.partitions import range_tags
-from weathervane_assets.run_queue import BACKFILL_PRIORITY, TenantRunCoordinator, missing_tags, split_by_tenant
+from weathervane_assets.run_queue import (
+    BACKFILL_PRIORITY,
+    TenantRunCoordinator,
+    missing_tags,
+    split_by_tenant,
+    vendor_tags,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,6 +54,13 @@ def test_a_run_of_one_day_of_many_tenants_is_one_for_each(first: str, last: str,
     start, end = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
     found = split_by_tenant({start: first, end: last}, ["acme", "kiwi", "zoo"])
     assert [part.get(start) for part in found] == [part.get(end) for part in found] == parts
+
+
+def test_a_run_is_counted_for_each_vendor_that_it_reads_from() -> None:
+    """A backfill of forty tenants had forty runs at one vendor, whose quota of an app they all share."""
+    tags = vendor_tags({"shopify", "derived", "openmeteo"})
+    assert tags == {"weathervane.vendor/openmeteo": "reads", "weathervane.vendor/shopify": "reads"}
+    assert vendor_tags({"derived"}) == {}
 
 
 def test_our_instance_queues_through_it(tmp_path: Path) -> None:
