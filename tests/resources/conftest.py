@@ -1,4 +1,4 @@
-"""A state database of its own for each test: SQLite, and PostgreSQL where it is installed."""
+"""What each test has of its own: a state database (SQLite, and PostgreSQL where it is installed), and a lake."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.engines import name_of
+from weathervane_resources.lake import Lake
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -14,3 +15,9 @@ def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/state/weathervane.db"
     return str(request.getfixturevalue("databases").named(name_of(tmp_path, "state")))
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
+    """Where a lake may be: each test holds for both."""
+    return Lake(str(tmp_path / "lake") if request.param == "folder" else str(request.getfixturevalue("bucket")))

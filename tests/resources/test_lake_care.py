@@ -24,12 +24,6 @@ NOW = datetime.now(UTC)
 DAYS = lake_writer.window(12)
 
 
-@pytest.fixture(params=["folder", "bucket"])
-def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
-    """Where a lake may be: each test holds for both."""
-    return Lake(str(tmp_path / "lake") if request.param == "folder" else str(request.getfixturevalue("bucket")))
-
-
 def put(lake: Lake, day: date, number: int = 0) -> None:
     """Write one day, as a night does."""
     rows = lake_writer.rows(number, len(DAYS)).filter(pl.col("date") == day)

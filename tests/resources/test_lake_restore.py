@@ -35,12 +35,6 @@ NOTED = ["date", "row_count", "source", "run_id", "written_at_utc", "expected_ro
 Day = tuple[date, dict[str, str]]
 
 
-@pytest.fixture(params=["folder", "bucket"])
-def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
-    """Where a lake may be: each test holds for both."""
-    return Lake(str(tmp_path / "lake") if request.param == "folder" else str(request.getfixturevalue("bucket")))
-
-
 @pytest.fixture
 def local(tmp_path: Path) -> Lake:
     return Lake(str(tmp_path / "lake"))

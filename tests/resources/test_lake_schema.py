@@ -35,12 +35,6 @@ def shape(*optional: str, without: str = "", **changed: pl.DataType) -> Shape:
 FIRST = shape("note")
 
 
-@pytest.fixture(params=["folder", "bucket"])
-def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
-    """Where a lake may be."""
-    return Lake(str(tmp_path / "lake") if request.param == "folder" else str(request.getfixturevalue("bucket")))
-
-
 @pytest.fixture
 def local(tmp_path: Path) -> Lake:
     return Lake(str(tmp_path / "lake"))
