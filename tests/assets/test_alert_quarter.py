@@ -37,7 +37,7 @@ BLACK_FRIDAY, SUNDAY = date(2025, 11, 28), 6
 QUIET_DAYS = {"acme": "[]", "kiwi": f"[{BLACK_FRIDAY}]", "zoo": '["sunday"]'}
 PEAK = {-2: 1.5, -1: 2.0, 0: 4.0, 1: 2.5, 2: 2.0, 3: 2.2}
 """Days from Black Friday, and how busy they are; the day after them the shops are as they were."""
-PROFILE = TenantProfile("UTC", "USD", orders_per_day=150, places=3)
+PROFILE = TenantProfile("UTC", "USD", orders_per_day=150, places=12)
 SILENT = dg.LoggerDefinition(lambda _: logging.Logger("silent", logging.CRITICAL))  # noqa: LOG001 - nobody else's
 EXPECTED = {
     "acme orders: row_count_drop": ("warning", 15, 16),

@@ -36,7 +36,8 @@ TENANTS = [f"shop-{n:02}" for n in range(20)]
 STRIKES = 3
 """The local hour of the night."""
 CHROMIUM = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-            "--disable-background-networking", "--disable-component-update", "--hide-scrollbars")  # fmt: skip
+            "--disable-background-networking", "--disable-component-update", "--hide-scrollbars",
+            "--virtual-time-budget=30000")  # fmt: skip
 pytestmark = pytest.mark.slow
 
 
@@ -69,7 +70,7 @@ class Dev:
             out = ROOT / "build" / "screenshots"
             out.mkdir(parents=True, exist_ok=True)
             command = [browser, *CHROMIUM, f"--user-data-dir={self.folder}/{name}", "--window-size=1400,1100",
-                       "--timeout=20000", f"--screenshot={out / name}.png", f"{self.url}{path}"]  # fmt: skip
+                       f"--screenshot={out / name}.png", f"{self.url}{path}"]  # fmt: skip
             subprocess.run(command, check=False, capture_output=True, timeout=90)
 
 

@@ -29,6 +29,8 @@ FADE = [exp(-days / LEVEL_FADE_DAYS) for days in range(LEVEL_DAYS + 1)]
 BASE_DAYS, HIGHEST_LEVEL = 28, 1.05
 """The median of so many days is no peak's: the level may rise so far above it; more only where all of the last days were
 higher (a launch)."""
+ALIKE = 1.6
+"""Days of which the highest is less than so many times the lowest stand at one level; a peak's do not."""
 HIGH_SPREADS = 2.0
 """A day so many spreads above the lower of the medians of one and two weeks counts as one that high."""
 EDGE_DAYS = 2
@@ -158,7 +160,10 @@ def _level(ratios: Mapping[int, float], middles: Mapping[int, float], scatter: S
     top = lower * (1 + HIGH_SPREADS * one_day)
     weights = {offset: middles[offset % 7] * FADE[abs(offset)] for offset in near}
     mean = sum(weights[offset] * min(ratio, top) for offset, ratio in near.items()) / sum(weights.values())
-    value = min(mean, max(HIGHEST_LEVEL * base, min(week)) if len(week) >= LEVEL_DAYS_MIN else base)
+    most = HIGHEST_LEVEL * base if len(week) >= LEVEL_DAYS_MIN else base
+    if len(week) >= LEVEL_DAYS_MIN and max(week) < ALIKE * min(week):
+        most = max(most, min(week))
+    value = min(mean, most)
     days = sum(weights.values()) ** 2 / sum(weight * weight for weight in weights.values())
     return Level(value, days)
 

@@ -152,6 +152,9 @@ def test_the_level_follows_a_fall_and_a_launch_but_no_peak() -> None:
     launched = steady() | {-n: 2_000 for n in range(1, 8)}
     assert usual(launched).level > 1.05
     assert usual(launched | {-7: 1_000}).level <= 1.05
+    # a shop that is closed on Sundays has no low day left in the week of Black Friday
+    filled = steady() | dict(zip(range(-1, -8, -1), (2_200, 2_500, 4_000, 2_000, 1_500, 1_500, 1_500), strict=True))
+    assert usual(filled).level <= 1.05
 
 
 def test_few_days_of_the_last_week_do_not_raise_the_level() -> None:
