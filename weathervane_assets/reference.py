@@ -16,7 +16,13 @@ from typing import Any
 import polars as pl
 
 from weathervane_assets.graph import NODES, YEARLY
-from weathervane_assets.reference_pages import architecture_pages, automation_page, commands_page, environment_page
+from weathervane_assets.reference_pages import (
+    architecture_pages,
+    automation_page,
+    commands_page,
+    environment_page,
+    metrics_page,
+)
 from weathervane_assets.tables import CONTRACTS, Table
 from weathervane_assets.transforms.weather import FlagLimits
 from weathervane_checks.catalog import CHECKS
@@ -42,6 +48,7 @@ def reference() -> dict[Path, str]:
         Path("thresholds.md"): NOTE + _thresholds(),
         Path("commands.md"): NOTE + commands_page(),
         Path("environment.md"): NOTE + environment_page(),
+        Path("metrics.md"): NOTE + metrics_page(),
         Path("automation.md"): NOTE + automation_page(),
     }
     for path, text in architecture_pages().items():

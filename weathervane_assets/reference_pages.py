@@ -1,4 +1,4 @@
-"""The generated pages about the program itself: docs/commands.md, environment.md, automation.md, architecture.md.
+"""The generated pages about the program itself: docs/commands.md, environment.md, metrics.md, automation.md, architecture.md.
 
 Belongs here: turning the command line, the table of variables, schedules and the source tree into text. What is about data is in
 `reference.py`, which writes all of it.
@@ -18,6 +18,7 @@ from weathervane_assets.drawings import draw_graph, draw_layers, edges_table
 from weathervane_assets.graph import GRAPH
 from weathervane_resources.credentials import SOURCES, tenant_variable
 from weathervane_resources.environment import INSTALLATION, Variable, credential_variables
+from weathervane_resources.metrics import METRICS
 
 
 def commands_page() -> str:
@@ -75,6 +76,23 @@ def environment_page() -> str:
     for vendor, variables in credential_variables().items():
         parts.append(f"\n### {vendor}\n\n" + _variables(variables, private))
     return "".join(parts)
+
+
+def metrics_page() -> str:
+    """Return every metric with its labels, and how to have them sent."""
+    head = (
+        "# Metrics\n\nOff until `OTEL_EXPORTER_OTLP_ENDPOINT` names an OTLP/HTTP collector, `http://127.0.0.1:4318` say. A run is a "
+        "process of its own that lives for seconds, so there is nothing to scrape: each process sends what it counted, every minute "
+        "and when it ends. A process that is killed with -9 loses what it has not sent. A collector that is down fails no run; each "
+        "process then waits a few seconds at its end.\n\nAll are counters with delta temporality. Prometheus wants cumulative ones: put the collector's "
+        "`deltatocumulative` processor before it. `deploy/grafana-dashboard.json` shows them by the names that Prometheus "
+        "gives them. No label holds a credential or a URL; the tenants' ids are in them.\n\n"
+        "| metric | in Prometheus | unit | labels | what it counts |\n|---|---|---|---|---|\n"
+    )
+    return head + "".join(
+        f"| `{one.name}` | `{one.prometheus_name}` | {one.unit} | {', '.join(one.labels)} | {one.meaning} |\n"
+        for one in METRICS
+    )
 
 
 def _variables(variables: list[Variable] | tuple[Variable, ...], private: set[str] | None = None) -> str:

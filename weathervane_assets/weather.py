@@ -22,6 +22,7 @@ from weathervane_assets.transforms.calendar import active_cells, history_start
 from weathervane_assets.transforms.normals import base_period, normals
 from weathervane_assets.transforms.weather import LOOKBACK_DAYS, FlagLimits, describe_days
 from weathervane_assets.window import Window, announce, empty_batch, open_window
+from weathervane_resources import metrics
 from weathervane_resources.clients.open_meteo import OpenMeteoClient
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import OpenMeteoConnector
@@ -76,7 +77,14 @@ async def _fill(
     """Fetch what the cache misses of the points and days; return the number of requests."""
     with as_failure():
         lock = _lock(platform, cache)
-        return await cache.fill(*span, now, lambda: connector.connect(access, platform), lock)
+        requests = await cache.fill(*span, now, lambda: connector.connect(access, platform), lock)
+    _count_lookup(access, is_hit=requests == 0)
+    return requests
+
+
+def _count_lookup(access: Access, *, is_hit: bool) -> None:
+    result = "hit" if is_hit else "miss"
+    metrics.count(metrics.CACHE_LOOKUPS, 1, tenant=access.tenant_id, vendor=access.source, result=result)
 
 
 def _lock(platform: Platform, cache: WeatherCache) -> Lock:
@@ -221,7 +229,9 @@ async def _learn_forecasts(
     platform: Platform,
 ) -> int:
     """Fetch the forecasts that can still be had: today's; in stub mode also past ones, by the sandbox's clock."""
-    if _unlearnt(window, wanted, cache).is_empty():
+    is_hit = _unlearnt(window, wanted, cache).is_empty()
+    _count_lookup(access, is_hit=is_hit)
+    if is_hit:
         return 0
     with as_failure():
         async with _lock(platform, cache)():

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import dagster as dg
+from weathervane_resources import metrics
 from weathervane_resources.alert_outbox import (
     Send,
     Sent,
@@ -76,7 +77,9 @@ class Alerter:
         with self.store.session() as session:
             notices, enqueued = self._decide(session, batch, stuck, already, before, now)
         sent = send_due(self.store.state, {target.id: target for target in self.targets}, now, self.send)
-        return Ticked(len(batch.event_ids), notices, enqueued, sent)
+        ticked = Ticked(len(batch.event_ids), notices, enqueued, sent)
+        _publish(ticked)
+        return ticked
 
     def _decide(
         self, session: Session, batch: Batch, stuck: Sequence[Observation], already: Collection[int], before: Watch | None, now: datetime
@@ -118,6 +121,13 @@ class Alerter:
             facts = Facts(f"{lag_s / 60:.0f} min behind", f"at most {LAGS_AFTER.total_seconds() / 60:.0f} min")
             found.append(Observation(Subject("", "alerts", BEHIND), "warning", (), 0, facts))
         return found
+
+
+def _publish(ticked: Ticked) -> None:
+    metrics.count(metrics.ALERT_TICKS, 1)
+    metrics.count(metrics.ALERT_NOTICES, ticked.notices)
+    metrics.count(metrics.ALERT_MESSAGES, ticked.sent.delivered, result="delivered")
+    metrics.count(metrics.ALERT_MESSAGES, ticked.sent.failed, result="failed")
 
 
 def open_alerter(instance: dg.DagsterInstance, platform: Platform) -> tuple[Alerter, list[str]]:

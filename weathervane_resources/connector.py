@@ -16,6 +16,7 @@ from typing import ClassVar
 from dagster import ConfigurableResource
 from yarl import URL
 
+from weathervane_resources import metrics
 from weathervane_resources.credentials import Access, SourceNames, find_access, tenant_variable
 from weathervane_resources.failures import as_failure
 from weathervane_resources.http.auth import Auth, StaticHeaders
@@ -118,6 +119,7 @@ class Connector(ConfigurableResource[None]):
             extra_headers={**line.headers, **(extra or {})},
             also_origins=also_origins,
             api_version=version,
+            on_close=publish_session,
         )
 
     @asynccontextmanager
@@ -125,9 +127,23 @@ class Connector(ConfigurableResource[None]):
         """Yield the vendor's token URL, with a session that may send to its origin only and has a pace of its own."""
         pace = Pace(self.rate_limit_per_second, self.rate_limit_capacity)
         async with VendorSession(
-            self.names.vendor, line.access.tenant_id, origin_of_url(url), StaticHeaders({}), pace
+            self.names.vendor,
+            line.access.tenant_id,
+            origin_of_url(url),
+            StaticHeaders({}),
+            pace,
+            on_close=publish_session,
         ) as session:
             yield TokenEndpoint(session, url, client_id, secret, utc_now)
+
+
+def publish_session(session: VendorSession) -> None:
+    """Count what a session did."""
+    whose = {"vendor": session.vendor, "tenant": session.tenant}
+    metrics.count(metrics.VENDOR_REQUESTS, session.requests, **whose)
+    metrics.count(metrics.VENDOR_RETRIES, session.retries, **whose)
+    metrics.count(metrics.VENDOR_WAITS, session.throttled_s, **whose)
+    metrics.count(metrics.VENDOR_BYTES, session.received_bytes, **whose)
 
 
 def origin_of_url(url: str) -> str:

@@ -31,7 +31,7 @@ from weathervane_resources.clients.open_meteo import OpenMeteoClient
 from weathervane_resources.clients.shopify import ShopifyClient
 from weathervane_resources.clients.shopify_graphql import ShopifyGraphql
 from weathervane_resources.clients.shopify_rest import ShopifyRest
-from weathervane_resources.connector import Connector, Line, origin_of_url
+from weathervane_resources.connector import Connector, Line, origin_of_url, publish_session
 from weathervane_resources.credentials import (
     GOOGLE_ADS,
     KLAVIYO,
@@ -313,7 +313,9 @@ class GeoNamesConnector(ConfigurableResource[None]):
         base = os.environ.get("GEONAMES_BASE_URL") or "https://download.geonames.org"
         if is_stub:
             base = sandbox_url(platform)
-        session = VendorSession("geonames", tenant_id, origin_of_url(base), StaticHeaders({}), Pace(1.0, 4))
+        session = VendorSession(
+            "geonames", tenant_id, origin_of_url(base), StaticHeaders({}), Pace(1.0, 4), on_close=publish_session
+        )
 
         async def fetch(country: str) -> bytes:
             reply = await session.get(f"{base.rstrip('/')}/export/zip/{country}.zip", window=country)

@@ -52,6 +52,13 @@ INSTALLATION = (
         "`on`: schedules and sensors run without being switched on in the UI",
     ),
     Variable("WEATHERVANE_SANDBOX_URL", "a run starts its own", "a running sandbox for stub rows"),
+    Variable(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "no metrics",
+        "where metrics go, an OTLP/HTTP collector; other `OTEL_*` variables as OpenTelemetry defines them",
+    ),
+    Variable("OTEL_EXPORTER_OTLP_TIMEOUT", "`2`", "seconds that a process waits for the collector"),
+    Variable("OTEL_SERVICE_NAME", "`weathervane`", "the service's name in the metrics"),
     Variable("DAGSTER_HOME", "`storage/dagster`", "the Dagster instance; gets our `dagster.yaml` if it has none"),
 )
 CREDENTIALS: Mapping[str, str] = {

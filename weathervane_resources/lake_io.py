@@ -18,6 +18,7 @@ import dagster as dg
 import polars as pl
 from dagster_polars import BasePolarsUPathIOManager
 
+from weathervane_resources import metrics
 from weathervane_resources.clock import system_now
 from weathervane_resources.lake import Lake, Shape, VendorCount
 from weathervane_resources.partition_keys import split_key
@@ -111,6 +112,7 @@ class DeltaLakeIOManager(BasePolarsUPathIOManager):
         )
         shared = {"path": dg.MetadataValue.path(written.uri), "table_version": written.version, "source": obj.source}
         shared |= {"window": f"{window.first}/{window.last}", **obj.metadata}
+        _publish(window.tenant, dataset, written.days)
         by_day = {row["date"]: row for row in written.days.iter_rows(named=True)}
         restated = self._restated(written.drift, window.last)
         set_aside = self._set_aside(obj, dataset, window, context.run_id)
@@ -177,6 +179,12 @@ class DeltaLakeIOManager(BasePolarsUPathIOManager):
     def sink_df_to_path(self, context: dg.OutputContext, df: pl.LazyFrame, path: UPath) -> None:
         """Refuse: without partition keys a write would replace everything."""
         raise NotImplementedError(f"{path}: the lake is written by window, see handle_output")
+
+
+def _publish(tenant: str, dataset: str, days: pl.DataFrame) -> None:
+    metrics.count(metrics.WRITES, 1, tenant=tenant, dataset=dataset)
+    for change in ("new", "updated", "removed"):
+        metrics.count(metrics.ROWS, int(days[f"{change}_rows"].sum()), tenant=tenant, dataset=dataset, change=change)
 
 
 def _row_counts(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import re
 from weathervane_assets.architecture import python_files
 from weathervane_resources.environment import CREDENTIALS, INSTALLATION, credential_variables
 
-NAME = re.compile(r"(?:WEATHERVANE|SHOPIFY|META|GOOGLE|KLAVIYO|OPEN_METEO|GEONAMES|DAGSTER)_[A-Z_]+[A-Z]")
+NAME = re.compile(r"(?:WEATHERVANE|SHOPIFY|META|GOOGLE|KLAVIYO|OPEN_METEO|GEONAMES|DAGSTER|OTEL)_[A-Z_]+[A-Z]")
 
 
 def test_every_variable_that_is_read_is_in_the_table() -> None:

@@ -7,6 +7,8 @@ The credential goes to the session's own origin only, never after a redirect or 
 paging and row types belong to `clients/`.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import random
@@ -48,6 +50,7 @@ class VendorSession:
         requests: HTTP requests sent, retries included.
         retries: Requests sent again.
         throttled_s: Seconds waited because the vendor asked for it.
+        received_bytes: Bodies of answers, decompressed.
         version_notes: What the vendor says about the API version that was asked for, each once; empty when all is well.
     """
 
@@ -68,6 +71,7 @@ class VendorSession:
         api_version: str = "",
         total_s: float = 180.0,
         max_body_bytes: int = 128 * 2**20,
+        on_close: Callable[[VendorSession], None] = lambda _: None,
     ) -> None:
         """Open nothing yet.
 
@@ -87,6 +91,7 @@ class VendorSession:
             total_s: Longest single request; a malformed chunk once hung past every socket timeout, and a cold archive
                 request takes over 20 s.
             max_body_bytes: Size cap, before and after decompression.
+            on_close: Called at the end, to publish what was counted.
         """
         self.vendor = vendor
         self.tenant = tenant
@@ -94,6 +99,7 @@ class VendorSession:
         self.requests = 0
         self.retries = 0
         self.throttled_s = 0.0
+        self.received_bytes = 0
         self.version_notes: list[str] = []
         self._auth = auth
         self._pace = pace
@@ -103,6 +109,7 @@ class VendorSession:
         self._rng = rng or random.Random()
         self._extra_headers = dict(extra_headers or {})
         self._api_version = api_version
+        self._on_close = on_close
         self._rests_until: datetime | None = None
         self._transport = Transport((origin, *also_origins), total_s, max_body_bytes)
 
@@ -114,6 +121,7 @@ class VendorSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._transport.close()
+        self._on_close(self)
 
     def where(self, window: str = "") -> errors.Where:
         """Return whose call it is, for error messages."""
@@ -182,6 +190,7 @@ class VendorSession:
             await self._turn(request, where)
             self.requests += 1
             reply, target = await self._transport.send(request, url, headers, where)
+            self.received_bytes += len(reply.body)
             if target is None:
                 await self._heed(reply)
                 return self._classified(reply, headers, where)
