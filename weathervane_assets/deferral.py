@@ -6,14 +6,15 @@ the time at which it can go on (`weathervane_resources.failures`), and holding n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
 
 from weathervane_resources.clock import Clock
 from weathervane_resources.failures import DEFERRED_TAG, DEFERRED_UNTIL_TAG, RESUMED, WAITING
-from weathervane_resources.partition_keys import PARTITION_TAG, PRIORITY_TAG
+from weathervane_resources.partition_keys import PARTITION_TAG, PRIORITY_TAG, tenant_of
+from weathervane_resources.platform import Platform
 
 CHECK_SECONDS = 60
 MOST_PER_TICK = 10
@@ -35,13 +36,17 @@ _NOT_INHERITED = {DEFERRED_TAG, DEFERRED_UNTIL_TAG, RESUMES_TAG}
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts runs again that a vendor told to wait, once their time has come.",
 )
-def deferred_runs(context: dg.SensorEvaluationContext, clock: Clock) -> dg.SensorResult | dg.SkipReason:
+def deferred_runs(
+    context: dg.SensorEvaluationContext, platform: Platform, clock: Clock
+) -> dg.SensorResult | dg.SkipReason:
     """Start runs again that a vendor's long wait has ended, once that time has come: same assets, same partitions."""
-    waiting = context.instance.get_runs(
+    waiting: Sequence[dg.DagsterRun] = context.instance.get_runs(
         dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], tags={DEFERRED_TAG: WAITING}),
         limit=SCANNED_PER_TICK,
         ascending=True,
     )
+    shard = platform.settings().shard
+    waiting = [run for run in waiting if shard.has(tenant_of(run.tags))]
     due = sorted((run for run in waiting if due_at(run) <= clock.now()), key=due_at)
     requests: list[dg.RunRequest] = []
     for run in due:

@@ -39,6 +39,9 @@ from weathervane_resources.lake_io import DeltaLakeIOManager
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import read_settings
 
+OF_THE_INSTALLATION = frozenset({"freshness_schedule", "compaction_schedule", "tenant_sync", "alerts"})
+"""Schedules and sensors that look at all tenants at once: the first shard has them, no other."""
+
 
 class LakeIOManager(DeltaLakeIOManager):
     """The lake, with the shapes and pictures of our tables."""
@@ -83,8 +86,8 @@ def build_defs(
         assets=[*assets, build_dq_report(tenants, severity_picture, OWNER)],
         asset_checks=[*build_checks(assets, open_rebuild), build_freshness(list(NODES))],
         jobs=jobs,
-        schedules=schedules,
-        sensors=[*sensors, alerting],
+        schedules=[one for one in schedules if settings.shard.is_first or one.name not in OF_THE_INSTALLATION],
+        sensors=[one for one in (*sensors, alerting) if settings.shard.is_first or one.name not in OF_THE_INSTALLATION],
         resources=resources | dict(resource_overrides or {}),
         executor=dg.in_process_executor,
         loggers=loggers,

@@ -60,12 +60,14 @@ def examine(settings: Settings, now: datetime) -> Iterator[Line]:
     """
     platform = Platform(threshold_names=sorted(OVERRIDABLE))
     tenants = platform.tenants()
-    yield Line("tenants", "ok", f"{settings.tenants_file}: {', '.join(tenants)}")
+    own = platform.own_tenants()
+    served = f"; shard {settings.shard}: {', '.join(own) or 'none'}" if settings.shard.count > 1 else ""
+    yield Line("tenants", "ok", f"{settings.tenants_file}: {', '.join(tenants)}{served}")
     yield _lake(settings)
     yield from _state(settings, now)
     yield from _alerting(settings, list(tenants.values()), now)
     yield from _versions(list(tenants), now)
-    for tenant in tenants.values():
+    for tenant in own.values():
         for connector, probe in PROBES:
             yield _source(connector, probe, tenant, platform, now)
 

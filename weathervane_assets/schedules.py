@@ -126,14 +126,14 @@ def is_due(tenant: Tenant, hour: int, tick: datetime) -> bool:
 
 
 def active_tenants(instance: dg.DagsterInstance, platform: Platform) -> list[Tenant]:
-    """Return the tenants that runs may start for by themselves: those with a partition that are not paused."""
+    """Return the tenants that runs may start for by themselves: the shard's, with a partition, not paused."""
     synced = set(instance.get_dynamic_partitions(TENANT_PARTITIONS))
-    return [tenant for tenant in platform.tenants().values() if tenant.id in synced and not tenant.paused]
+    return [tenant for tenant in platform.own_tenants().values() if tenant.id in synced and not tenant.paused]
 
 
 def paused_tenants(platform: Platform) -> str:
     """Return `; paused: acme, kiwi` for a skip reason, or nothing."""
-    paused = [tenant.id for tenant in platform.tenants().values() if tenant.paused]
+    paused = [tenant.id for tenant in platform.own_tenants().values() if tenant.paused]
     return f"; paused: {', '.join(paused)}" if paused else ""
 
 

@@ -51,6 +51,11 @@ INSTALLATION = (
         "`off` (`on` in `weathervane dev`)",
         "`on`: schedules and sensors run without being switched on in the UI",
     ),
+    Variable(
+        "WEATHERVANE_SHARD",
+        "all tenants",
+        "`2/4`: this code location starts runs for the second quarter of the tenants",
+    ),
     Variable("WEATHERVANE_SANDBOX_URL", "a run starts its own", "a running sandbox for stub rows"),
     Variable(
         "OTEL_EXPORTER_OTLP_ENDPOINT",

@@ -34,6 +34,14 @@ class Platform(ConfigurableResource[None]):
         settings = self.settings()
         return load_tenants(settings.tenants_file, frozenset(self.threshold_names), settings.start_date)
 
+    def own_tenants(self) -> dict[str, Tenant]:
+        """Return the tenants of this code location's shard. Whose a credential is goes by all of them: `tenants`.
+
+        Raises: ConfigurationError: as `tenants`.
+        """
+        shard = self.settings().shard
+        return {name: tenant for name, tenant in self.tenants().items() if shard.has(name)}
+
     def lake(self) -> Lake:
         """Return the lake."""
         return Lake(self.settings().lake)

@@ -7,10 +7,12 @@ Belongs here: the variables that concern the whole installation. Credentials of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Literal, cast
+
+from weathervane_resources.shards import Shard, parse_shard
 
 STUB_POLICIES = ("auto", "never")
 ALERT_SEVERITIES = ("warning", "critical")
@@ -42,6 +44,8 @@ class Settings:
     """Whether schedules and sensors run without being switched on one by one."""
     stub_changes: bool = False
     """Whether the change sensors also watch sources that serve stub rows."""
+    shard: Shard = field(default_factory=Shard)
+    """The tenants for which this code location starts runs."""
     sandbox_url: str | None = None
     """Where `make dev` and the demo run the sandbox. Unset: a run that needs stub rows starts its own."""
 
@@ -72,6 +76,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         ui_url=env.get("WEATHERVANE_UI_URL") or "http://127.0.0.1:3000",
         automation=_switch(env, "WEATHERVANE_AUTOMATION"),
         stub_changes=env.get("WEATHERVANE_STUB_CHANGES", "").lower() in ("true", "1", "yes"),
+        shard=_shard(env.get("WEATHERVANE_SHARD") or "1/1"),
         sandbox_url=env.get("WEATHERVANE_SANDBOX_URL") or None,
     )
 
@@ -81,6 +86,13 @@ def _switch(env: Mapping[str, str], name: str) -> bool:
     if said not in ("on", "off"):
         raise ConfigurationError(f"{name} is {said!r}; it must be on or off")
     return said == "on"
+
+
+def _shard(text: str) -> Shard:
+    try:
+        return parse_shard(text)
+    except ValueError as error:
+        raise ConfigurationError(f"WEATHERVANE_SHARD is {text!r}; write number and count like 2/4") from error
 
 
 def _start_date(text: str) -> date:

@@ -10,6 +10,7 @@ from weathervane_assets.deferral import MOST_PER_TICK, RESUMES_TAG, deferred_run
 from weathervane_resources.clock import Clock
 from weathervane_resources.failures import DEFERRED_TAG, DEFERRED_UNTIL_TAG, RESUMED, WAITING, as_failure
 from weathervane_resources.http.errors import Deferred
+from weathervane_resources.platform import Platform
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 UNTIL = NOW + timedelta(hours=11)
@@ -35,7 +36,8 @@ def google_ads(context: dg.AssetExecutionContext) -> None:
 def orders() -> None: ...
 
 
-DEFS = dg.Definitions([google_ads, orders], sensors=[deferred_runs], resources={"clock": Clock()})
+PLATFORM = Platform(threshold_names=[])
+DEFS = dg.Definitions([google_ads, orders], sensors=[deferred_runs], resources={"clock": Clock(), "platform": PLATFORM})
 
 
 @pytest.fixture
@@ -54,7 +56,9 @@ def execute(instance: dg.DagsterInstance, tags: dict[str, str], assets: list[dg.
 def tick(instance: dg.DagsterInstance, now: datetime) -> list[dg.RunRequest]:
     repository = DEFS.get_repository_def()
     clock = Clock(fixed=now.isoformat())
-    with dg.build_sensor_context(instance=instance, repository_def=repository, resources={"clock": clock}) as context:
+    with dg.build_sensor_context(
+        instance=instance, repository_def=repository, resources={"clock": clock, "platform": PLATFORM}
+    ) as context:
         return list(deferred_runs.evaluate_tick(context).run_requests or [])
 
 
