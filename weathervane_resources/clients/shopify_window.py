@@ -5,6 +5,7 @@ Shared by both protocols; knows no HTTP.
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from weathervane_resources.clients.rows import BadRow
 from weathervane_resources.clients.shopify import Order, OrdersPage, TimeField
@@ -13,6 +14,19 @@ from weathervane_resources.http.errors import PermissionLost, Where
 ALL_ORDERS = "read_all_orders"
 VISIBLE = timedelta(days=60)
 """Without `read_all_orders`; older orders are absent, which is no error to Shopify (392 of 8,000, airbyte #58668)."""
+
+AT_ONCE = 8
+"""Parts of a window that are read at the same time."""
+SHORTEST_PART = timedelta(days=4)
+"""A part costs at least one request, so a nightly window stays whole."""
+
+
+def parts_of(start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+    """Return [start, end) as up to `AT_ONCE` half-open windows, in order, that meet at whole seconds."""
+    first, last = start.astimezone(UTC), end.astimezone(UTC)
+    count = max(1, min(AT_ONCE, (last - first) // SHORTEST_PART))
+    inner = [ceil_second(first + (last - first) * n / count) for n in range(1, count)]
+    return list(pairwise([start, *inner, end]))
 
 
 async def require_sight(
