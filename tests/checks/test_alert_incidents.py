@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.checks.alerting import NOW, Watchtower, Webhook, run_named, watchtower, webhook
+from weathervane_checks.alerts import FAILED_RUN
 from weathervane_checks.findings import Finding, Report
 from weathervane_resources.alert_records import Snooze
 from weathervane_resources.alert_store import AlertStore
@@ -236,6 +237,24 @@ def test_what_follows_from_another_incident_is_not_told_beside_it(tower: Watchto
         tower.judge("acme", dataset, "row_count_drop", "ok", DAY, run_id="mended")
     tower.tick()
     assert len(hook.taken) == 2
+
+
+def test_what_a_mended_night_left_late_is_told_only_if_it_is_seen_again(tower: Watchtower, hook: Webhook) -> None:
+    """At three the night was mended, and until the next look at freshness three datasets were told as late."""
+    tower.judge("acme", "meta_ads", FAILED_RUN, "critical", DAY)
+    for dataset in ("meta_ads", "features"):
+        tower.judge("acme", dataset, "freshness", "warning", None, run_id="hour")
+    tower.tick()
+    tower.judge("acme", "meta_ads", FAILED_RUN, "ok", DAY, run_id="mended")
+    tower.tick(after=timedelta(minutes=5))
+    assert hook.titles == [
+        f"[critical] acme meta_ads: failed_run ({DAY})",
+        f"[ok] acme meta_ads: failed_run is over ({DAY})",
+    ]
+    tower.judge("acme", "meta_ads", "freshness", "ok", None, run_id="next hour")
+    tower.judge("acme", "features", "freshness", "warning", None, run_id="next hour")
+    tower.tick(after=timedelta(hours=1))
+    assert hook.titles[2:] == ["[warning] acme features: freshness"]
 
 
 def test_a_lost_cursor_looks_back_a_day_and_no_further(tower: Watchtower, hook: Webhook) -> None:
