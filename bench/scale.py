@@ -1,0 +1,188 @@
+"""What a tenant's night costs, each in a process of its own, and the webserver beside it: `python -m bench.scale`. Aim: 6 s of CPU.
+
+100 tenants have partitions; the nights of only the first few are run (`--tenants`, `--nights`), with the sandbox in this
+process, whose CPU is not counted. The GraphQL queries ask for fields of the asset and partitions pages; they are not the UI's own text.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+
+from weathervane_assets.definitions import build_defs
+from weathervane_assets.partitions import TENANT_PARTITIONS, day_key, range_tags, year_key
+from weathervane_resources.clock import Clock
+from weathervane_resources.sandbox import RunningSandbox, SandboxConfig, TenantProfile
+
+MOST_CPU_S, KNOWN_TENANTS, REQUESTS, PORT = 6.0, 100, 20, 4390
+FIRST_NIGHT = date(2026, 11, 1)
+QUERIES = {
+    "asset page": '{assetNodeOrError(assetKey: {path: ["orders"]}) {... on AssetNode {id description jobNames'
+    " assetMaterializations(limit: 50) {timestamp partition runId}"
+    " assetChecksOrError {... on AssetChecks {checks {name blocking}}}}}}",
+    "partitions page": '{assetNodeOrError(assetKey: {path: ["orders"]}) {... on AssetNode {id'
+    " partitionKeysByDimension {name partitionKeys}"
+    " assetPartitionStatuses {... on MultiPartitionStatuses {primaryDimensionName ranges {primaryDimStartKey primaryDimEndKey"
+    " secondaryDim {... on DefaultPartitionStatuses {materializedPartitions failedPartitions}"
+    " ... on TimePartitionStatuses {ranges {startKey endKey status}}}}}}}}}",
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One process: seconds, CPU seconds, peak memory in MiB."""
+
+    seconds: float
+    cpu_s: float
+    peak_mib: float
+
+
+def run_one(job: str, tenant: str, label: str) -> int:
+    """Run a night (`label` is a day) or the normals (a year) on the instance of DAGSTER_HOME."""
+    key = year_key(tenant, int(label)) if len(label) == 4 else day_key(tenant, date.fromisoformat(label))
+    night = FIRST_NIGHT if len(label) == 4 else date.fromisoformat(label)
+    now = datetime(night.year, night.month, night.day, 8, tzinfo=UTC) + timedelta(days=1)
+    defs = build_defs(os.environ, {"clock": Clock(fixed=now.isoformat())})
+    with dg.DagsterInstance.get() as instance:
+        result = defs.resolve_job_def(job).execute_in_process(instance=instance, tags=range_tags(tenant, key, key))
+    return int(not result.success)
+
+
+def measured(job: str, tenant: str, label: str, log: Path) -> Cost:
+    """Run it in a process of its own, as a run launcher does."""
+    begun = time.monotonic()
+    with log.open("ab") as out:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "bench.scale", "--run", job, tenant, label], stdout=out, stderr=out
+        )
+        _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise RuntimeError(f"{job} {tenant} {label} failed; its log ends: {log.read_text()[-2000:]}")
+    return Cost(time.monotonic() - begun, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def size_of(home: Path) -> tuple[int, int]:
+    """Return the bytes of the instance and the rows of its event logs."""
+    rows = 0
+    for file in (home / "history" / "runs").rglob("*.db"):
+        with closing(sqlite3.connect(file)) as connection:
+            if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'event_logs'").fetchone():
+                rows += connection.execute("SELECT count(*) FROM event_logs").fetchone()[0]
+    return sum(file.stat().st_size for file in home.rglob("*") if file.is_file()), rows
+
+
+@contextmanager
+def webserver(folder: Path) -> Iterator[str]:
+    """Serve the UI on the instance; yield its GraphQL address once it answers."""
+    command = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(PORT)]
+    with (folder / "webserver.log").open("wb") as log:
+        server = subprocess.Popen([*command, "-m", "weathervane_assets.definitions"], stdout=log, stderr=log)
+        try:
+            wait_for(f"http://127.0.0.1:{PORT}/server_info")
+            yield f"http://127.0.0.1:{PORT}/graphql"
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def wait_for(url: str) -> None:
+    """Wait a minute for an answer."""
+    for _ in range(120):
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.5)
+    raise RuntimeError(f"{url} does not answer")
+
+
+def ask(url: str, query: str) -> float:
+    """Return the milliseconds of one answer, which must have no errors."""
+    body = json.dumps({"query": query}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    begun = time.monotonic()
+    with urllib.request.urlopen(request, timeout=120) as reply:
+        answer = json.load(reply)
+    if answer.get("errors") or "id" not in answer["data"]["assetNodeOrError"]:
+        raise RuntimeError(f"GraphQL answered {str(answer)[:500]}")
+    return (time.monotonic() - begun) * 1000
+
+
+def prepare(folder: Path, tenants: list[str], sandbox_url: str) -> Path:
+    """Write the tenants file, point the environment at `folder`, make the partitions; return DAGSTER_HOME."""
+    home = folder / "dagster"
+    home.mkdir()
+    (home / "dagster.yaml").touch()
+    table = '[tenants.{}]\ntimezone = "America/New_York"\ncurrency = "USD"\nclimatology_years = 4\n'
+    (folder / "tenants.toml").write_text("".join(table.format(name) for name in tenants))
+    os.environ |= {
+        "WEATHERVANE_TENANTS": str(folder / "tenants.toml"), "WEATHERVANE_LAKE": str(folder / "lake"),
+        "WEATHERVANE_STATE_URL": f"sqlite:///{folder}/state.db", "WEATHERVANE_SANDBOX_URL": sandbox_url,
+        "GEONAMES_BASE_URL": sandbox_url, "DAGSTER_HOME": str(home),
+    }  # fmt: skip
+    with dg.DagsterInstance.get() as instance:
+        instance.add_dynamic_partitions(TENANT_PARTITIONS, tenants)
+    return home
+
+
+def main(tenants: int, nights: int) -> int:
+    """Print the figures; 1 where a night costs more CPU than it may."""
+    names = [f"shop-{n:03}" for n in range(KNOWN_TENANTS)]
+    profiles = {name: TenantProfile("America/New_York", "USD") for name in names}
+    load = os.getloadavg()
+    with tempfile.TemporaryDirectory() as name, RunningSandbox(SandboxConfig(tenants=profiles)) as sandbox:
+        folder = Path(name)
+        home, log = prepare(folder, names, sandbox.url), folder / "runs.log"
+        for tenant in names[:tenants]:
+            measured("normals", tenant, str(FIRST_NIGHT.year), log)
+        before = size_of(home)
+        days = [(FIRST_NIGHT + timedelta(days=n)).isoformat() for n in range(nights)]
+        costs = [measured("nightly", tenant, day, log) for day in days for tenant in names[:tenants]]
+        growth = [(b - a) / len(costs) for a, b in zip(before, size_of(home), strict=True)]
+        with webserver(folder) as url:
+            times = {page: sorted(ask(url, query) for _ in range(REQUESTS)) for page, query in QUERIES.items()}
+    return report(costs, growth, times, load)
+
+
+def report(costs: list[Cost], growth: list[float], times: dict[str, list[float]], load: tuple[float, ...]) -> int:
+    """Print the figures; return the exit code."""
+    cpu = [cost.cpu_s for cost in costs]
+    print(
+        f"{len(costs)} tenant-nights, {KNOWN_TENANTS} tenants known; load {load[0]:.1f} before, {os.getloadavg()[0]:.1f} after"
+    )
+    print("CPU seconds of each, in order: " + " ".join(f"{one:.1f}" for one in cpu))
+    print(
+        f"seconds: median {statistics.median(cost.seconds for cost in costs):.1f}, most {max(c.seconds for c in costs):.1f}"
+    )
+    print(f"CPU seconds: median {statistics.median(cpu):.1f}, most {max(cpu):.1f} (aim: {MOST_CPU_S:g})")
+    print(f"peak memory: {max(cost.peak_mib for cost in costs):.0f} MiB")
+    print(f"instance grows by {growth[0] / 1024:.0f} KiB and {growth[1]:.0f} event rows a tenant-night")
+    for page, found in times.items():
+        print(f"{page}: p50 {found[len(found) // 2]:.0f} ms, p95 {found[int(len(found) * 0.95) - 1]:.0f} ms")
+    return int(statistics.median(cpu) > MOST_CPU_S)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--run", nargs=3)
+    parser.add_argument("--tenants", type=int, default=3)
+    parser.add_argument("--nights", type=int, default=3)
+    given = parser.parse_args()
+    sys.exit(run_one(*given.run) if given.run else main(given.tenants, given.nights))
