@@ -6,8 +6,12 @@ Belongs here: what is checked. Does not belong here: how it is judged (`rules/`)
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData as Target,
+)
 from weathervane_assets.tables import CONTRACTS
 from weathervane_resources.clock import Clock
 from weathervane_resources.partition_keys import BACKFILL_TAGS
@@ -144,21 +148,56 @@ def _checks_of(asset: str, open_rebuild: OpenRebuild | None) -> dg.AssetChecksDe
         for name, check in mine.items()
     ]
 
+    outputs = {spec.name: spec.get_python_identifier() for spec in specs}
+
     @dg.multi_asset_check(specs=specs, name=f"{asset}_checks", can_subset=True)
     def run_checks(
         context: dg.AssetCheckExecutionContext, platform: Platform, clock: Clock
-    ) -> Iterator[dg.AssetCheckEvaluation | dg.AssetCheckResult]:
+    ) -> Iterator[dg.AssetCheckEvaluation | dg.Output[None]]:
         is_backfill = any(context.run.tags.get(tag) for tag in BACKFILL_TAGS)
         keys = _partition_keys(context)
+        judged = _judged(context, asset, keys)
         evidence = open_evidence(asset, keys, platform, clock, open_rebuild, is_backfill=is_backfill)
         for key in sorted(context.selected_asset_check_keys, key=lambda k: k.name):
             check = mine[key.name]
             report = Report(
                 key.asset_key, key.name, evidence.tenant.id, evidence.keys, check.is_blocking, evidence.backfilled
             )
-            yield from report.evaluations(check.rule(evidence))
+            for said in report.evaluations(check.rule(evidence)):
+                if isinstance(said, dg.AssetCheckResult):
+                    yield dg.Output(None, outputs[key.name])
+                    yield _evaluation(said, judged, is_blocking=check.is_blocking)
+                else:
+                    yield said
 
     return run_checks
+
+
+def _judged(context: dg.AssetCheckExecutionContext, asset: str, keys: Sequence[str]) -> Target | None:
+    """Return the materialization that is judged: the newest of the last partition."""
+    chosen = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[max(keys)])
+    found = context.instance.fetch_materializations(chosen, limit=1).records
+    return (
+        Target(storage_id=found[0].storage_id, run_id=found[0].run_id, timestamp=found[0].timestamp) if found else None
+    )
+
+
+def _evaluation(said: dg.AssetCheckResult, judged: Target | None, *, is_blocking: bool) -> dg.AssetCheckEvaluation:
+    """Return the evaluation that Dagster would make of a result.
+
+    Its own way to the judged materialization lists every partition key of every tenant, once an asset: at 100 tenants 8 of
+    13 CPU seconds of a night.
+    """
+    return dg.AssetCheckEvaluation(
+        asset_key=cast("dg.AssetKey", said.asset_key),
+        check_name=str(said.check_name),
+        passed=said.passed,
+        metadata=said.metadata,
+        target_materialization_data=judged,
+        severity=said.severity,
+        description=said.description,
+        blocking=is_blocking,
+    )
 
 
 def _partition_keys(context: dg.AssetCheckExecutionContext) -> Sequence[str]:
