@@ -28,7 +28,7 @@ from weathervane_resources.partition_keys import (
 )
 
 BACKFILL_PRIORITY = "-10"
-VENDOR_TAG = "weathervane.vendor/{}"
+VENDOR_TAG = "weathervane/vendor-{}"
 NO_VENDOR = "derived"
 
 

@@ -59,7 +59,7 @@ def test_a_run_of_one_day_of_many_tenants_is_one_for_each(first: str, last: str,
 def test_a_run_is_counted_for_each_vendor_that_it_reads_from() -> None:
     """A backfill of forty tenants had forty runs at one vendor, whose quota of an app they all share."""
     tags = vendor_tags({"shopify", "derived", "openmeteo"})
-    assert tags == {"weathervane.vendor/openmeteo": "reads", "weathervane.vendor/shopify": "reads"}
+    assert tags == {"weathervane/vendor-openmeteo": "reads", "weathervane/vendor-shopify": "reads"}
     assert vendor_tags({"derived"}) == {}
 
 

@@ -108,8 +108,8 @@ def test_two_tenants_by_thirty_days_are_two_runs_with_evaluations_by_partition(u
     assert sorted(by_run, key=min) == sorted(expected, key=min)
     assert sorted(tag["weathervane/tenant"] for tag in tags) == list(TENANTS)
     assert {tag["dagster/priority"] for tag in tags} == {"-10"}
-    vendors = [{name for name in tag if name.startswith("weathervane.vendor/")} for tag in tags]
-    assert vendors == [{"weathervane.vendor/shopify", "weathervane.vendor/klaviyo"}] * len(TENANTS)
+    vendors = [{name for name in tag if name.startswith("weathervane/vendor-")} for tag in tags]
+    assert vendors == [{"weathervane/vendor-shopify", "weathervane/vendor-klaviyo"}] * len(TENANTS)
     _one_fails_and_is_started_again(port, folder)
 
 
