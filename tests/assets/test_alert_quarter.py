@@ -42,7 +42,7 @@ SILENT = dg.LoggerDefinition(lambda _: logging.Logger("silent", logging.CRITICAL
 EXPECTED = {
     "acme orders: row_count_drop": ("warning", 15, 16),
     "kiwi orders: row_count_drop": ("warning", 30, 31),
-    "kiwi meta_ads: row_count_drop": ("critical", 40, 43),
+    "kiwi meta_ads: row_count_drop": ("warning", 40, 43),
     "zoo orders: geocoding_coverage": ("critical", 50, 52),
     "acme meta_ads: failed_run": ("critical", 60, 63),
 }
