@@ -115,7 +115,8 @@ def ask(vendor: str, answer: Any, use: Callable[[VendorSession], Awaitable[Read]
 
 async def _read(pages: Any) -> Read:
     found = [page async for page in pages]
-    return [row for page in found for row in page.rows], [bad for page in found for bad in page.bad]
+    # the answer is the same for each part of a long window, which no vendor's is: what is bad in each of them counts once
+    return [row for page in found for row in page.rows], list(dict.fromkeys(bad for page in found for bad in page.bad))
 
 
 def clients(payload: Payload) -> list[Callable[[VendorSession], Awaitable[Read]]]:
