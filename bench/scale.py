@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sqlite3
 import statistics
 import subprocess
@@ -129,7 +130,7 @@ def prepare(folder: Path, tenants: list[str], sandbox_url: str) -> Path:
     """Write the tenants file, point the environment at `folder`, make the partitions; return DAGSTER_HOME."""
     home = folder / "dagster"
     home.mkdir()
-    (home / "dagster.yaml").touch()
+    shutil.copyfile("dagster.yaml", home / "dagster.yaml")
     table = '[tenants.{}]\ntimezone = "America/New_York"\ncurrency = "USD"\nclimatology_years = 4\n'
     (folder / "tenants.toml").write_text("".join(table.format(name) for name in tenants))
     os.environ |= {

@@ -1,0 +1,83 @@
+"""Dagster's event log on SQLite, with its engines kept: the same files, the same answers, less work."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import sqlalchemy as sa
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+
+from weathervane_assets import event_log
+from weathervane_assets.event_log import LocalEventLogStorage
+from weathervane_assets.instance import open_instance
+from weathervane_resources.settings import read_settings
+
+
+@dg.asset
+def wind() -> dg.MaterializeResult[None]:
+    return dg.MaterializeResult(metadata={"gusts": 3})
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_a_home_of_ours_has_it_and_dagsters_own_class_reads_its_files(home: Path) -> None:
+    """Who takes the line out of dagster.yaml keeps the history."""
+    with open_instance(read_settings({"DAGSTER_HOME": str(home)})) as instance:
+        assert isinstance(instance.event_log_storage, LocalEventLogStorage)
+        run_id = dg.materialize([wind], instance=instance).run_id
+        ours = [record.event_log_entry for record in instance.get_records_for_run(run_id).records]
+        newest = instance.get_latest_materialization_event(dg.AssetKey("wind"))
+    plain = SqliteEventLogStorage(str(home / "history" / "runs"))
+    assert [record.event_log_entry for record in plain.get_records_for_run(run_id).records] == ours
+    assert next(iter(plain.get_latest_materialization_events([dg.AssetKey("wind")]).values())) == newest
+    assert len(ours) > 5
+
+
+def test_an_engine_is_made_for_a_file_not_for_an_event(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A night of 300 events made 770 engines, and compiled each statement again."""
+    made: list[str] = []
+    create = event_log.create_engine
+
+    def counting(url: str, **given: object) -> sa.Engine:
+        made.append(url)
+        return create(url, **given)
+
+    monkeypatch.setattr(event_log, "create_engine", counting)
+    with open_instance(read_settings({"DAGSTER_HOME": str(home)})) as instance:
+        dg.materialize([wind], instance=instance)
+    assert len(made) == len(set(made)) == 2
+
+
+def test_the_engines_of_old_runs_go_and_come_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A webserver that was up for a month would hold one for each run that anybody looked at."""
+    monkeypatch.setattr(event_log, "MOST_ENGINES", 2)
+    with open_instance(read_settings({"DAGSTER_HOME": str(home)})) as instance:
+        runs = [dg.materialize([wind], instance=instance).run_id for _ in range(3)]
+        storage = instance.event_log_storage
+        assert isinstance(storage, LocalEventLogStorage)
+        assert all(instance.get_records_for_run(run).records for run in runs)
+        assert len(storage._engines) == 2
+
+
+def test_the_ui_hears_each_event_of_a_run_while_it_goes_on(home: Path) -> None:
+    """It watches the run's file, which SQLite touches only when its last connection closes: one kept open is silence."""
+    with open_instance(read_settings({"DAGSTER_HOME": str(home)})) as instance:
+        run = instance.create_run_for_job(dg.define_asset_job("winds", [wind]).resolve(_graph()))
+        instance.report_engine_event("begun", run)
+        heard = threading.Semaphore(0)
+        instance.watch_event_logs(run.run_id, None, lambda entry, cursor: heard.release())
+        for _ in range(3):
+            instance.report_engine_event("still going", run)
+            assert heard.acquire(timeout=20)
+        instance.end_watch_event_logs(run.run_id, next(iter(instance.event_log_storage._watchers[run.run_id])))
+
+
+def _graph() -> object:
+    return dg.Definitions(assets=[wind]).resolve_asset_graph()
