@@ -155,10 +155,15 @@ def _sales_by_anomaly(frame: pl.DataFrame, window: Window) -> pl.DataFrame:
         pl.col("date").is_between(history_start(window.first), window.last)
     )
     before = history.select("date", "ship_geohash", "is_test", "cancelled_at").collect()
-    lead_days = window.tenant.decision_lead_days if is_as_of(window) else 0
-    anomalies = weighted_weather(frame, before, lead_days=lead_days).select("date", "temp_anomaly")
+    anomalies = weather_of_tenant(frame, window, before).select("date", "temp_anomaly")
     orders = frame.group_by("date").agg(pl.col("tenant_orders").max().alias("orders"))
     return orders.join(anomalies, on="date", how="left", validate="1:1")
+
+
+def weather_of_tenant(frame: pl.DataFrame, window: Window, orders: pl.DataFrame) -> pl.DataFrame:
+    """Return `weighted_weather` of the tenant, by where orders went before the day, in join mode as_of before the decision."""
+    lead_days = window.tenant.decision_lead_days if is_as_of(window) else 0
+    return weighted_weather(frame, orders, lead_days=lead_days)
 
 
 def _coverage(frame: pl.DataFrame) -> dict[date, dict[str, object]]:

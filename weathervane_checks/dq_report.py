@@ -175,7 +175,7 @@ def keep_run(lake: Lake, quality: Quality) -> dict[str, Any]:
     Raises: LakeError: the file there is not a report of ours, or it cannot be written.
     """
     most = int(Thresholds().for_tenant(quality.tenant.thresholds).history_runs)
-    runs = [*_read_runs(lake, quality.tenant.id), quality.run][-max(1, most) :]
+    runs = [*read_runs(lake, quality.tenant.id), quality.run][-max(1, most) :]
     latest = quality.run
     report = {
         "version": VERSION,
@@ -188,7 +188,11 @@ def keep_run(lake: Lake, quality: Quality) -> dict[str, Any]:
     return report
 
 
-def _read_runs(lake: Lake, tenant: str) -> list[dict[str, Any]]:
+def read_runs(lake: Lake, tenant: str) -> list[dict[str, Any]]:
+    """Return the runs that the tenant's file keeps, the newest last.
+
+    Raises: LakeError: the file there is not a report of ours, or it cannot be read.
+    """
     path = f"{FOLDER}/{tenant}/{FILE}"
     hint = "move it away; the next run begins a new one"
     content = lake.files.read(path)
