@@ -23,6 +23,7 @@ from weathervane_assets.cli_configuration import all_tenants as _tenants
 from weathervane_assets.cli_configuration import configured as _settings
 from weathervane_assets.cli_configuration import one_tenant as _tenant
 from weathervane_assets.cli_lake import optimize, restore
+from weathervane_assets.cli_report import report
 from weathervane_assets.cli_tenants import tenants
 from weathervane_assets.cli_types import ASSET, TENANT
 
@@ -262,6 +263,7 @@ def weather_plan(tenant_id: str, first: datetime, last: datetime, as_json: bool)
 
 main.add_command(alerts)
 main.add_command(optimize)
+main.add_command(report)
 main.add_command(restore)
 main.add_command(tenants)
 

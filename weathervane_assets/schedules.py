@@ -114,6 +114,8 @@ FRESHNESS = "freshness"
 FRESHNESS_CHECKS = dg.AssetSelection.checks(*(dg.AssetCheckKey(dg.AssetKey(name), FRESHNESS) for name in graph.NODES))
 HALF_PAST = "30 * * * *"
 DQ_REPORT, DQ_REPORT_HOUR = "dq_report", 8
+REPORTS = (DQ_REPORT, "tenant_report")
+"""In this order, in a run of their own: no ingestion waits for them or fails with them."""
 
 
 def is_due(tenant: Tenant, hour: int, tick: datetime) -> bool:
@@ -170,10 +172,10 @@ def _freshness(status: dg.DefaultScheduleStatus) -> tuple[dg.JobDefinition, dg.S
 
 
 def _dq_report(status: dg.DefaultScheduleStatus) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
-    """Return the job that writes a tenant's report, and the schedule that starts it after the night and the restatements."""
-    says = "How each dataset of a tenant stands, after its night."
+    """Return the job that writes a tenant's reports, and the schedule that starts it after the night and the restatements."""
+    says = "How each dataset of a tenant stands, and its report as a page, after its night."
     # an asset is an operation of its name, and a code location with a job of the same name does not load
-    job = _job(f"{DQ_REPORT}_job", dg.AssetSelection.assets(DQ_REPORT), says)
+    job = _job(f"{DQ_REPORT}_job", dg.AssetSelection.assets(*REPORTS), says)
 
     def requests(tick: datetime, tenants: Sequence[Tenant], _: Platform) -> Iterator[dg.RunRequest]:
         for tenant in tenants:

@@ -35,6 +35,10 @@ CURES = {
         "days that are missing."
     ),
     "kept": "Another run wrote the report at the same time: run `dq_report` again.",
+    "stands_alone": (
+        "Run `tenant_report` again: another run may have written the page at the same time. If it stays, it is an error of "
+        "the program: report it, and do not mail the page."
+    ),
     "weather_join_coverage": (
         "Materialise `weather_daily` of the days in the metadata, then `features`. In join mode as_of, days before the first "
         "forecast that was kept stay without weather."
