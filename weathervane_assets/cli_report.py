@@ -49,4 +49,6 @@ def report(tenant_id: str, output: Path | None, as_json: bool) -> None:  # noqa:
         "window": {"start": page.source.days[0].isoformat(), "end": page.source.days[-1].isoformat()},
         "open_incidents": len(page.incidents.open) + page.incidents.more_open,
     }
-    click.echo(json.dumps(said, indent=2) if as_json else f"{path}: {said['bytes']:,} bytes, {said['overall_severity']}")
+    click.echo(
+        json.dumps(said, indent=2) if as_json else f"{path}: {said['bytes']:,} bytes, {said['overall_severity']}"
+    )

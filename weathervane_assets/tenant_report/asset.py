@@ -41,7 +41,8 @@ def build_tenant_report(tenants: dg.PartitionsDefinition, owner: str) -> dg.Asse
                 "stands_alone",
                 asset="tenant_report",
                 description=described(
-                    "stands_alone", "The stored page is the one just made, refers to nothing outside itself and is small."
+                    "stands_alone",
+                    "The stored page is the one just made, refers to nothing outside itself and is small.",
                 ),
             )
         ],
@@ -58,7 +59,11 @@ def build_tenant_report(tenants: dg.PartitionsDefinition, owner: str) -> dg.Asse
         html = page.html()
         path = keep_page(lake, tenant, html)
         stored = lake.files.read(f"{FOLDER}/{tenant.id}/{path.rpartition('/')[2]}")
-        metadata = {"path": dg.MetadataValue.path(path), "bytes": len(html.encode()), "overall_severity": page.health.severity}
+        metadata: dict[str, Any] = {
+            "path": dg.MetadataValue.path(path),
+            "bytes": len(html.encode()),
+            "overall_severity": page.health.severity,
+        }
         return dg.MaterializeResult(metadata=metadata, check_results=[_stands_alone(page, html, stored)])
 
     return tenant_report

@@ -61,7 +61,12 @@ def severity_chart(severities: Mapping[str, Sequence[str | None]], days: Sequenc
         + "; the table of datasets says which."
     )
     legend = [(swatch(shape(f"fill {s}", f"M6 12v{-min(h, 12):g}h8v12z")), s) for s, h in SEVERITY_HEIGHTS.items()]
-    return Chart("Each dataset by day", alt, picture(plot.bottom + 24, parts, alt), [*legend, (swatch(Markup("")), "empty: nothing written")])
+    return Chart(
+        "Each dataset by day",
+        alt,
+        picture(plot.bottom + 24, parts, alt),
+        [*legend, (swatch(Markup("")), "empty: nothing written")],
+    )
 
 
 def coverage_chart(by_day: pl.DataFrame, limits: Thresholds) -> Chart:
@@ -80,7 +85,9 @@ def coverage_chart(by_day: pl.DataFrame, limits: Thresholds) -> Chart:
         parts += [text(plot.left, top - 8, title, "tick strong", "start"), _shares(plot)]
         parts += [shape("stroke limit", limit_line), shape(f"stroke {kind}", line(plot, points))]
         known = by_day[column].drop_nulls()
-        said.append(f"{title.lower()}, {share(_least(known))} at least on a day" if known.len() else f"{title.lower()}: none")
+        said.append(
+            f"{title.lower()}, {share(_least(known))} at least on a day" if known.len() else f"{title.lower()}: none"
+        )
         top += 112
     parts.append(day_axis(plot))
     alt = f"By day, {day(by_day['date'][0])} to {day(by_day['date'][-1])}: " + "; ".join(said) + "."
@@ -98,12 +105,15 @@ def temperature_chart(by_day: pl.DataFrame, events: Sequence[Event]) -> Chart:
     """Return the temperature against its normal (`temp_c`, `normal_c` by `date`), warm and cold filled, events marked."""
     days = [one.toordinal() for one in by_day["date"]]
     known = [v for name in ("temp_c", "normal_c") for v in by_day[name].drop_nulls()]
-    ticks = steps_between(min(known) - 1.5, max(known) + 1.5, 5)
-    step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
-    plot = Plot(days[0], days[-1], ticks[0] - step / 2, ticks[-1] + step, height=230)
+    room = 0.1 * (max(known) - min(known)) + 0.5
+    plot = Plot(days[0], days[-1], min(known) - room, max(known) + 1.5 * room, height=230)  # above: marks of events
     temperature: list[Point] = list(zip(days, by_day["temp_c"].to_list(), strict=True))
     normal: list[Point] = list(zip(days, by_day["normal_c"].to_list(), strict=True))
-    parts = [y_axis(plot, ticks, "{:g}°"), day_axis(plot), *_departures(plot, temperature, normal)]
+    parts = [
+        y_axis(plot, steps_between(plot.low, plot.high, 6), "{:g}°"),
+        day_axis(plot),
+        *_departures(plot, temperature, normal),
+    ]
     parts += [shape("stroke normal", line(plot, normal)), shape("stroke temp", line(plot, temperature))]
     parts += [*_marks(plot, dict(temperature), events), *_hints(plot, by_day)]
     legend = [
@@ -122,10 +132,14 @@ def _temperature_said(by_day: pl.DataFrame, events: Sequence[str]) -> str:
     low, high = by_day["temp_c"].min(), by_day["temp_c"].max()
     judged = by_day.drop_nulls("temp_anomaly")
     warm, cold = (judged.filter(which).height for which in (pl.col("temp_anomaly") > 0, pl.col("temp_anomaly") < 0))
-    against = f" It was warmer than normal on {warm} days, colder on {cold}." if judged.height else " No normals are known."
+    against = (
+        f" It was warmer than normal on {warm} days, colder on {cold}." if judged.height else " No normals are known."
+    )
     marked = f" Marked are days with {', '.join(events)}." if events else ""
     span = f"{day(by_day['date'][0])} to {day(by_day['date'][-1])}"
-    return f"Mean temperature by day, {span}, between {celsius(_float(low))} and {celsius(_float(high))}.{against}{marked}"
+    return (
+        f"Mean temperature by day, {span}, between {celsius(_float(low))} and {celsius(_float(high))}.{against}{marked}"
+    )
 
 
 def _departures(plot: Plot, temperature: Sequence[Point], normal: Sequence[Point]) -> list[Markup]:
@@ -170,7 +184,11 @@ def _hints(plot: Plot, by_day: pl.DataFrame) -> list[Markup]:
     width = plot.x(1) - plot.x(0)
     return [
         stripe.format(
-            plot.x(one.toordinal()) - width / 2, plot.top, width, plot.height, f"{day(one)}: {celsius(t)}, {apart(a)} from normal"
+            plot.x(one.toordinal()) - width / 2,
+            plot.top,
+            width,
+            plot.height,
+            f"{day(one)}: {celsius(t)}, {apart(a)} from normal",
         )
         for one, t, a in by_day.select("date", "temp_c", "temp_anomaly").iter_rows()
         if t is not None
@@ -195,7 +213,9 @@ def sales_chart(by_day: pl.DataFrame) -> Chart:
         f"Orders of {days.height} days by the day's departure from the normal temperature, from {apart(_float(days['temp_anomaly'].min()))} "
         f"to {apart(_float(days['temp_anomaly'].max()))}; the table below gives the means."
     )
-    return Chart("Orders of a day by how unusual its temperature was", alt, picture(plot.bottom + 42, parts, alt), legend)
+    return Chart(
+        "Orders of a day by how unusual its temperature was", alt, picture(plot.bottom + 42, parts, alt), legend
+    )
 
 
 def _departure_axis(plot: Plot, reach: float) -> Markup:
@@ -203,14 +223,18 @@ def _departure_axis(plot: Plot, reach: float) -> Markup:
     marks = "".join(f"M{plot.x(v):.1f} {plot.bottom:.1f}v4" for v in values)
     axis = shape("axis", f"M{plot.left:.1f} {plot.bottom:.1f}H{plot.right:.1f}{marks}")
     labels = [text(plot.x(v), plot.bottom + 17, f"{v:+g}°".replace("-", "−").replace("+0°", "0°")) for v in values]
-    said = text((plot.left + WIDTH) / 2, plot.bottom + 36, "colder ← departure from the normal temperature, °C → warmer", "tick")
+    said = text(
+        (plot.left + WIDTH) / 2, plot.bottom + 36, "colder ← departure from the normal temperature, °C → warmer", "tick"
+    )
     return axis + Markup("").join(labels) + said
 
 
 def _dot(plot: Plot, on: date, anomaly: float, orders: int) -> Markup:
     x, y, said = plot.x(anomaly), plot.y(orders), f"{on:%a} {day(on)}: {orders} orders, {apart(anomaly)}"
     if on.weekday() >= 5:
-        return Markup('<path class="dot weekend" d="M{:.1f} {:.1f}l5 9h-10z"><title>{}</title></path>').format(x, y - 5, said)
+        return Markup('<path class="dot weekend" d="M{:.1f} {:.1f}l5 9h-10z"><title>{}</title></path>').format(
+            x, y - 5, said
+        )
     return Markup('<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="4"><title>{}</title></circle>').format(x, y, said)
 
 

@@ -81,7 +81,9 @@ def _why_missing(source: Source, known: int) -> Missing | None:
             "No source of weather is configured.", "Set OPEN_METEO_API_KEY, or OPEN_METEO_NON_COMMERCIAL: docs/sources."
         )
     if known:
-        return Missing(f"Only {known} days of the period have weather; fewer than {FEWEST_DAYS} are no picture.", source.backfill())
+        return Missing(
+            f"Only {known} days of the period have weather; fewer than {FEWEST_DAYS} are no picture.", source.backfill()
+        )
     return Missing("No day of the period has weather.", source.backfill("weather_daily", "features"))
 
 

@@ -82,7 +82,7 @@ def examine_coverage(source: Source) -> Coverage:
         found={HOW[how]: n for how, n in orders["geo_source"].value_counts(sort=True).iter_rows()},
         cells=_named(shown, source.lake, orders),
         other_cells=other,
-        other_orders=int(cells["orders"].sum() - shown["orders"].sum()),
+        other_orders=sum(cells["orders"].to_list()) - sum(shown["orders"].to_list()),
         all_cells=source.features["geohash"].n_unique(),
         chart=coverage_chart(by_day, source.limits) if has_features and orders.height else None,
         by_day=by_day,
@@ -133,7 +133,9 @@ def _place(cell: str, places: pl.DataFrame) -> str | None:
     inside = places.filter(
         pl.col("latitude").is_between(box["s"], box["n"]), pl.col("longitude").is_between(box["w"], box["e"])
     )
-    names = inside.drop_nulls("place").group_by("place", "country").len().sort(["len", "place"], descending=[True, False])
+    names = (
+        inside.drop_nulls("place").group_by("place", "country").len().sort(["len", "place"], descending=[True, False])
+    )
     return f"{names['place'][0]}, {names['country'][0]}" if names.height else None
 
 

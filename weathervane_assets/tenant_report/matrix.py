@@ -20,7 +20,16 @@ from weathervane_assets.transforms.features import NOT_SENT, sales
 
 MOST_CAMPAIGNS = 8
 MOST_VALUES = 4
-GROUPS = ("Keys", "Sales", "Ads", "Promotions", "Weather of the day", "Departures, means and lags", "Event flags", "Origin")
+GROUPS = (
+    "Keys",
+    "Sales",
+    "Ads",
+    "Promotions",
+    "Weather of the day",
+    "Departures, means and lags",
+    "Event flags",
+    "Origin",
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,10 @@ class Campaign:
 
 @dataclass(frozen=True)
 class Matrix:
-    """The section. Money is in the tenant's currency; `foreign_orders` and `unpriced_orders` are not in any sum of it."""
+    """The section. Money is in the tenant's currency; `foreign_orders` and `unpriced_orders` are not in any sum of it.
+
+    `order_days`, `ad_days`: for how many days of the period orders and ads were read. None were: no total, not zero.
+    """
 
     missing: Missing | None
     rows: int
@@ -64,7 +76,9 @@ class Matrix:
     columns: Mapping[str, Sequence[Column]]
     orders: int
     revenue: Decimal | None
+    order_days: int
     ad_spend: Decimal | None
+    ad_days: int
     foreign_orders: int
     unpriced_orders: int
     chart: Chart | None
@@ -88,8 +102,10 @@ def examine_matrix(source: Source) -> Matrix:
         join_mode="+".join(features["join_mode"].unique().sort()),
         columns=_columns(source),
         orders=sold.height,
-        revenue=_total(mine["net_revenue"]),
-        ad_spend=_total(features.group_by("date").agg(pl.first("tenant_ad_spend"))["tenant_ad_spend"]),
+        revenue=_total(mine["net_revenue"]) if source.days_read("orders") else None,
+        order_days=len(source.days_read("orders")),
+        ad_spend=_ad_spend(source),
+        ad_days=len(source.days_read("ads")),
         foreign_orders=sold.height - mine.height,
         unpriced_orders=mine["net_revenue"].null_count(),
         chart=sales_chart(by_day) if both.height >= FEWEST_DAYS else None,
@@ -109,11 +125,10 @@ def _sales_by_day(source: Source, mine: pl.DataFrame, sold: pl.DataFrame) -> pl.
 
     A day that was read and has no order is zero; one that was not read is not there.
     """
-    read = source.ledger.filter(pl.col("dataset") == "orders", pl.col("source") != "not_configured").select("date").unique()
     revenue = mine.group_by("date").agg(pl.col("net_revenue").sum())
     return (
         source.weather.select("date", "temp_anomaly")
-        .join(read, on="date", how="semi")
+        .filter(pl.col("date").is_in(source.days_read("orders")))
         .join(sold.group_by("date").len("orders"), on="date", how="left", validate="1:1")
         .join(revenue, on="date", how="left", validate="1:1")
         .with_columns(pl.col("orders").fill_null(0), pl.col("net_revenue").fill_null(Decimal(0)))
@@ -135,7 +150,7 @@ def _weather(name: str, days: pl.DataFrame) -> Weather:
     if days.is_empty():
         return Weather(name, 0, None, None)
     revenue = (_total(days["net_revenue"]) or Decimal(0)) / days.height
-    return Weather(name, days.height, days["orders"].sum() / days.height, revenue)
+    return Weather(name, days.height, sum(days["orders"].to_list()) / days.height, revenue)
 
 
 def _columns(source: Source) -> dict[str, list[Column]]:
@@ -189,6 +204,15 @@ def _value(value: Any, source: Source) -> str:
     return instant(value, source.tenant.zone) if hasattr(value, "hour") else day(value)
 
 
+def _ad_spend(source: Source) -> Decimal | None:
+    """Return what ads cost in the tenant's currency; None where they were read for no day, or all of it is in another."""
+    rows = source.table("ads").collect()
+    mine = rows.filter(pl.col("currency") == source.tenant.currency)
+    if not source.days_read("ads") or (mine.is_empty() and rows.height):
+        return None
+    return _total(mine["spend"])
+
+
 def _ads(source: Source) -> list[Campaign]:
     """Return the campaigns that cost most, each in its account's currency, by the account's days."""
     rows = source.table("ads").collect().sort("date")
@@ -211,11 +235,12 @@ def _promos(source: Source) -> list[Campaign]:
     newest = sent.sort("send_time", "campaign_id", descending=True).head(MOST_CAMPAIGNS)
     kinds = {"email": "e-mail", "sms": "SMS", "mobile_push": "mobile push"}
     return [
-        Campaign(r["name"] or r["campaign_id"], kinds[r["channel"]], r["date"], "") for r in newest.iter_rows(named=True)
+        Campaign(r["name"] or r["campaign_id"], kinds[r["channel"]], r["date"], "")
+        for r in newest.iter_rows(named=True)
     ]
 
 
 def _total(amounts: pl.Series) -> Decimal | None:
-    """Return the sum of the amounts that are known; None where none is."""
+    """Return the sum of the amounts that are known; None where there are some and none is known."""
     known = amounts.drop_nulls().to_list()
-    return sum(known, Decimal(0)) if known else None
+    return sum(known, Decimal(0)) if known or amounts.is_empty() else None

@@ -47,8 +47,25 @@ class Page:
     def html(self) -> str:
         """Return the page as HTML, which needs no other file and no network."""
         zone = self.tenant.zone
-        said = {name: getattr(wording, name) for name in ("outside", "day", "whole", "share", "celsius", "apart", "span", "days_said")}
-        said |= {"instant": partial(wording.instant, zone=zone), "money": partial(wording.money, currency=self.tenant.currency)}
+        said = {
+            name: getattr(wording, name)
+            for name in (
+                "outside",
+                "day",
+                "whole",
+                "share",
+                "celsius",
+                "apart",
+                "span",
+                "days_said",
+                "degrees",
+                "steps",
+            )
+        }
+        said |= {
+            "instant": partial(wording.instant, zone=zone),
+            "money": partial(wording.money, currency=self.tenant.currency),
+        }
         template = _environment().get_template(TEMPLATE)
         return template.render(vars(self) | said | {"days": self.source.days})
 

@@ -105,9 +105,17 @@ class Source:
         judged = weather_of_tenant(self.features.filter(pl.col("temp_anomaly").is_not_null()), window, self.orders)
         everywhere = weather_of_tenant(self.features, window, self.orders)
         both = spine.join(
-            judged.select("date", "temp_anomaly", pl.col("temp_c").alias("_judged")), on="date", how="left", validate="1:1"
+            judged.select("date", "temp_anomaly", pl.col("temp_c").alias("_judged")),
+            on="date",
+            how="left",
+            validate="1:1",
         ).join(everywhere.select("date", "temp_c", "precip_mm"), on="date", how="left", validate="1:1")
         return both.select("date", pl.coalesce("_judged", "temp_c").alias("temp_c"), "temp_anomaly", "precip_mm")
+
+    def days_read(self, dataset: str) -> list[date]:
+        """Return the days of the period that a configured source was read for."""
+        mine = self.ledger.filter(pl.col("dataset") == dataset, pl.col("source") != NOT_CONFIGURED)
+        return [day for day in mine["date"].unique().sort().to_list() if self.days[0] <= day <= self.days[-1]]
 
     def is_unconfigured(self, dataset: str) -> bool:
         """Return whether all that was written of a dataset says that nobody configured its source."""

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 WIDTH, LEFT, RIGHT = 760.0, 46.0, 10.0
 MOST_TICKS = 8
+NONE = Markup("")
 Point = tuple[float, float | None]
 
 
@@ -70,7 +71,7 @@ def swatch(inner: Markup) -> Markup:
     return Markup('<svg class="swatch" viewBox="0 0 20 12" aria-hidden="true">{}</svg>').format(inner)
 
 
-def shape(kind: str, d: str, extra: Markup = Markup("")) -> Markup:
+def shape(kind: str, d: str, extra: Markup = NONE) -> Markup:
     """Return a path of a class."""
     return Markup('<path class="{}" d="{}"{}/>').format(kind, d, extra)
 

@@ -30,6 +30,14 @@ def outside(text: str) -> Markup:
     return Markup("<bdi>{}</bdi>").format(escape(short))
 
 
+def steps(text: str) -> Markup:
+    """Return a sentence of our own, its `commands` as code."""
+    parts = [
+        Markup("<code>{}</code>").format(part) if n % 2 else escape(part) for n, part in enumerate(text.split("`"))
+    ]
+    return Markup("").join(parts)
+
+
 def day(value: date | None) -> str:
     """Return a day, like 19 Nov 2026."""
     return f"{value.day} {value:%b %Y}" if value else NOTHING
@@ -53,7 +61,7 @@ def share(value: float | None) -> str:
     if value is None:
         return NOTHING
     shown = min(max(100 * value, 0.1), 99.9) if 0 < value < 1 else 100 * value
-    return f"{shown:.0f} %" if shown in (0, 100) else f"{shown:.1f} %"
+    return f"{shown:.1f}".removesuffix(".0") + " %"
 
 
 def money(value: Decimal | None, currency: str) -> str:
@@ -64,14 +72,21 @@ def money(value: Decimal | None, currency: str) -> str:
     return f"{currency} {value.quantize(Decimal(1).scaleb(-places)):,}".replace("-", "−")
 
 
+def degrees(latitude: float, longitude: float) -> str:
+    """Return a point on the earth."""
+    return (
+        f"{abs(latitude):.2f}° {'N' if latitude >= 0 else 'S'}, {abs(longitude):.2f}° {'E' if longitude >= 0 else 'W'}"
+    )
+
+
 def celsius(value: float | None) -> str:
     """Return a temperature."""
-    return NOTHING if value is None else f"{value:.1f} °C".replace("-", "−")
+    return NOTHING if value is None else f"{value:z.1f} °C".replace("-", "−")
 
 
 def apart(value: float | None) -> str:
     """Return a departure from what is normal, with its sign."""
-    return NOTHING if value is None else f"{value:+.1f} °C".replace("-", "−")
+    return NOTHING if value is None else f"{value:+z.1f} °C".replace("-", "−").replace("+0.0", "±0.0")
 
 
 def span(length: timedelta) -> str:
