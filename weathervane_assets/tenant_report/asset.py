@@ -3,8 +3,6 @@
 Belongs here: the asset, its check and how they look in the UI. Does not belong here: what the page says.
 """
 
-from __future__ import annotations
-
 from html.parser import HTMLParser
 from typing import Any
 

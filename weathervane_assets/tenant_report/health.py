@@ -13,7 +13,7 @@ from typing import Any
 
 from weathervane_assets.graph import DAILY, NODES
 from weathervane_assets.tenant_report.charts import severity_chart
-from weathervane_assets.tenant_report.source import Source
+from weathervane_assets.tenant_report.source import Missing, Source
 from weathervane_assets.tenant_report.svg import Chart
 from weathervane_checks.alert_text import CAUSES
 from weathervane_checks.dq_report import read_runs
@@ -59,7 +59,8 @@ class Health:
     complete_day: date | None
     stub: Sequence[str]
     unconfigured: Sequence[str]
-    chart: Chart
+    missing: Missing | None
+    chart: Chart | None
     first_day: date
     runs: Mapping[str, int]
     first_run_at: datetime | None
@@ -78,7 +79,8 @@ def examine_health(source: Source) -> Health:
         complete_day=None if None in newest else min(day for day in newest if day),
         stub=[name for name, entry in entries.items() if entry["source"] == "stub"],
         unconfigured=[name for name, entry in entries.items() if entry["source"] == "not_configured"],
-        chart=severity_chart(quality.severities, quality.days),
+        missing=source.no_matrix if source.ledger.is_empty() else None,
+        chart=None if source.ledger.is_empty() else severity_chart(quality.severities, quality.days),
         first_day=quality.days[0],
         runs=Counter(run["overall_severity"] for run in runs),
         first_run_at=datetime.fromisoformat(runs[0]["timestamp"]) if runs else None,
