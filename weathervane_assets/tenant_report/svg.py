@@ -123,7 +123,7 @@ def day_axis(plot: Plot) -> Markup:
     first, last = date.fromordinal(int(plot.first)), date.fromordinal(int(plot.last))
     monday = first + timedelta(days=-first.weekday() % 7)
     weeks = next(n for n in (1, 2, 4, 8, 16, 52) if (last - monday).days // (7 * n) < MOST_TICKS)
-    days = [monday + timedelta(days=n) for n in range(0, max(0, (last - monday).days) + 1, 7 * weeks)] or [first]
+    days = [monday + timedelta(days=n) for n in range(0, (last - monday).days + 1, 7 * weeks)] or [first]
     marks = "".join(f"M{plot.x(day.toordinal()):.1f} {plot.bottom:.1f}v4" for day in days)
     labels = [text(plot.x(d.toordinal()), plot.bottom + 17, f"{d.day} {d:%b}") for d in days]
     base = f"M{plot.left:.1f} {plot.bottom:.1f}H{plot.right:.1f}"
