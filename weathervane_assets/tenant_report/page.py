@@ -51,6 +51,7 @@ class Page:
             name: getattr(wording, name)
             for name in (
                 "outside",
+                "plain",
                 "day",
                 "whole",
                 "share",

@@ -25,9 +25,13 @@ _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206
 
 def outside(text: str) -> Markup:
     """Return a name from outside: escaped, bounded, without characters that command a reader, and with its own direction."""
+    return Markup("<bdi>{}</bdi>").format(plain(text))
+
+
+def plain(text: str) -> str:
+    """Return a name from outside for where no element may stand (the page's title): as `outside`, not yet escaped."""
     flat = " ".join(_UNSEEN.sub(" ", text).split())
-    short = flat if len(flat) <= LONGEST_NAME else flat[: LONGEST_NAME - 1] + "…"
-    return Markup("<bdi>{}</bdi>").format(escape(short))
+    return flat if len(flat) <= LONGEST_NAME else flat[: LONGEST_NAME - 1] + "…"
 
 
 def steps(text: str) -> Markup:

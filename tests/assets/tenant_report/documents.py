@@ -54,6 +54,8 @@ class Document(HTMLParser):
         self.elements.append(element)
         if self._open:
             self._open[-1].children.append(element)
+        if tag == "br":
+            self.handle_data(" ")
         if tag not in VOID:
             self._open.append(element)
 
@@ -66,6 +68,8 @@ class Document(HTMLParser):
         assert self._open, f"</{tag}> closes nothing"
         assert self._open[-1].tag == tag, f"</{tag}> closes <{self._open[-1].tag}>"
         self._open.pop()
+        if tag in ("p", "li", "dt", "dd"):
+            self.handle_data(" ")
 
     def handle_data(self, data: str) -> None:
         for element in self._open:
