@@ -12,6 +12,7 @@ import pytest
 
 from weathervane_assets.definitions import build_defs
 from weathervane_assets.graph import NODES, column_schema
+from weathervane_assets.schedules import REPORTS
 from weathervane_assets.tables import CONTRACTS
 
 ROOT = Path(__file__).parents[2]
@@ -57,12 +58,14 @@ def test_the_code_location_loads_as_a_whole() -> None:
 def test_every_asset_says_who_it_is_and_is_checked(graph: dg.AssetGraph) -> None:
     """An asset without an owner alerts nobody; one without a check is believed without reason."""
     names = {key.path[-1] for key in graph.get_all_asset_keys()}
-    assert names - {"dq_report"} == set(NODES) == set(CONTRACTS)
-    report = graph.get(dg.AssetKey("dq_report"))
-    assert (report.group_name, report.tags["layer"]) == ("quality", "report")
-    assert report.owners
-    assert graph.get_check_keys_for_assets({report.key})
-    for key in graph.get_all_asset_keys() - {report.key}:
+    reports = {dg.AssetKey(name) for name in REPORTS}
+    assert names - set(REPORTS) == set(NODES) == set(CONTRACTS)
+    for report in map(graph.get, reports):
+        assert (report.group_name, report.tags["layer"]) == ("quality", "report")
+        assert report.owners
+        assert report.description
+        assert graph.get_check_keys_for_assets({report.key})
+    for key in graph.get_all_asset_keys() - reports:
         node = graph.get(key)
         assert node.group_name in {"commerce", "ads", "weather", "features"}
         assert node.owners

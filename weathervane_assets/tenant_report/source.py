@@ -67,10 +67,15 @@ class Source:
 
     @cached_property
     def days(self) -> tuple[date, ...]:
-        """The period: the last 90 days up to the newest complete one of the matrix; without any, up to yesterday."""
+        """The period: the last 90 days up to the newest complete one of the matrix; without any, up to yesterday.
+
+        It begins where the matrix does: what was never brought in is no gap.
+        """
         last = self.newest("features") or self.tenant.today(self.now) - timedelta(days=1)
         days = (last - timedelta(days=n) for n in range(PERIOD_DAYS - 1, -1, -1))
-        return tuple(day for day in days if day >= self.tenant.start_date) or (last,)
+        written = self.ledger.filter(pl.col("dataset") == "features")["date"].to_list()
+        first = max(self.tenant.start_date, min([day for day in written if day <= last], default=date.min))
+        return tuple(day for day in days if day >= first) or (last,)
 
     def table(self, dataset: str) -> pl.LazyFrame:
         """Return a dataset's rows of the period."""

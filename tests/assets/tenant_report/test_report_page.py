@@ -64,7 +64,8 @@ def test_the_figures_of_the_head_are_those_of_the_tables(page: Document, filled:
     assert page.card("Orders with a place") == f"{100 * located:.1f} %".replace(".0 ", " ")
     assert page.card("Rows with weather") == "100 %"
     assert not features["is_weather_missing"].any()
-    assert "read for 35 of 90 days" in page.one("header").text
+    assert "16 Oct 2026 to 19 Nov 2026, 35 days." in page.one("header").text
+    assert "read for" not in page.one("header").text
 
 
 def test_every_column_of_the_matrix_is_explained_with_its_nulls(

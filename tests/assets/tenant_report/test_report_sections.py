@@ -39,11 +39,13 @@ def read(lake: Lake, store: AlertStore, tenant: Tenant = ACME) -> Document:
     return Document(examine_tenant(tenant, lake, store, AT).html())
 
 
-def copied(source: Installation, folder: Path, **changes: pl.Expr) -> Lake:
-    """Return a lake of its own with acme's tables; `changes` by dataset replace a column of it."""
+def copied(source: Installation, folder: Path, gap: tuple[date, ...] = (), **changes: pl.Expr) -> Lake:
+    """Return a lake of its own with acme's tables; `changes` by dataset replace a column; orders and ads were not read in `gap`."""
     lake = Lake(str(folder / "lake"))
     for name in NODES:
         rows = source.rows("acme", name)
+        if name in ("orders", "ads"):
+            rows = rows.filter(~pl.col("date").is_in(gap))
         days = rows["date"].unique().sort().to_list()
         frame = rows.with_columns(changes[name]) if name in changes else rows
         lake.replace(
@@ -85,6 +87,21 @@ def test_sources_that_nobody_configured_are_named(tmp_path: Path, store: AlertSt
     assert "Not configured, and therefore empty: orders, meta_ads" in page.section("health").text
     assert page.card("Orders") == page.card("Ad spend") == "–"
     assert page.card("Newest complete day") == "19 Nov 2026"
+
+
+def test_days_that_were_not_read_are_counted_and_are_no_zero(
+    filled: tuple[Installation, Outcome], tmp_path: Path, store: AlertStore
+) -> None:
+    """A week without the shop's answer lay in the report as a week without sales."""
+    gap = tuple(date(2026, 11, 2) + timedelta(days=n) for n in range(7))
+    page = read(copied(filled[0], tmp_path, gap), store)
+    said = [e.text for e in page.all("dd") if "read for" in e.text]
+    assert said == [
+        "neither test nor cancelled; read for 28 of 35 days", "Meta and Google Ads, by the accounts' days; read for 28 of 35"
+    ]  # fmt: skip
+    by_day = {row["Day"] for row in page.table("Sales by day")}
+    assert len(by_day) == 28
+    assert not by_day & {f"{day.day} Nov 2026" for day in gap}
 
 
 def test_missing_normals_and_missing_weather_are_told_apart(
