@@ -25,6 +25,7 @@ from weathervane_assets.partitions import day_key, range_tags, year_key
 from weathervane_assets.schedules import FRESHNESS
 from weathervane_checks.dq_report import examine_quality, keep_run
 from weathervane_resources.clock import Clock
+from weathervane_resources.logs import JsonHandler, is_json
 from weathervane_resources.partition_keys import BACKFILL_TAG
 from weathervane_resources.platform import Platform
 
@@ -172,6 +173,8 @@ def _progress_logger(on_partition: OnPartition) -> dg.LoggerDefinition:
         # not by getLogger: handlers of an earlier backfill in this process must not be on it
         logger = logging.Logger("weathervane.progress", level=logging.DEBUG)  # noqa: LOG001
         logger.addHandler(_ProgressHandler(on_partition))
+        if is_json(os.environ):
+            logger.addHandler(JsonHandler(logging.INFO, of_run=True))
         return logger
 
     return dg.LoggerDefinition(progress, description="Feeds the progress bar.")

@@ -43,10 +43,13 @@ def complains(command: F) -> F:
 
 
 def configured() -> Settings:
-    """Return the settings of the environment."""
+    """Return the settings of the environment, and log as they say."""
+    from weathervane_resources.logs import configure_logs
     from weathervane_resources.settings import read_settings
 
-    return read_settings(os.environ)
+    settings = read_settings(os.environ)
+    configure_logs(os.environ)
+    return settings
 
 
 def all_tenants(settings: Settings) -> dict[str, Tenant]:

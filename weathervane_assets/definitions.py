@@ -37,6 +37,7 @@ from weathervane_resources.connectors import (
 from weathervane_resources.lake import Shape
 from weathervane_resources.lake_care import optimize
 from weathervane_resources.lake_io import DeltaLakeIOManager
+from weathervane_resources.logs import configure_logs
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import read_settings
 
@@ -98,4 +99,5 @@ def build_defs(
 @dg.definitions
 def defs() -> dg.Definitions:
     """Return the code location that `dagster` loads, configured by its environment."""
+    configure_logs(os.environ)
     return build_defs(os.environ)

@@ -12,12 +12,15 @@ A run also gets a tag for each vendor that its assets read from, so that a limit
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
 
 from weathervane_assets.partitions import TENANT_PARTITIONS
+from weathervane_resources.logs import configure_logs
 from weathervane_resources.partition_keys import (
     PRIORITY_TAG,
     RANGE_TAGS,
@@ -34,6 +37,11 @@ NO_VENDOR = "derived"
 
 class TenantRunCoordinator(QueuedRunCoordinator):
     """Dagster's queue, which also sees to it that each run is one tenant's, is tagged so, and waits if it is a backfill's."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """The daemon and the webserver load this and no other code of ours: log as the environment says."""
+        configure_logs(os.environ)
+        super().__init__(*args, **kwargs)
 
     def submit_run(self, context: SubmitRunContext) -> dg.DagsterRun:
         """Put a run in the queue, and beside it one for every other tenant in its range."""

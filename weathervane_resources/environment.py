@@ -56,6 +56,7 @@ INSTALLATION = (
         "all tenants",
         "`2/4`: this code location starts runs for the second quarter of the tenants",
     ),
+    Variable("WEATHERVANE_LOG_FORMAT", "`text`", "`json`: every log line on standard error is one JSON object"),
     Variable("WEATHERVANE_SANDBOX_URL", "a run starts its own", "a running sandbox for stub rows"),
     Variable(
         "OTEL_EXPORTER_OTLP_ENDPOINT",

@@ -16,6 +16,7 @@ from weathervane_resources.shards import Shard, parse_shard
 
 STUB_POLICIES = ("auto", "never")
 ALERT_SEVERITIES = ("warning", "critical")
+LOG_FORMATS = ("text", "json")
 
 
 class ConfigurationError(Exception):
@@ -46,6 +47,8 @@ class Settings:
     """Whether the change sensors also watch sources that serve stub rows."""
     shard: Shard = field(default_factory=Shard)
     """The tenants for which this code location starts runs."""
+    log_format: str = "text"
+    """`text`, or `json`: one object a line on standard error."""
     sandbox_url: str | None = None
     """Where `make dev` and the demo run the sandbox. Unset: a run that needs stub rows starts its own."""
 
@@ -58,6 +61,11 @@ def read_settings(env: Mapping[str, str]) -> Settings:
     stubs = env.get("WEATHERVANE_STUBS") or "auto"
     if stubs not in STUB_POLICIES:
         raise ConfigurationError(f"WEATHERVANE_STUBS is {stubs!r}; it must be one of: {', '.join(STUB_POLICIES)}")
+    log_format = env.get("WEATHERVANE_LOG_FORMAT") or "text"
+    if log_format not in LOG_FORMATS:
+        raise ConfigurationError(
+            f"WEATHERVANE_LOG_FORMAT is {log_format!r}; it must be one of: {', '.join(LOG_FORMATS)}"
+        )
     severity = env.get("WEATHERVANE_ALERT_SEVERITY") or "warning"
     if severity not in ALERT_SEVERITIES:
         allowed = ", ".join(ALERT_SEVERITIES)
@@ -77,6 +85,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         automation=_switch(env, "WEATHERVANE_AUTOMATION"),
         stub_changes=env.get("WEATHERVANE_STUB_CHANGES", "").lower() in ("true", "1", "yes"),
         shard=_shard(env.get("WEATHERVANE_SHARD") or "1/1"),
+        log_format=log_format,
         sandbox_url=env.get("WEATHERVANE_SANDBOX_URL") or None,
     )
 

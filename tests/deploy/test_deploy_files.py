@@ -175,7 +175,10 @@ def test_the_examples_set_variables_that_exist() -> None:
     deployment = HELM["dagster-user-deployments"]["deployments"][0]
     assert set(deployment["env"]) <= ours
     wanted = {variable["env"] for variable in _postgres().values() if isinstance(variable, dict)}
-    assert {line.partition("=")[0] for line in _lines(DEPLOY / "secrets.example" / "dagster.env")} == wanted
+    assert {line.partition("=")[0] for line in _lines(DEPLOY / "secrets.example" / "dagster.env")} == {
+        *wanted,
+        "WEATHERVANE_LOG_FORMAT",
+    }
 
 
 @pytest.fixture
@@ -260,11 +263,11 @@ KNOWN = {
     },
     "dagsterWebserver": {
         "replicaCount", "image", "service", "podSecurityContext", "securityContext", "volumes", "volumeMounts", "resources",
-        "readinessProbe", "livenessProbe",
+        "readinessProbe", "livenessProbe", "env",
     },
     "dagsterDaemon": {
         "enabled", "image", "heartbeatTolerance", "podSecurityContext", "securityContext", "volumes", "volumeMounts",
-        "resources", "livenessProbe", "runCoordinator", "runMonitoring", "runRetries",
+        "resources", "livenessProbe", "runCoordinator", "runMonitoring", "runRetries", "env",
     },
     "retention": {"enabled", "schedule", "sensor"},
     "runLauncher": {"type", "config"},

@@ -189,8 +189,12 @@ class BodyTooLarge(VendorError):
 
 def redact(text: str) -> str:
     """Return `text` without query strings and anything that looks like a credential, at most 300 characters."""
+    text = " ".join(scrub(text).split()).rstrip(".")
+    return text if len(text) <= _MAX_MESSAGE else text[: _MAX_MESSAGE - 1] + "…"
+
+
+def scrub(text: str) -> str:
+    """Return `text` without query strings and anything that looks like a credential, its lines and length as they are."""
     text = _URL_QUERY.sub(r"\1?[redacted]", text)
     text = _SECRET_PAIR.sub(r"\1\2[redacted]", text)
-    text = _SECRET_SHAPE.sub("[redacted]", text)
-    text = " ".join(text.split()).rstrip(".")
-    return text if len(text) <= _MAX_MESSAGE else text[: _MAX_MESSAGE - 1] + "…"
+    return _SECRET_SHAPE.sub("[redacted]", text)
