@@ -84,13 +84,16 @@ def metrics_page() -> str:
         "# Metrics\n\nOff until `OTEL_EXPORTER_OTLP_ENDPOINT` names an OTLP/HTTP collector, `http://127.0.0.1:4318` say. A run is a "
         "process of its own that lives for seconds, so there is nothing to scrape: each process sends what it counted, every minute "
         "and when it ends. A process that is killed with -9 loses what it has not sent. A collector that is down fails no run; each "
-        "process then waits a few seconds at its end.\n\nAll are counters with delta temporality. Prometheus wants cumulative ones: put the collector's "
+        "process then waits a few seconds at its end.\n\nCounters and the histogram have delta temporality. Prometheus wants cumulative ones: put the collector's "
         "`deltatocumulative` processor before it. `deploy/grafana-dashboard.json` shows them by the names that Prometheus "
-        "gives them. No label holds a credential or a URL; the tenants' ids are in them.\n\n"
-        "| metric | in Prometheus | unit | labels | what it counts |\n|---|---|---|---|---|\n"
+        "gives them. No label holds a credential or a URL; the tenants' ids are in them, and a tenant "
+        "that `tenants.toml` does not have counts as `other`, so there are never more series than tenants, datasets and the few "
+        "words of each label allow.\n\nRuns and incidents are counted by the alerter, so only where its sensor is on; canceled runs are not. A gauge is sent when it is set: "
+        "the lag comes once an hour, and a panel looks at `last_over_time(...[2h])`.\n\n"
+        "| metric | kind | in Prometheus | unit | labels | what it says |\n|---|---|---|---|---|---|\n"
     )
     return head + "".join(
-        f"| `{one.name}` | `{one.prometheus_name}` | {one.unit} | {', '.join(one.labels)} | {one.meaning} |\n"
+        f"| `{one.name}` | {one.kind} | `{one.prometheus_name}` | {one.unit} | {', '.join(one.labels)} | {one.meaning} |\n"
         for one in METRICS
     )
 

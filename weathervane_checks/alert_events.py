@@ -52,6 +52,8 @@ class Batch:
     cursor: int
     newest_at: datetime | None
     is_full: bool
+    ends: tuple[dg.EventLogRecord, ...] = ()
+    """Of runs that ended since the last read."""
 
 
 def read_events(instance: dg.DagsterInstance, cursor: int | None, seen: Collection[int], now: datetime) -> Batch:
@@ -170,7 +172,11 @@ def _observe(
     newest = max((r.storage_id for r in (*known, *taken)), default=start)
     cursor = max(start, newest if not held else min(newest, min(held) - 1))
     at = datetime.fromtimestamp(taken[-1].event_log_entry.timestamp, UTC) if taken else None
-    return Batch(observations, frozenset(r.storage_id for r in (*known, *taken)), cursor, at, is_full)
+    return Batch(observations, frozenset(r.storage_id for r in (*known, *taken)), cursor, at, is_full, _ends(taken))
+
+
+def _ends(records: Sequence[dg.EventLogRecord]) -> tuple[dg.EventLogRecord, ...]:
+    return tuple(r for r in records if r.event_log_entry.dagster_event_type in ENDS)
 
 
 def _evaluations_of(instance: dg.DagsterInstance, records: Sequence[dg.EventLogRecord]) -> list[Judged]:

@@ -29,6 +29,7 @@ from weathervane_resources.platform import Platform
 from weathervane_resources.state import open_state
 
 from weathervane_checks.alert_events import OVERLAP, Batch, read_events, stuck_runs, unfinished_backfills
+from weathervane_checks.alert_metrics import publish_incidents, publish_runs
 from weathervane_checks.alert_routing import configured_targets, route
 from weathervane_checks.alert_text import clean, compose
 from weathervane_checks.alerts import BACKFILL, STUCK_RUN, Observation, Progress, due
@@ -75,18 +76,22 @@ class Alerter:
         batch = read_events(self.instance, cursor, already, now)
         stuck = stuck_runs(self.instance, now)
         with self.store.session() as session:
-            notices, enqueued = self._decide(session, batch, stuck, already, before, now)
+            decided = self._decide(session, batch, stuck, already, before, now)
+        if decided:
+            publish_runs(self.instance, batch.ends, self.names)
+        notices, enqueued = decided or (0, 0)
         sent = send_due(self.store.state, {target.id: target for target in self.targets}, now, self.send)
         ticked = Ticked(len(batch.event_ids), notices, enqueued, sent)
         _publish(ticked)
+        publish_incidents(self.store, self.names)
         return ticked
 
     def _decide(
         self, session: Session, batch: Batch, stuck: Sequence[Observation], already: Collection[int], before: Watch | None, now: datetime
-    ) -> tuple[int, int]:  # fmt: skip
-        """Everything a tick writes before it sends; a second alerter that came first leaves nothing to do."""
+    ) -> tuple[int, int] | None:  # fmt: skip
+        """Everything a tick writes before it sends; None where a second alerter that came first leaves nothing to do."""
         if session.watch() != before or session.seen(max((before.cursor if before else 0) - OVERLAP, -1)) != already:
-            return 0, 0
+            return None
         lag_s = (now - batch.newest_at).total_seconds() if batch.is_full and batch.newest_at else 0.0
         labels = sorted({label for one in batch.observations for label in one.labels})
         span = (labels[0], labels[-1]) if labels else ("", "")

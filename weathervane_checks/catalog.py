@@ -13,6 +13,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData as Target,
 )
 from weathervane_assets.tables import CONTRACTS
+from weathervane_resources import metrics
 from weathervane_resources.clock import Clock
 from weathervane_resources.partition_keys import BACKFILL_TAGS
 from weathervane_resources.platform import Platform
@@ -165,6 +166,8 @@ def _checks_of(asset: str, open_rebuild: OpenRebuild | None) -> dg.AssetChecksDe
             )
             for said in report.evaluations(check.rule(evidence)):
                 if isinstance(said, dg.AssetCheckResult):
+                    severity = str(said.metadata["severity"].value)
+                    metrics.count(metrics.CHECKS_EVALUATED, 1, dataset=asset, severity=severity)
                     yield dg.Output(None, outputs[key.name])
                     yield _evaluation(said, judged, is_blocking=check.is_blocking)
                 else:

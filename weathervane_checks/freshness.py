@@ -4,16 +4,19 @@ Belongs here: reading the ledgers and one evaluation an asset. Does not belong h
 """
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
+from weathervane_resources import metrics
 from weathervane_resources.clock import Clock
 from weathervane_resources.platform import Platform
+from weathervane_resources.tenants import Tenant
 
 from weathervane_checks.cures import described
 from weathervane_checks.findings import RANK, Severity, dagster_severity
-from weathervane_checks.rules.freshness import Freshness, freshness_by_tenant
+from weathervane_checks.rules.freshness import YEARLY, Freshness, freshness_by_tenant
 
 NAME = "freshness"
 
@@ -39,15 +42,26 @@ def build_freshness(assets: Sequence[str]) -> dg.AssetChecksDefinition:
         ledgers = {name: lake.ledger(name) for name in tenants}
         for key in sorted(context.selected_asset_check_keys):
             found = freshness_by_tenant(key.asset_key.path[-1], ledgers, tenants, now)
+            _measure(key.asset_key.path[-1], found, tenants, now)
             yield evaluate(key.asset_key, found)
 
     return run_freshness
+
+
+def _measure(dataset: str, found: Sequence[Freshness], tenants: Mapping[str, Tenant], now: datetime) -> None:
+    """Say how old each tenant's newest complete day is; normals are of a year, and have no age in days."""
+    for one in found:
+        if one.newest and dataset not in YEARLY:
+            over_at = tenants[one.tenant].day_start(one.newest + timedelta(days=1))
+            lag_s = max((now - over_at).total_seconds(), 0.0)
+            metrics.level(metrics.DATASET_LAG, lag_s, tenant=one.tenant, dataset=dataset)
 
 
 def evaluate(asset_key: dg.AssetKey, found: Sequence[Freshness]) -> dg.AssetCheckResult:
     """Return the evaluation of one asset; `found` has every tenant that is due, the worst first."""
     stale = [one for one in found if one.severity != "ok"]
     severity: Severity = max((one.severity for one in found), key=RANK.__getitem__, default="ok")
+    metrics.count(metrics.CHECKS_EVALUATED, 1, dataset=asset_key.path[-1], severity=severity)
     return dg.AssetCheckResult(
         asset_key=asset_key,
         check_name=NAME,

@@ -140,6 +140,12 @@ class Session:
                 by_incident[incident_id].append(day)
         return [(incident, by_incident[incident.id]) for incident in found]
 
+    def open_counts(self) -> dict[tuple[str, str], int]:
+        """Return how many incidents are open, by tenant and severity."""
+        which = (incidents.c.tenant, incidents.c.severity)
+        counted = sa.select(*which, sa.func.count()).where(incidents.c.closed_at.is_(None)).group_by(*which)
+        return {(tenant, severity): number for tenant, severity, number in self.connection.execute(counted)}
+
     def snoozed(self, now: datetime) -> list[Snooze]:
         """Return the snoozes that last."""
         return self.ledger(now).snoozes

@@ -14,31 +14,37 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import Counter
+    from opentelemetry.metrics import Counter, Histogram
+    from opentelemetry.metrics import _Gauge as Gauge
     from opentelemetry.sdk.metrics import MeterProvider
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 EXPORT_TIMEOUT_S = 2
 """A collector that is down holds up the end of a run by about this much."""
-_UNIT_SUFFIXES = {"s": "_seconds", "By": "_bytes", "1": ""}
+_UNIT_SUFFIXES = {"s": "_seconds", "By": "_bytes", "1": "", "{incident}": ""}
+Kind = Literal["counter", "histogram", "gauge"]
+_ENDINGS: Mapping[Kind, str] = {"counter": "_total", "histogram": "_bucket", "gauge": ""}
+RUN_BOUNDS_S = (10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)
+"""Bounds of a run's seconds; the last is where run monitoring ends it."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One counter: its name, its unit as UCUM writes it (`1`, `s`, `By`), its labels, and what it counts."""
+    """One metric: its name, its unit as UCUM writes it (`1`, `s`, `By`), its labels, what it says, and its kind."""
 
     name: str
     unit: str
     labels: tuple[str, ...]
     meaning: str
+    kind: Kind = "counter"
 
     @property
     def prometheus_name(self) -> str:
         """Return the name under which Prometheus keeps it."""
-        return f"{self.name.replace('.', '_')}{_UNIT_SUFFIXES[self.unit]}_total"
+        return f"{self.name.replace('.', '_')}{_UNIT_SUFFIXES[self.unit]}{_ENDINGS[self.kind]}"
 
 
 _BY_VENDOR = ("tenant", "vendor")
@@ -66,7 +72,42 @@ ALERT_MESSAGES = Metric(
     ("result",),
     "the outbox: messages `delivered`, and targets that `failed` in a tick",
 )
+RUNS = Metric(
+    "weathervane.runs.finished",
+    "1",
+    ("tenant", "status"),
+    "runs that ended, as the alerter reads them; `status`: `success`, `failure`, `retried` (another attempt follows), `deferred`",
+)
+RUN_DURATION = Metric(
+    "weathervane.run.duration",
+    "s",
+    ("kind", "status"),
+    "from a run's start to its end; `kind`: `backfill` or `night`",
+    "histogram",
+)
+CHECKS_EVALUATED = Metric(
+    "weathervane.checks.evaluated", "1", ("dataset", "severity"), "verdicts of checks, one by check, run and tenant"
+)
+INCIDENTS = Metric(
+    "weathervane.alert.incidents",
+    "{incident}",
+    ("tenant", "severity"),
+    "incidents that are open, at each tick; the empty tenant is the installation",
+    "gauge",
+)
+DATASET_LAG = Metric(
+    "weathervane.dataset.lag",
+    "s",
+    ("tenant", "dataset"),
+    "since the newest complete day was over, by the tenant's clock; each time `freshness` judges, so once an hour",
+    "gauge",
+)
 METRICS = (
+    RUNS,
+    RUN_DURATION,
+    CHECKS_EVALUATED,
+    DATASET_LAG,
+    INCIDENTS,
     VENDOR_REQUESTS,
     VENDOR_RETRIES,
     VENDOR_WAITS,
@@ -85,10 +126,28 @@ def count(metric: Metric, value: float, **labels: str) -> None:
 
     Raises: ValueError: the labels are not those of the catalog.
     """
-    if set(labels) != set(metric.labels):
-        raise ValueError(f"{metric.name} has the labels {metric.labels}, not {sorted(labels)}")
+    _check(metric, labels)
     if is_on(os.environ):
         _counters(os.environ[ENDPOINT])[metric].add(value, labels)
+
+
+def observe(metric: Metric, value: float, **labels: str) -> None:
+    """Put `value` into the histogram; otherwise as `count`."""
+    _check(metric, labels)
+    if is_on(os.environ):
+        _histograms(os.environ[ENDPOINT])[metric].record(value, labels)
+
+
+def level(metric: Metric, value: float, **labels: str) -> None:
+    """Say what the gauge stands at; otherwise as `count`."""
+    _check(metric, labels)
+    if is_on(os.environ):
+        _gauges(os.environ[ENDPOINT])[metric].set(value, labels)
+
+
+def _check(metric: Metric, labels: Mapping[str, str]) -> None:
+    if set(labels) != set(metric.labels):
+        raise ValueError(f"{metric.name} has the labels {metric.labels}, not {sorted(labels)}")
 
 
 def is_on(env: Mapping[str, str]) -> bool:
@@ -107,13 +166,13 @@ def _provider(endpoint: str) -> MeterProvider:
     """Return the process's provider; `endpoint` is its key, the library reads the rest of `OTEL_*` itself."""
     del endpoint
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415 - only where it is on
-    from opentelemetry.sdk.metrics import Counter, MeterProvider  # noqa: PLC0415
+    from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider  # noqa: PLC0415
     from opentelemetry.sdk.metrics.export import AggregationTemporality, PeriodicExportingMetricReader  # noqa: PLC0415
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
 
     exporter = OTLPMetricExporter(
         timeout=None if os.environ.get("OTEL_EXPORTER_OTLP_TIMEOUT") else EXPORT_TIMEOUT_S,
-        preferred_temporality={Counter: AggregationTemporality.DELTA},
+        preferred_temporality=dict.fromkeys((Counter, Histogram), AggregationTemporality.DELTA),
     )
     name = os.environ.get("OTEL_SERVICE_NAME") or "weathervane"
     return MeterProvider([PeriodicExportingMetricReader(exporter)], Resource.create({"service.name": name}))
@@ -122,4 +181,22 @@ def _provider(endpoint: str) -> MeterProvider:
 @cache
 def _counters(endpoint: str) -> dict[Metric, Counter]:
     meter = _provider(endpoint).get_meter("weathervane")
-    return {one: meter.create_counter(one.name, one.unit, one.meaning) for one in METRICS}
+    return {one: meter.create_counter(one.name, one.unit, one.meaning) for one in METRICS if one.kind == "counter"}
+
+
+@cache
+def _histograms(endpoint: str) -> dict[Metric, Histogram]:
+    meter = _provider(endpoint).get_meter("weathervane")
+    return {
+        one: meter.create_histogram(
+            one.name, one.unit, one.meaning, explicit_bucket_boundaries_advisory=list(RUN_BOUNDS_S)
+        )
+        for one in METRICS
+        if one.kind == "histogram"
+    }
+
+
+@cache
+def _gauges(endpoint: str) -> dict[Metric, Gauge]:
+    meter = _provider(endpoint).get_meter("weathervane")
+    return {one: meter.create_gauge(one.name, one.unit, one.meaning) for one in METRICS if one.kind == "gauge"}

@@ -55,7 +55,7 @@ def refusing() -> web.Application:
 def refused(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> list[Line]:
     """What a run of meta_ads prints whose vendor refuses, in a process of its own, on an instance of its own.
 
-    The command of Dagster that starts it warns of its own age before it loads any code; that one line is kept quiet.
+    The command of Dagster that starts it warns of its own age before it loads any code, and says last what it exits with.
     """
     monkeypatch.setenv("WEATHERVANE_LOG_FORMAT", "json")
     monkeypatch.setenv("ACME__META_ACCESS_TOKEN", SECRET)
@@ -77,7 +77,9 @@ def refused(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> list
         )  # fmt: skip
     assert done.returncode == 1
     assert SECRET not in done.stdout + done.stderr
-    return lines_of(done.stderr)
+    *said, last = done.stderr.splitlines()
+    assert last == "Error: Materialization failed."
+    return lines_of("\n".join(said))
 
 
 def test_each_line_of_a_run_is_an_object_that_says_whose_it_is(refused: list[Line]) -> None:
