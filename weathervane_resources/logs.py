@@ -57,7 +57,8 @@ def configure_logs(env: Mapping[str, str]) -> None:
     logging.getLogger().addHandler(JsonHandler(logging.INFO))
     for name in OUR_PACKAGES:
         logging.getLogger(name).setLevel(logging.INFO)
-    run_loggers.create_console_logger = instigation.create_console_logger = _console
+    run_loggers.create_console_logger = _console  # type: ignore[attr-defined]
+    instigation.create_console_logger = _console  # type: ignore[attr-defined]
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_end
 
@@ -96,9 +97,9 @@ class JsonHandler(logging.Handler):
         self._of_run = of_run
         self.setFormatter(JsonFormatter())
 
-    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
+    def filter(self, record: logging.LogRecord) -> bool:
         """Leave to the run's console what Dagster passes on to it, lest the line comes twice."""
-        return (self._of_run or not hasattr(record, "dagster_meta")) and super().filter(record)
+        return (self._of_run or not hasattr(record, "dagster_meta")) and bool(super().filter(record))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
