@@ -1,0 +1,130 @@
+"""kill -9 at random moments of every asset's materialisation: what is there is whole, and the next run makes it as if nothing was."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.nights import (
+    BEFORE,
+    FILLED_AT,
+    NOW,
+    House,
+    Night,
+    Stage,
+    World,
+    assert_nothing_is_left,
+    assert_nothing_is_torn,
+    differing,
+    neither,
+    stages,
+    start,
+    the_night,
+)
+
+MOMENTS = (("STEP_START", 0.8), ("STEP_OUTPUT", 0.35), ("STEP_OUTPUT", 0.35))
+"""From which event of the asset, and how many seconds after it at most: its whole turn, and its writing twice as often."""
+PHASES = {
+    "STEP_OUTPUT": "writing",
+    "ASSET_MATERIALIZATION": "noting",
+    "HANDLED_OUTPUT": "after",
+    "STEP_SUCCESS": "after",
+}
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    world = World()
+    with world.sandbox:
+        yield world
+
+
+@pytest.fixture(scope="module")
+def turns(world: World, tmp_path_factory: pytest.TempPathFactory) -> list[Stage]:
+    """Each asset's turn twice: where there is no table yet, and where the window replaces rows."""
+    folder = tmp_path_factory.mktemp("nights")
+    house = House(folder / "house", world.sandbox.url).make()
+    first = stages(folder / "first", Night("acme", *BEFORE, FILLED_AT, alone=True), house)
+    world.now = NOW
+    second = stages(folder / "second", the_night(), house)
+    changing = {stage.asset for stage in second if differing(stage.before, stage.after)}
+    assert {"orders", "meta_ads", "weather_daily", "features"} <= changing, "the night brings nothing new"
+    return first + second
+
+
+def kill(stage: Stage, house: House, dice: random.Random) -> str | None:
+    """Kill the asset's run at a random moment; return in which phase, or None where the run was done before."""
+    kind, within_s = dice.choice(MOMENTS)
+    child = start(house, stage.night)
+    child.wait_for(stage.asset, kind)
+    time.sleep(dice.uniform(0, within_s))
+    child.process.kill()
+    if child.end() != -9:
+        return None
+    last = [event.kind for event in child.events if event.step == stage.asset]
+    return PHASES.get(last[-1], "computing")
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(200, marks=pytest.mark.faults)])
+def test_an_asset_killed_at_any_moment_is_as_before_or_done_and_the_next_run_completes_it(
+    world: World, turns: list[Stage], tmp_path: Path, kills: int
+) -> None:
+    """A stock IO manager, killed 25 times while it overwrote a file, left 6 that nobody could read and no older ones."""
+    seed = random.randrange(2**32)
+    dice, phases = random.Random(seed), Counter[str]()
+    tries = iter(range(kills * 3))
+    while phases.total() < kills:
+        n = next(tries)
+        # all assets in turn, those that replace rows first
+        stage = turns[-1 - (phases.total() * 5 + n) % len(turns)]
+        world.now = stage.night.now
+        house = stage.house.copy(tmp_path / str(n))
+        phase = kill(stage, house, dice)
+        if phase is not None:
+            phases[phase] += 1
+            judge(stage, house, f"seed {seed}, kill {phases.total()}: {stage.asset} while {phase}")
+        shutil.rmtree(house.folder)
+    print(f"seed {seed}: {kills} kills, {dict(phases)}")  # noqa: T201 - the figures are what one runs it for
+    if kills > 100:
+        assert {"computing", "writing", "noting"} <= set(phases)
+
+
+def judge(stage: Stage, house: House, where: str) -> None:
+    """Look at what the kill left, run the asset again, and look at what has become of it."""
+    assert_nothing_is_torn(house)
+    assert neither(house.contents(), stage.before, stage.after, "acme") == [], where
+    assert house.run(stage.night) == [], where
+    assert differing(house.contents(), stage.after) == [], where
+    assert_nothing_is_torn(house)
+    assert_nothing_is_left(house.lake)
+
+
+@pytest.mark.faults
+def test_a_whole_night_killed_again_and_again_ends_as_an_undisturbed_one(
+    world: World, turns: list[Stage], tmp_path: Path
+) -> None:
+    """Each kill falls on what the kill before it left."""
+    seed, night = random.randrange(2**32), the_night(alone=False)
+    dice = random.Random(seed)
+    first = next(stage for stage in turns if stage.night == the_night("acme", "orders"))
+    world.now = NOW
+    calm, house = first.house.copy(tmp_path / "calm"), first.house.copy(tmp_path / "house")
+    began = time.monotonic()
+    assert start(calm, night).end() == 0
+    took_s, wanted, killed = time.monotonic() - began, calm.contents(), 0
+    while killed < 20:
+        child = start(house, night)
+        child.wait_for("", "RUN_START")
+        time.sleep(dice.uniform(0, took_s))
+        child.process.kill()
+        killed += child.end() == -9
+        assert_nothing_is_torn(house)
+    assert start(house, night).end() == 0
+    assert differing(house.contents(), wanted) == [], f"seed {seed}"
+    assert_nothing_is_left(house.lake)
