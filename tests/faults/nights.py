@@ -33,7 +33,7 @@ from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_resources.clock import system_now
 from weathervane_resources.credentials import CREDENTIAL_NAMES
 from weathervane_resources.lake import Lake
-from weathervane_resources.lake_care import table_paths, tidy_lake
+from weathervane_resources.lake_care import table_paths, tidy_table
 from weathervane_resources.sandbox import RunningSandbox, SandboxConfig, TenantProfile
 
 ZONES = {"acme": "America/New_York", "alba": "Europe/London", "berg": "Europe/Berlin", "kiwi": "Pacific/Auckland"}
@@ -264,10 +264,22 @@ class Stage:
     house: House
     before: Contents
     after: Contents
+    takes_s: dict[str, float]
+    """Seconds from its start, and from the output that is then written, to its end."""
 
     @property
     def asset(self) -> str:
         return self.night.assets[0]
+
+
+def seconds_to_its_end(house: House) -> dict[str, float]:
+    """Return how long the last run took to its asset's end, by the event from which it is counted."""
+    with house.instance() as instance:
+        (run,) = instance.get_runs(limit=1)
+        at = {
+            str(e.dagster_event.event_type_value): e.timestamp for e in instance.all_logs(run.run_id) if e.dagster_event
+        }
+    return {kind: at["STEP_SUCCESS"] - at[kind] for kind in ("STEP_START", "STEP_OUTPUT")}
 
 
 def stages(folder: Path, night: Night, house: House) -> list[Stage]:
@@ -279,13 +291,14 @@ def stages(folder: Path, night: Night, house: House) -> list[Stage]:
         kept = house.copy(folder / asset)
         assert house.run(turn) == []
         after = house.contents()
-        found.append(Stage(turn, kept, before, after))
+        found.append(Stage(turn, kept, before, after, seconds_to_its_end(house)))
         before = after
     return found
 
 
-def assert_nothing_is_left(lake: Lake) -> None:
-    """What kills leave goes with the care of the lake, once it is older than any run."""
-    for _ in tidy_lake(lake, system_now() + timedelta(days=60)):
-        pass
-    assert strays(lake) == []
+def assert_nothing_is_left(lake: Lake, *of: str) -> None:
+    """What kills leave goes with the care of the lake, once it is older than any run; of all tables, or of those named."""
+    for path in table_paths(lake):
+        if not of or set(path.split("/")) & set(of):
+            tidy_table(lake, path, system_now() + timedelta(days=60))
+    assert [file for file in strays(lake) if not of or set(file.split("/")) & set(of)] == []
