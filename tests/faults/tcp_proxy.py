@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 
 @dataclass
 class Fault:
-    """What happens to an answer: after `at` bytes it is reset, ended, stalled or trickled, `times` connections long."""
+    """What happens to an answer: after `at` bytes it is reset, ended, stalled, trickled or slow, `times` connections long."""
 
     kind: str
     at: int = 0
@@ -27,6 +28,8 @@ class TcpProxy:
     target_port: int
     url: str = ""
     hurt: int = 0
+    hits: int = 0
+    """Connections on which so many bytes came that the fault happened."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -55,6 +58,7 @@ class TcpProxy:
             writer.write(data)
             await writer.drain()
             passed += len(data)
+        self.hits += passed == self.fault.at
         if self.fault.kind == "reset":
             linger = struct.pack("ii", 1, 0)  # close() then sends RST
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -66,6 +70,12 @@ class TcpProxy:
                 writer.write(data)
                 await writer.drain()
                 await asyncio.sleep(0.02)
+
+        elif self.fault.kind == "latency":
+            while data := await answer.read(1500):
+                await asyncio.sleep(0.05)
+                writer.write(data)
+                await writer.drain()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -87,3 +97,26 @@ async def between(fault: Fault, target_port: int) -> AsyncIterator[TcpProxy]:
             task.cancel()
         await asyncio.gather(*proxy._tasks, return_exceptions=True)
         await server.wait_closed()
+
+
+@contextmanager
+def running_between(fault: Fault, target_port: int) -> Iterator[TcpProxy]:
+    """Run the proxy in a thread of its own, for those who bring their own event loop."""
+    loop, started, stop = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
+    proxies: list[TcpProxy] = []
+
+    async def serve() -> None:
+        async with between(fault, target_port) as proxy:
+            proxies.append(proxy)
+            started.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    assert started.wait(10)
+    try:
+        yield proxies[0]
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        loop.close()
