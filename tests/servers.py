@@ -65,6 +65,17 @@ def running_postgres() -> Iterator[str]:
     shutil.rmtree(folder)
 
 
+def restart_postgres(url: str) -> None:
+    """Restart the server as a crash or an impatient upgrade does: no connection is waited for."""
+    programs = postgres_programs()
+    assert programs
+    with psycopg.connect(url) as connection:
+        (data,) = connection.execute("SHOW data_directory").fetchone() or ("",)
+    user = "postgres" if os.geteuid() == 0 else None
+    command = [programs / "pg_ctl", "-D", data, "-m", "immediate", "-w", "-l", f"{data}/restarted.log", "restart"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, user=user, cwd=data, timeout=60)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
