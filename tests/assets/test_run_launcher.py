@@ -136,6 +136,7 @@ def test_a_run_that_died_with_its_code_server_ends_and_the_next_of_its_tenant_st
                 until(lambda: house.status(second) == STARTED, "the place was not free")
 
 
+@pytest.mark.slow
 def test_a_run_that_its_code_server_does_not_know_is_left_alone_while_it_says_something(tmp_path: Path) -> None:
     """After a reload of the code location the new server does not know the runs of the old one, which go on."""
     port = free_port()

@@ -23,7 +23,7 @@ VENDORS = {
 OFFSETS = (0, 9, 60, 400, 2_000, 20_000)
 """Bytes of the connection that pass: none, within the status, the headers, and early, midway and late in bodies."""
 FAULTS = [Fault(kind, at, times=2) for kind, at in itertools.product(("reset", "end", "stall", "trickle"), OFFSETS)]
-FEW = [("orders", Fault("reset", 400, 2)), ("orders", Fault("end", 400, 2)), ("meta_ads", Fault("stall", 60, 1))]
+FEW = [("orders", Fault("end", 400, 2))]
 REQUEST_S, CEILING_S = 1.5, 60.0
 """The longest request here, which is 180 s in production, and what an asset may take at most."""
 
