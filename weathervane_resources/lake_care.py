@@ -83,6 +83,7 @@ def tidy_lake(lake: Lake, now: datetime, retention_days: int = RETENTION_DAYS, b
     """
     for path in table_paths(lake, below):
         yield tidy_table(lake, path, now, retention_days)
+    lake.files.sweep(below, now - timedelta(days=retention_days))
 
 
 def optimize(lake: Lake, now: datetime) -> Iterator[str]:
@@ -102,7 +103,8 @@ def tidy_table(lake: Lake, path: str, now: datetime, retention_days: int = RETEN
             table = DeltaTable(uri)
             before = _size(table)
             table.optimize.compact()
-            vacuumed = vacuum(table, now - timedelta(days=retention_days))
+            oldest = now - timedelta(days=retention_days)
+            vacuumed = vacuum(table, oldest) + lake.files.sweep(path, oldest)
             _shorten_log(table)
             after = _size(table)
         except CommitFailedError:

@@ -16,6 +16,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import obstore
@@ -26,6 +27,9 @@ from obstore.store import ObjectStore, from_url
 from weathervane_resources.lake_errors import LakeError, reason
 
 PROBE = ".writable"
+UNFINISHED = re.compile(r"(#\d+|(^|/)\.[^/]+\.\w{8})$")
+"""What a process that was killed leaves in a folder: the object store's half of a file (`x.parquet#1`), which it does not
+list, so that no vacuum finds it, and ours (`write_atomically`)."""
 _NAME = re.compile(r"[A-Za-z0-9_.=-]+")
 
 
@@ -116,6 +120,26 @@ class LakeFiles:
             ) from None
         return len(paths)
 
+    def sweep(self, below: str, before: datetime) -> int:
+        """Delete the files in the folder `below` that a killed process never finished, before then; return how many.
+
+        A bucket has none: there a file is made by its last request.
+        Raises: LakeError: they cannot be deleted.
+        """
+        if not self.is_local:
+            return 0
+        root = Path(self.root)
+        try:
+            files = (file for file in (root / below).rglob("*") if UNFINISHED.search(file.relative_to(root).as_posix()))
+            old = [file for file in files if _is_older(file, before)]
+            for file in old:
+                file.unlink(missing_ok=True)
+        except OSError as error:
+            raise LakeError(
+                f"{self.address(below)} cannot be swept ({_why(error)}); check permissions, then run it again"
+            ) from None
+        return len(old)
+
     def check_usable(self) -> None:
         """Raise LakeError unless the root can be written and, in a bucket, a file is never made twice.
 
@@ -169,6 +193,13 @@ def write_atomically(file: Path, text: str) -> None:
         Path(unfinished).unlink(missing_ok=True)
         raise
     _sync_folder(file.parent)
+
+
+def _is_older(file: Path, than: datetime) -> bool:
+    try:
+        return file.stat().st_mtime < than.timestamp()
+    except FileNotFoundError:  # its writer has just finished it
+        return False
 
 
 def _sync_folder(folder: Path) -> None:
