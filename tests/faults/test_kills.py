@@ -30,6 +30,8 @@ from tests.faults.nights import (
 from weathervane_assets.graph import NODES
 
 FEW = ("orders", "weather_daily")
+BUDGET_S = 1_500
+"""On a slow machine there are fewer kills; the test says how many."""
 PHASES = {
     "STEP_OUTPUT": "writing",
     "ASSET_MATERIALIZATION": "noting",
@@ -79,7 +81,8 @@ def test_an_asset_killed_at_any_moment_is_as_before_or_done_and_the_next_run_com
     seed = random.randrange(2**32)
     dice, phases, left = random.Random(seed), Counter[str](), list[str]()
     tries = iter(range(kills * 3))
-    while phases.total() < kills:
+    ends = time.monotonic() + BUDGET_S
+    while phases.total() < kills and time.monotonic() < ends:
         n = next(tries)
         # all turns, one after the other, those that replace rows first
         stage = turns[-1 - n * 5 % len(turns)]
@@ -88,11 +91,12 @@ def test_an_asset_killed_at_any_moment_is_as_before_or_done_and_the_next_run_com
         phase = kill(stage, house, dice)
         if phase is not None:
             phases[phase] += 1
+            print(f"kill {phases.total()}: {stage.asset} while {phase}", flush=True)  # noqa: T201 - it takes a quarter of an hour
             left += judge(stage, house, f"seed {seed}, kill {phases.total()}: {stage.asset} while {phase}")
         shutil.rmtree(house.folder)
-    print(f"seed {seed}: {kills} kills, {dict(phases)}")  # noqa: T201 - the figures are what one runs it for
+    print(f"seed {seed}: {phases.total()} kills, {dict(phases)}")  # noqa: T201 - the figures are what one runs it for
     assert left == []
-    if kills > 100:
+    if phases.total() > 100:
         assert {"computing", "writing", "noting"} <= set(phases)
 
 
@@ -117,13 +121,15 @@ def test_a_whole_night_killed_again_and_again_ends_as_an_undisturbed_one(world: 
     began = time.monotonic()
     assert start(calm, night).end() == 0
     took_s, wanted, killed = time.monotonic() - began, calm.contents(), 0
-    while killed < 20:
+    ends = time.monotonic() + BUDGET_S / 2
+    while killed < 20 and time.monotonic() < ends:
         child = start(house, night)
         child.wait_for("", "RUN_START")
         time.sleep(dice.uniform(0, took_s))
         child.process.kill()
         killed += child.end() == -9
         assert_nothing_is_torn(house)
+    print(f"seed {seed}: {killed} kills of a whole night")  # noqa: T201 - the figures are what one runs it for
     assert start(house, night).end() == 0
     assert differing(house.contents(), wanted) == [], f"seed {seed}"
     assert left_behind(house.lake) == []

@@ -34,6 +34,8 @@ from weathervane_assets.graph import NODES
 
 ROOT = Path(__file__).parents[2]
 GOING = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.NOT_STARTED]
+BUDGET_S = 1_200
+"""On a slow machine there are fewer kills; the test says how many."""
 LONGEST_S = 5.0
 """Most of an asset's runs are killed within it; one that is done before is not counted."""
 pytestmark = pytest.mark.faults
@@ -54,10 +56,10 @@ def monitored() -> str:
     return yaml.safe_dump(config)
 
 
-def kill_often(house: House, tenant: str, kills: int, seed: int, assets: tuple[str, ...]) -> None:
-    """Start the night from one of its assets on and kill it, again and again, as re-executions from a failure do."""
-    dice, killed = random.Random(seed), 0
-    while killed < kills:
+def kill_often(house: House, tenant: str, kills: int, seed: int, assets: tuple[str, ...]) -> int:
+    """Start the night from one of its assets on and kill it, again and again, as re-executions from a failure do; return how often."""
+    dice, killed, ends = random.Random(seed), 0, time.monotonic() + BUDGET_S
+    while killed < kills and time.monotonic() < ends:
         child = start(house, the_night(tenant, *assets[dice.randrange(len(assets)) :]))
         child.wait_for("", "RUN_START")
         time.sleep(dice.uniform(0, LONGEST_S))
@@ -66,6 +68,7 @@ def kill_often(house: House, tenant: str, kills: int, seed: int, assets: tuple[s
         assert code in (-9, 0), f"seed {seed}: {tenant}'s run failed: {child.events[-3:]}"
         killed += code == -9
     assert start(house, the_night(tenant, *assets)).end() == 0, f"seed {seed}"
+    return killed
 
 
 @pytest.mark.parametrize(
@@ -86,13 +89,12 @@ def test_tenants_killed_at_once_end_as_undisturbed_and_no_run_stays(
         assert calm.run(the_night(tenant, *assets)) == []
     with ThreadPoolExecutor(len(tenants)) as pool:
         done = [pool.submit(kill_often, house, t, kills, seed + n, assets) for n, t in enumerate(tenants)]
-        for one in done:
-            one.result()
+        killed = [one.result() for one in done]
     assert_nothing_is_torn(house)
     assert differing(house.contents(), calm.contents()) == [], f"seed {seed}"
     ended = end_the_dead(house)
-    print(f"seed {seed}: {len(tenants)} x {kills} kills, {ended} dead runs ended")  # noqa: T201 - the figures are what one runs it for
-    assert ended >= kills, "runs that were killed after they began stand as running"
+    print(f"seed {seed}: kills {dict(zip(tenants, killed, strict=True))}, {ended} dead runs ended")  # noqa: T201 - the figures are what one runs it for
+    assert ended >= min(killed), "a run that was killed is a dead run"
 
 
 def end_the_dead(house: House) -> int:
