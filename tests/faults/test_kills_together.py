@@ -34,7 +34,7 @@ from weathervane_assets.graph import NODES
 
 ROOT = Path(__file__).parents[2]
 GOING = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.NOT_STARTED]
-BUDGET_S = 1_200
+BUDGET_S = 600
 """On a slow machine there are fewer kills; the test says how many."""
 LONGEST_S = 5.0
 """Most of an asset's runs are killed within it; one that is done before is not counted."""
