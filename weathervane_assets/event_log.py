@@ -22,6 +22,8 @@ from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, NullPool, QueuePool, create_engine
 
+from weathervane_resources.settings import ConfigurationError
+
 MOST_ENGINES = 32
 """Engines kept: one for each run that was asked for last, and the index of all runs."""
 
@@ -42,9 +44,16 @@ class LocalEventLogStorage(SqliteEventLogStorage):
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> LocalEventLogStorage:
-        """Return the storage; raises KeyError where neither `base_dir` nor DAGSTER_HOME says where."""
-        folder = config_value.get("base_dir") or str(Path(os.environ["DAGSTER_HOME"]) / "history" / "runs")
-        return cls(folder, inst_data)
+        """Return the storage that dagster.yaml asks for.
+
+        Raises: ConfigurationError: neither `base_dir` nor DAGSTER_HOME says where it is.
+        """
+        home, folder = os.environ.get("DAGSTER_HOME"), config_value.get("base_dir")
+        if not folder and not home:
+            raise ConfigurationError(
+                "event_log_storage in dagster.yaml has no base_dir, and DAGSTER_HOME is not set; set DAGSTER_HOME"
+            )
+        return cls(folder or str(Path(str(home)) / "history" / "runs"), inst_data)
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:

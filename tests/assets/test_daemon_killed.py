@@ -87,10 +87,16 @@ class Daemon:
     [("TICK_HELD", 0), ("RUN_IDS_RESERVED", 0), ("RUN_LAUNCHED", 1), ("RUN_IDS_ADDED_TO_EVALUATIONS", 1)],
 )
 def test_one_refund_is_one_run_wherever_the_daemon_was_killed(
-    house: House, tmp_path: Path, point: str, runs_left: int, restarted: timedelta
+    house: House,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    point: str,
+    runs_left: int,
+    restarted: timedelta,
 ) -> None:
     """A daemon killed after the request and before the cursor ran every change of that minute twice, or never."""
     shutil.copyfile(ROOT / "dagster.yaml", tmp_path / "dagster.yaml")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         instance.add_dynamic_partitions(TENANT_PARTITIONS, list(QUIET))
         daemon = Daemon(house, tmp_path, system_now())

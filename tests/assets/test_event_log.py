@@ -13,7 +13,7 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventL
 from weathervane_assets import event_log
 from weathervane_assets.event_log import LocalEventLogStorage
 from weathervane_assets.instance import open_instance
-from weathervane_resources.settings import read_settings
+from weathervane_resources.settings import ConfigurationError, read_settings
 
 
 @dg.asset
@@ -38,6 +38,14 @@ def test_a_home_of_ours_has_it_and_dagsters_own_class_reads_its_files(home: Path
     assert [record.event_log_entry for record in plain.get_records_for_run(run_id).records] == ours
     assert next(iter(plain.get_latest_materialization_events([dg.AssetKey("wind")]).values())) == newest
     assert len(ours) > 5
+
+
+def test_without_a_home_it_says_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A history written into whatever folder one stands in is lost."""
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    with pytest.raises(ConfigurationError, match="set DAGSTER_HOME"):
+        LocalEventLogStorage.from_config_value(None, {})
+    assert LocalEventLogStorage.from_config_value(None, {"base_dir": str(tmp_path)}).get_all_run_ids() == []
 
 
 def test_an_engine_is_made_for_a_file_not_for_an_event(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

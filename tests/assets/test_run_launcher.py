@@ -102,6 +102,7 @@ def opened(home: Path, port: int, quiet_after_s: int) -> Iterator[House]:
     config = yaml.safe_load((ROOT / "dagster.yaml").read_text())
     config["run_launcher"]["config"] = {"quiet_after_seconds": quiet_after_s}
     config["run_monitoring"]["start_timeout_seconds"] = 5
+    config["event_log_storage"]["config"] = {"base_dir": str(home / "history" / "runs")}
     (home / "dagster.yaml").write_text(yaml.safe_dump(config))
     target = GrpcServerTarget(host="127.0.0.1", port=port, socket=None, location_name=LOCATION)
     with (

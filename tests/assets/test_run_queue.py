@@ -63,8 +63,9 @@ def test_a_run_is_counted_for_each_vendor_that_it_reads_from() -> None:
     assert vendor_tags({"derived"}) == {}
 
 
-def test_our_instance_queues_through_it(tmp_path: Path) -> None:
+def test_our_instance_queues_through_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Named in dagster.yaml by a path that nothing else checks."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     (tmp_path / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         assert isinstance(instance.run_coordinator, TenantRunCoordinator)

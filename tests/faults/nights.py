@@ -127,8 +127,10 @@ class House:
 
     @contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
-        with dg.DagsterInstance.from_config(str(self.home)) as instance:
-            yield instance
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DAGSTER_HOME", str(self.home))
+            with dg.DagsterInstance.from_config(str(self.home)) as instance:
+                yield instance
 
     @contextmanager
     def inhabited(self) -> Iterator[dg.DagsterInstance]:
