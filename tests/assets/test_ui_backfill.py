@@ -56,7 +56,7 @@ def wait_for(done: Any, what: str) -> Any:
 
 
 @pytest.fixture
-def ui(tmp_path: Path) -> Iterator[tuple[int, Path]]:
+def ui(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, Path]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -69,6 +69,7 @@ def ui(tmp_path: Path) -> Iterator[tuple[int, Path]]:
     }
     env["WEATHERVANE_AUTOMATION"] = "off"  # no night of its own beside what the test starts
     env["DAGSTER_HOME"] = str(tmp_path / "dagster")
+    monkeypatch.setenv("DAGSTER_HOME", env["DAGSTER_HOME"])  # the test opens its event log too
     command = [sys.executable, "-m", "weathervane_assets.cli", "dev", "--port", str(port)]
     with (tmp_path / "dev.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=log, stderr=log, start_new_session=True)
