@@ -86,7 +86,7 @@ def _refuse_busy(port: int) -> None:
 
 
 def serve_sandbox(settings: Settings, *, port: int, faults: str, latency_s: float, replay: Path | None) -> None:
-    """Serve the sandbox until it is ended, its shops in the time zones of tenants.toml where there is one.
+    """Serve the sandbox until ctrl-c or a polite kill, its shops in the time zones of tenants.toml where there is one.
 
     Raises: ConfigurationError: the port is taken, the fault mode is unknown, or there is no such folder.
     """
@@ -99,6 +99,7 @@ def serve_sandbox(settings: Settings, *, port: int, faults: str, latency_s: floa
     config: SandboxConfig = dataclasses.replace(
         sandbox_config(tenants), faults=faults, latency_s=latency_s, replay_dir=replay
     )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         asyncio.run(serve_forever(config, port, lambda url: click.echo(f"sandbox on {url} (ctrl-c ends it)")))
     except SandboxPortBusy as error:

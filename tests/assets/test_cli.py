@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -82,16 +83,22 @@ def test_a_busy_port_is_one_line(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"tenants.toml"}
 
 
-def test_the_sandbox_says_where_it_is_and_ends_politely(tmp_path: Path) -> None:
+@pytest.mark.parametrize("polite", [signal.SIGINT, signal.SIGTERM])
+def test_the_sandbox_says_where_it_is_and_ends_politely(tmp_path: Path, polite: signal.Signals) -> None:
     """With port 0 nobody knows the port but the process itself; a script has to read it somewhere."""
     command = [sys.executable, "-m", "weathervane_assets.cli", "sandbox", "--port", "0"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
-        line = process.stdout.readline() if process.stdout else ""
-        url = line.split()[2]
-        with urllib.request.urlopen(f"{url}/healthz", timeout=10) as reply:
-            assert reply.status == 200
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+    # where the tests run in the background of a shell, a child would be deaf to ctrl-c
+    hear = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, preexec_fn=hear) as process:  # noqa: PLW1509
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            url = line.split()[2]
+            with urllib.request.urlopen(f"{url}/healthz", timeout=10) as reply:
+                assert reply.status == 200
+            process.send_signal(polite)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
 
 
 def test_tenants_are_listed_and_synced(tmp_path: Path) -> None:
