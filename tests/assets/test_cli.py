@@ -89,7 +89,7 @@ def test_the_sandbox_says_where_it_is_and_ends_politely(tmp_path: Path, polite: 
     command = [sys.executable, "-m", "weathervane_assets.cli", "sandbox", "--port", "0"]
     # where the tests run in the background of a shell, a child would be deaf to ctrl-c
     hear = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, preexec_fn=hear) as process:  # noqa: PLW1509
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, preexec_fn=hear) as process:
         try:
             line = process.stdout.readline() if process.stdout else ""
             url = line.split()[2]
