@@ -73,6 +73,14 @@ def test_rooms_are_small() -> None:
     assert share >= USUAL_SHARE
 
 
+def test_the_rooms_of_tests_and_benchmarks_are_no_larger() -> None:
+    """A test file of 500 lines is where a second test of the same thing hides."""
+    files = [file for folder in ("tests", "bench") for file in (ROOT / folder).rglob("*.py")]
+    sizes = {str(file.relative_to(ROOT)): len(file.read_text().splitlines()) for file in files}
+    assert len(sizes) > 100
+    assert not {file: size for file, size in sizes.items() if size > LONGEST_FILE}
+
+
 def _function_sizes(tree: ast.Module) -> list[int]:
     """Return the lines of each function without its docstring and decorators."""
     found = []

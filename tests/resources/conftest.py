@@ -18,6 +18,11 @@ def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a lake may be: each test holds for both."""
-    return Lake(str(tmp_path / "lake") if request.param == "folder" else str(request.getfixturevalue("bucket")))
+    return str(tmp_path / "lake") if request.param == "folder" else str(request.getfixturevalue("bucket"))
+
+
+@pytest.fixture
+def lake(root: str) -> Lake:
+    return Lake(root)

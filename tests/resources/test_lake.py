@@ -1,17 +1,12 @@
-"""The lake against real Delta tables: one commit a window, counts that add up, and no mix of two writers."""
+"""The lake against real Delta tables: one commit a window, and counts that add up."""
 
 from __future__ import annotations
 
-import random
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import polars as pl
@@ -20,60 +15,8 @@ from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.resources import lake_writer
-from weathervane_resources.lake import Lake, LakeError, Shape, StubWouldReplaceLive, Written
-
-MONEY = pl.Decimal(18, 4)
-SCHEMA = pl.Schema(
-    {
-        "tenant_id": pl.String,
-        "date": pl.Date,
-        "row_key": pl.String,
-        "part": pl.String,
-        "amount": MONEY,
-        "source": pl.String,
-        "as_of_utc": pl.Datetime("us", "UTC"),
-    }
-)
-SHAPE = Shape(SCHEMA, ("row_key", "part"))
-MON, TUE, WED = date(2025, 3, 31), date(2025, 4, 1), date(2025, 4, 2)
-T0 = datetime(2025, 6, 1, 8, tzinfo=UTC)
-WRITER = Path(lake_writer.__file__)
-
-Row = tuple[date, str, str]
-
-
-def frame(*rows: Row, at: datetime = T0, source: str = "shopify_api", part: str | None = None) -> pl.DataFrame:
-    """Return rows of (day, key, amount)."""
-    data = [("acme", day, key, part, Decimal(amount), source, at) for day, key, amount in rows]
-    return pl.DataFrame(data, schema=SCHEMA, orient="row")
-
-
-def put(
-    lake: Lake,
-    rows: pl.DataFrame,
-    days: Sequence[date],
-    *,
-    source: str = "shopify_api",
-    now: datetime = T0,
-    run_id: str = "run",
-) -> Written:
-    return lake.replace("acme", "orders", rows, shape=SHAPE, days=days, source=source, run_id=run_id, now=now)
-
-
-def stored(lake: Lake, days: Sequence[date] | None = None) -> pl.DataFrame:
-    return lake.scan("acme", "orders", SHAPE, days).collect().sort("date", "row_key", "part")
-
-
-@pytest.fixture(params=["folder", "bucket"])
-def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where a lake may be: each test holds for both."""
-    return str(tmp_path / "lake") if request.param == "folder" else str(request.getfixturevalue("bucket"))
-
-
-@pytest.fixture
-def lake(root: str) -> Lake:
-    return Lake(root)
+from tests.resources.lake_rows import MON, MONEY, SCHEMA, SHAPE, T0, TUE, WED, Row, frame, put, stored
+from weathervane_resources.lake import Lake, LakeError, Shape, StubWouldReplaceLive
 
 
 def test_a_window_is_replaced_in_one_commit_and_the_days_around_it_stay(lake: Lake) -> None:
@@ -280,78 +223,6 @@ def test_any_sequence_of_replacements_ends_as_a_dictionary_would(
         assert ledger["date"].is_duplicated().sum() == 0
 
 
-def numbers(root: str, days: int) -> list[int]:
-    """Return the distinct write numbers stored, having checked that the window is whole."""
-    table = Lake(root).scan("acme", "orders", lake_writer.SHAPE).collect()
-    if table.is_empty():
-        return []
-    assert table.height == days * lake_writer.ROWS_A_DAY
-    assert not table.select("date", "row_key").is_duplicated().any()
-    return table["amount"].unique().to_list()
-
-
-def test_threads_that_write_the_same_window_leave_one_complete_version(root: str) -> None:
-    """Two runs of one partition interleaved, and the day had the rows of both."""
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda n: lake_writer.write(Lake(root), n, 20), range(4)))
-    (number,) = numbers(root, 20)
-    assert number in range(4)
-    ledger = Lake(root).ledger("acme", "orders")
-    assert ledger.height == 20
-    assert not ledger["date"].is_duplicated().any()
-
-
-def test_writers_that_all_find_no_table_lose_no_day(root: str) -> None:
-    """The first runs of a tenant start together: each creates the table, and all but one failed or lost their rows."""
-    days = [date(2025, 1, 1) + timedelta(days=n) for n in range(6)]
-
-    def write(day: date) -> None:
-        put(Lake(root), frame((day, "a", "1")), [day])
-
-    with ThreadPoolExecutor(6) as pool:
-        list(pool.map(write, days))
-    lake = Lake(root)
-    assert stored(lake)["date"].to_list() == days
-    assert sorted(lake.ledger("acme", "orders")["date"].to_list()) == days
-
-
-def start_writer(root: str, first: int, last: int, days: int) -> subprocess.Popen[str]:
-    command = [sys.executable, str(WRITER), root, str(first), str(last), str(days)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def test_two_processes_that_write_the_same_window_leave_one_complete_version(root: str) -> None:
-    """The daemon's run and a backfill from the command line meet on the same month: no lock in memory helps there."""
-    writers = [start_writer(root, first, first + 4, 20) for first in (100, 200)]
-    outcomes = [writer.communicate(timeout=60) for writer in writers]
-    assert [writer.returncode for writer in writers] == [0, 0], outcomes
-    (number,) = numbers(root, 20)
-    assert number in (103, 203)
-
-
-def test_a_writer_killed_at_any_moment_leaves_the_old_or_the_new_version(root: str) -> None:
-    """kill -9, out of memory, a node taken away: a file half written is not part of any version."""
-    dice, last = random.Random(7), -1
-    for trial in range(10):
-        first = trial * 1000
-        with start_writer(root, first, first + 1000, 60) as writer:
-            assert writer.stdout is not None
-            assert writer.stdout.readline() == "ready\n"
-            with pytest.raises(subprocess.TimeoutExpired):
-                writer.wait(timeout=dice.uniform(0, 0.3))
-            writer.kill()
-            printed = [int(line) for line in writer.stdout]
-        found = numbers(root, 60)
-        # the last commit that was reported, or the one under way when the process died, or still the one before
-        at_least = printed[-1] if printed else last
-        allowed = {at_least, printed[-1] + 1 if printed else first}
-        assert set(found) <= allowed
-        assert len(found) <= 1
-        last = found[0] if found else last
-    lake_writer.write(Lake(root), 99_999, 60)
-    assert numbers(root, 60) == [99_999]
-
-
 SECRET = "jane.doe@example.com"
 
 
@@ -408,34 +279,6 @@ def test_the_version_before_a_replacement_can_still_be_read(lake: Lake) -> None:
     first = put(lake, frame((MON, "a", "1")), [MON])
     put(lake, frame((MON, "a", "2")), [MON])
     assert pl.read_delta(first.uri, version=first.version)["amount"].to_list() == [Decimal(1)]
-
-
-class Interrupted(Lake):
-    """A lake in which another writer commits to the same days between our reading and our commit, once."""
-
-    def commit(self, uri: str, build: Any, **how: Any) -> Any:
-        rivals = [lambda: put(Lake(self.root), frame((MON, "1", "2.00")), [MON])] if uri.endswith("orders") else []
-
-        def between(table: Any) -> Any:
-            built = build(table)
-            if rivals:
-                rivals.pop()()
-            return built
-
-        return super().commit(uri, between, **how)
-
-
-def test_a_writer_that_comes_between_is_seen_by_the_guard_and_the_counts(root: str) -> None:
-    """Rows were read once and not again when the commit was tried again: stub rows went over a live row unseen."""
-    calm = Lake(root)
-    put(calm, frame((MON, "1", "1.00"), source="stub"), [MON], source="stub")
-    with pytest.raises(StubWouldReplaceLive):
-        put(Interrupted(root), frame((MON, "1", "1.00"), source="stub"), [MON], source="stub")
-    assert set(stored(calm)["source"]) == {"shopify_api"}
-    written = put(Interrupted(root), frame((MON, "1", "3.00"), (MON, "2", "1.00")), [MON])
-    assert written.days.row(0, named=True)["updated_rows"] == 1
-    assert written.days.row(0, named=True)["new_rows"] == 1
-    assert written.version == calm.version("acme", "orders")
 
 
 def test_what_a_table_holds_is_counted_without_opening_a_file_of_rows(tmp_path: Path) -> None:
