@@ -25,8 +25,8 @@ demo: install  ## Two made-up shops, 90 days, no credentials: see it work
 dev: install  ## Open the Dagster UI on http://127.0.0.1:3000, with the sandbox beside it
 	$(BIN)/weathervane dev
 
-test: install  ## Run the tests
-	$(BIN)/python -m pytest -m "not slow and not faults"
+test: install  ## Run the tests, a file at a time on each core
+	$(BIN)/python -m pytest -m "not slow and not faults" --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-slow: install  ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -169,7 +169,7 @@ def test_a_writer_beside_it_loses_nothing(tmp_path: Path) -> None:
         said = process.stdout.read().split()
     assert process.returncode == 0
     assert said == [str(number) for number in range(3, 3 + writes)]
-    assert rounds > 3
+    assert rounds > 1, "the two did not meet"
     rows = stored(lake).filter(pl.col("date") < date(2026, 1, 1))
     assert rows["amount"].unique().to_list() == [2 + writes]
     assert rows.height == 30 * lake_writer.ROWS_A_DAY
