@@ -164,7 +164,7 @@ class Lake:
             uri, merge, shape=shape, predicate=day_predicate(days), partition_by=[MONTH]
         )
         notes = (
-            row_changes(merged, before, shape.keys, days)
+            self._against_the_notes(tenant, dataset, row_changes(merged, before, shape.keys, days))
             .select(
                 pl.lit(dataset).alias("dataset"),
                 "date",
@@ -190,6 +190,14 @@ class Lake:
             partition_by=["dataset"],
             marks=written_marks(dataset, version),
         )
+
+    def _against_the_notes(self, tenant: str, dataset: str, changes: pl.DataFrame) -> pl.DataFrame:
+        """Let the count before be the one that was noted last: a run killed between table and ledger noted nothing."""
+        if not changes["previous_row_count"].sum():
+            return changes
+        noted = self.ledger(tenant, dataset).select("date", pl.col("row_count").alias("_noted"))
+        before = pl.coalesce("_noted", "previous_row_count").alias("previous_row_count")
+        return changes.join(noted, on="date", how="left", validate="1:1").with_columns(before)
 
     def _known_days(
         self, tenant: str, dataset: str, shape: Shape, days: Sequence[date], source: str

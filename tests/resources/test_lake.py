@@ -316,3 +316,22 @@ def test_opening_a_table_reads_a_checkpoint_and_at_most_ten_commits(tmp_path: Pa
     assert 0 <= 22 - newest <= 10
     assert lake.filled("acme", "orders", "part") == (1, 1)
     assert "null_count.part" in pl.DataFrame(DeltaTable(str(log.parent)).get_add_actions(flatten=True)).columns
+
+
+class KilledBeforeItsNotes(Lake):
+    """A lake whose process dies between the table's commit and the ledger's."""
+
+    def note(self, *args: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+
+def test_a_run_killed_before_its_notes_hides_no_drop_from_the_next(lake: Lake) -> None:
+    """The table held the fall already, so the rerun noted "as many as before" and the check said nothing."""
+    put(lake, frame((MON, "a", "1"), (MON, "b", "2"), (TUE, "c", "3")), [MON, TUE])
+    fallen = frame((MON, "a", "1"), (TUE, "c", "3"))
+    with pytest.raises(KeyboardInterrupt):
+        put(KilledBeforeItsNotes(lake.root), fallen, [MON, TUE])
+    days = put(lake, fallen, [MON, TUE]).days.sort("date")
+    assert days.select("date", "row_count", "previous_row_count").rows() == [(MON, 1, 2), (TUE, 1, 1)]
+    again = put(lake, fallen, [MON, TUE]).days
+    assert again["previous_row_count"].to_list() == [1, 1]
