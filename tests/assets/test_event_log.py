@@ -75,7 +75,7 @@ def test_the_engines_of_old_runs_go_and_come_again(home: Path, monkeypatch: pyte
 
 
 def test_the_ui_hears_each_event_of_a_run_while_it_goes_on(home: Path) -> None:
-    """It watches the run's file, which SQLite touches only when its last connection closes: one kept open is silence."""
+    """It watches the run's file, which SQLite touches only when its last connection closes, and ours stays open."""
     with open_instance(read_settings({"DAGSTER_HOME": str(home)})) as instance:
         run = instance.create_run_for_job(dg.define_asset_job("winds", [wind]).resolve(_graph()))
         instance.report_engine_event("begun", run)
@@ -85,6 +85,28 @@ def test_the_ui_hears_each_event_of_a_run_while_it_goes_on(home: Path) -> None:
             instance.report_engine_event("still going", run)
             assert heard.acquire(timeout=20)
         instance.end_watch_event_logs(run.run_id, next(iter(instance.event_log_storage._watchers[run.run_id])))
+
+
+def test_a_log_that_another_process_deleted_is_begun_again(home: Path) -> None:
+    """Written into a file that has no name any more, the events of a run are nowhere."""
+    with open_instance(read_settings({"DAGSTER_HOME": str(home)})) as instance:
+        run_id = dg.materialize([wind], instance=instance).run_id
+        for file in (home / "history" / "runs").glob(f"{run_id}.db*"):
+            file.unlink()
+        assert instance.get_records_for_run(run_id).records == []
+        instance.report_engine_event("again", instance.get_run_by_id(run_id))
+    plain = SqliteEventLogStorage(str(home / "history" / "runs"))
+    assert [record.event_log_entry.message for record in plain.get_records_for_run(run_id).records] == ["again"]
+
+
+def test_reading_a_log_does_not_look_like_writing_it(home: Path) -> None:
+    """Whoever watches a file and reads it at each change would do so for ever."""
+    with open_instance(read_settings({"DAGSTER_HOME": str(home)})) as instance:
+        run_id = dg.materialize([wind], instance=instance).run_id
+        file = home / "history" / "runs" / f"{run_id}.db"
+        before = file.stat().st_mtime_ns
+        assert instance.get_records_for_run(run_id).records
+        assert file.stat().st_mtime_ns == before
 
 
 def _graph() -> object:
