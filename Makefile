@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-slow faults test-engines check docs format reference lock deploy-lock bench bench-peers peers-lock clean
+.PHONY: help install demo dev test test-slow faults soak test-engines check docs format reference lock deploy-lock bench bench-peers peers-lock clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +35,10 @@ test-engines: install  ## Run the end-to-end tests on PostgreSQL and a S3-compat
 	$(BIN)/python -m pytest tests/assets -m "not slow and not faults" --engine postgres-s3
 
 faults: install  ## Run the long form of the fault suite (docs/reliability.md)
-	$(BIN)/python -m pytest -m faults
+	$(BIN)/python -m pytest -m "faults and not soak"
+
+soak: install  ## Half an hour of nights back to back with one request in twenty spoiled (WEATHERVANE_SOAK_MINUTES)
+	$(BIN)/python -m pytest -m soak -s
 
 check: install  ## Lint, types, docs and tests: what CI runs
 	$(BIN)/ruff format --check .

@@ -95,14 +95,14 @@ class Ads(Table):
     campaign_name: str = column("Name of the campaign.", null=True)
     adset_id: str = column("Ad set; null for Google.", null=True)
     adset_name: str = column("Name of the ad set.", null=True)
-    spend: Money = column("Money spent.", unit="currency", ge=0)
+    spend: Money = column("Money spent, to 4 decimals (Google reports millionths).", unit="currency", ge=0)
     currency: str = column("Currency of the account.", unit="ISO 4217", str_matches=r"^[A-Z]{3}$")
     impressions: pl.Int64 = column("Times shown.", unit="impressions", ge=0)
     clicks: pl.Int64 = column("Times clicked.", unit="clicks", ge=0)
     conversions: pl.Float64 = column(
         "Purchases credited; null where none is reported.", unit="purchases", null=True, ge=0
     )
-    conversion_value: Money = column("Value of those purchases.", unit="currency", null=True)
+    conversion_value: Money = column("Value of those purchases, to 4 decimals.", unit="currency", null=True)
     source: str = column("Where the row came from.", isin=["meta_api", "google_ads_api", STUB])
     as_of_utc: UtcInstant = column("When this row was learnt.", unit="UTC")
 

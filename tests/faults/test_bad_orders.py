@@ -1,7 +1,4 @@
-"""Orders of any content: each is stored as it was sent, or set aside with its reason; no other error, nothing silent.
-
-The strings are our own, after the categories of the Big List of Naughty Strings; no file of others is in the tree.
-"""
+"""Orders of any content: each is stored as it was sent, or set aside with its reason; no other error, nothing silent."""
 
 from __future__ import annotations
 
@@ -11,9 +8,21 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.faults.bad_values import (
+    AMOUNTS,
+    ANY_JSON,
+    COORDINATES,
+    EDITS,
+    FEW,
+    MANY,
+    NUMBERS,
+    STRINGS,
+    TIMES,
+    damaged,
+)  # fmt: skip
 from weathervane_assets.transforms.orders import order_rows
 from weathervane_resources.clients.rows import BadRow
 from weathervane_resources.clients.shopify import Order
@@ -24,25 +33,6 @@ from weathervane_resources.http.errors import Malformed
 
 WHERE = {"vendor": "shopify", "tenant": "acme", "window": "w"}
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
-STRINGS = (
-    "", " ", "undefined", "null", "NULL", "nil", "None", "true", "NaN", "Infinity", "-Infinity", "0", "1/0", "1E400", "0x10",
-    "1,000.00", "١٢٣", "①", "⅓", "<script>", "' OR 1=1--", "\";--", "%s%n", "%00", "\x00", "\x07\x1b[31m", "\t\n\r", "\u2028",
-    "\ufeff", "\u200b", "\u202eabc", "A\u0301", "\u00c1", "I\u0307", "ß", "田中さん", "مرحبا", "הלו", "👩‍👩‍👧‍👦", "🇺🇸", "\U0010ffff",
-    "Ⱥ", "../../etc/passwd", "C:\\con", "$(id)", "=1+1", "@SUM(1)", "{{7*7}}", "${7*7}", "Z" * 100_000, "a\u0300" * 5_000,
-)  # fmt: skip
-TIMES = (
-    "0001-01-01T00:00:00Z", "1677-09-21T00:12:43Z", "1969-12-31T23:59:59Z", "2000-02-29T00:00:00Z", "2024-02-29T23:59:59+14:00",
-    "2026-03-08T02:30:00-05:00", "2026-12-31T23:59:60Z", "2100-02-29T00:00:00Z", "2262-04-12T00:00:00Z", "9999-12-31T23:59:59Z",
-    "9999-12-31T23:59:59-12:00", "10000-01-01T00:00:00Z", "2026-11-01", "2026-11-01T00:00:00", "yesterday", "1e9", "-1",
-)  # fmt: skip
-AMOUNTS = (
-    "0", "-0.00", "0.0001", "0.00001", "1.23456789", "99999999999999.9999", "100000000000000", "-99999999999999.9999",
-    "9223372036854775807", "9223372036854775808", "1e3", "1E-2", "1e400", "NaN", "inf", "-Infinity", "1_000", "1,5", "", " 1", "+1", "٣",
-)  # fmt: skip
-NUMBERS = (
-    2**53 - 1, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1, 2**64, 2**70, -1, 0, -(2**63), 10**400, 1.0, 1.5, -0.0, 1e308, True, None, "1", [], {},
-)  # fmt: skip
-COORDINATES = (0.0, -0.0, 90.0, -90.0, 90.001, 180.0, -180.0, 180.001, 1e308, 5e-324, 359.9, None)
 
 
 def sent(**more: Any) -> dict[str, Any]:
@@ -129,11 +119,6 @@ def test_a_coordinate_off_the_globe_is_no_cell(latitude: float | None) -> None:
 GOOD = json.dumps(
     {"orders": [sent(id=n, shipping_address={"zip": "10001", "latitude": 40.7}) for n in (1, 2)]}
 ).encode()
-ANY_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
-    max_leaves=6,
-)
 
 
 def survives(body: bytes) -> None:
@@ -149,31 +134,24 @@ def survives(body: bytes) -> None:
 
 
 def cut_and_flipped(edits: list[tuple[int, int]], end: int) -> None:
-    body = bytearray(GOOD)
-    for position, value in edits:
-        body[position % len(body)] = value
-    survives(bytes(body[: end or None]))
+    survives(damaged(GOOD, edits, end))
 
 
 def odd_field(field: str, value: Any) -> None:
     survives(json.dumps({"orders": [sent(**{field: value}), sent(id=2)]}).encode())
 
 
-EDITS = {
-    "edits": st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_size=6),
-    "end": st.integers(-50, 0),
-}
 FIELDS = {"field": st.sampled_from(sorted(sent(shipping_address=0, line_items=0, test=0))), "value": ANY_JSON}
 
 
-@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@FEW
 @given(**EDITS)
 def test_a_damaged_page_is_read_or_refused(edits: list[tuple[int, int]], end: int) -> None:
     """A flipped bit in a proxy is enough."""
     cut_and_flipped(edits, end)
 
 
-@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@FEW
 @given(**FIELDS)
 def test_a_field_of_any_type_costs_its_row_at_most(field: str, value: Any) -> None:
     """A vendor's number that became text ended a night's run."""
@@ -181,7 +159,7 @@ def test_a_field_of_any_type_costs_its_row_at_most(field: str, value: Any) -> No
 
 
 @pytest.mark.faults
-@settings(max_examples=5_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@MANY
 @given(**EDITS)
 def test_thousands_of_damaged_pages(edits: list[tuple[int, int]], end: int) -> None:
     """The same, at length."""
@@ -189,7 +167,7 @@ def test_thousands_of_damaged_pages(edits: list[tuple[int, int]], end: int) -> N
 
 
 @pytest.mark.faults
-@settings(max_examples=5_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@MANY
 @given(**FIELDS)
 def test_thousands_of_odd_fields(field: str, value: Any) -> None:
     """The same, at length."""

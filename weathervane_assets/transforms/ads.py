@@ -86,9 +86,10 @@ def _text(columns: dict[str, list[str | None]]) -> pl.DataFrame:
 def _finish(text: pl.DataFrame, *, platform: str, tenant_id: str, source: str, as_of: datetime) -> Sorted:
     typed = text.with_columns(
         pl.col("date").str.to_date("%Y-%m-%d", strict=False),
-        pl.col("spend", "conversion_value").cast(MONEY, strict=False),
-        pl.col(*INTEGERS).cast(pl.Int64, strict=False),
-        _finite("conversions"),
+        _not_negative(pl.col("spend").cast(MONEY, strict=False)),
+        pl.col("conversion_value").cast(MONEY, strict=False),
+        _not_negative(pl.col(*INTEGERS).cast(pl.Int64, strict=False)),
+        _not_negative(_finite("conversions")),
         known_currency(),
         *(pl.col(name).replace("", None) for name in KEYS),
         tenant_id=pl.lit(tenant_id),
@@ -109,6 +110,11 @@ def _finish(text: pl.DataFrame, *, platform: str, tenant_id: str, source: str, a
 def _finite(column: str) -> pl.Expr:
     number = pl.col(column).cast(pl.Float64, strict=False)
     return pl.when(number.is_finite()).then(number).alias(column)
+
+
+def _not_negative(number: pl.Expr) -> pl.Expr:
+    """Return what can be counted or spent, else null: a row that breaks the contract would fail all of its day."""
+    return pl.when(number >= 0).then(number)
 
 
 def _once(rows: pl.DataFrame, key: pl.Expr) -> Sorted:

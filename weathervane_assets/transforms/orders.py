@@ -11,7 +11,7 @@ from weathervane_resources.clients.shopify import AmountField, Order, ShippingAd
 from weathervane_resources.geocoder import locate
 
 from weathervane_assets.tables import Orders, conform
-from weathervane_assets.transforms.rejects import Sorted, exact_money, known_currency, set_aside
+from weathervane_assets.transforms.rejects import Sorted, exact_money, instant, known_currency, set_aside
 
 RFC3339 = "%+"
 AMOUNTS: dict[str, AmountField] = {
@@ -37,7 +37,7 @@ def order_rows(
     """
     sent = _columns(orders)
     raw = sent.with_columns(
-        pl.col("created_at", "updated_at", "cancelled_at").str.to_datetime(RFC3339, time_zone="UTC", strict=False),
+        instant("created_at", "updated_at", "cancelled_at", written=RFC3339),
         exact_money(*AMOUNTS),
         known_currency(),
     )

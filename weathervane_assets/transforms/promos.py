@@ -9,7 +9,7 @@ import polars as pl
 from weathervane_resources.clients.klaviyo import Campaign
 
 from weathervane_assets.tables import Promos, conform
-from weathervane_assets.transforms.rejects import Sorted, set_aside
+from weathervane_assets.transforms.rejects import Sorted, instant, set_aside
 
 REQUIRED = ("campaign_id", "created_at", "updated_at")
 TIMES = ("created_at", "scheduled_at", "send_time", "updated_at")
@@ -38,7 +38,7 @@ def promo_rows(
     sent = pl.DataFrame([pl.Series(name, values, dtype=pl.String) for name, values in text.items()])
     frame = sent.with_columns(
         # %+ also reads a space for the T, as some datetimes arrive (Estuary changelog 2026-07-30)
-        pl.col(*TIMES).str.to_datetime("%+", time_zone="UTC", strict=False),
+        instant(*TIMES, written="%+"),
         pl.col("campaign_id").replace("", None),
         is_archived=pl.Series([bool(c.archived) for c in campaigns], dtype=pl.Boolean),
     )

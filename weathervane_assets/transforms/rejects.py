@@ -46,6 +46,12 @@ def exact_money(*columns: str) -> pl.Expr:
     return pl.when(~text.str.contains(r"\.\d{4}\d*[1-9]")).then(text.cast(MONEY, strict=False))
 
 
+def instant(*columns: str, written: str) -> pl.Expr:
+    """Return times sent as text in a format, in UTC; null in a year that Python's own datetime cannot hold."""
+    time = pl.col(*columns).str.to_datetime(written, time_zone="UTC", strict=False)
+    return pl.when(time.dt.year().is_between(1, 9999)).then(time)
+
+
 def set_aside(
     sent: pl.DataFrame, read: pl.DataFrame, required: Collection[str], *, day: pl.Expr, key: pl.Expr
 ) -> Sorted:
