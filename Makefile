@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-slow faults soak test-engines check docs format reference lock deploy-lock bench bench-peers peers-lock clean
+.PHONY: help install demo dev test test-slow faults soak test-engines check supply supply-lock docs format reference lock deploy-lock bench bench-peers peers-lock clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,15 +40,28 @@ faults: install  ## Run the long form of the fault suite (docs/reliability.md)
 soak: install  ## Half an hour of nights back to back with one request in twenty spoiled (WEATHERVANE_SOAK_MINUTES)
 	$(BIN)/python -m pytest -m soak -s
 
-check: install  ## Lint, types, docs and tests: what CI runs
+check: install  ## Lint, types, supply, docs and tests: what CI runs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(MAKE) supply
 	$(MAKE) docs
 	$(MAKE) test
 
 docs: install  ## Build the docs site into build/docs; a warning or a broken link fails
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env docs build/docs
+
+supply: install .venv-supply/.ready  ## Bill of materials (build/sbom.json), licences, known vulnerabilities
+	$(BIN)/python .ci/supply.py
+
+.venv-supply/.ready: .ci/supply.lock
+	$(PYTHON) -m venv .venv-supply
+	.venv-supply/bin/python -m pip install --quiet --require-hashes --requirement .ci/supply.lock
+	@touch .venv-supply/.ready
+
+supply-lock:  ## Resolve .ci/supply.lock again (needs uv)
+	uv pip compile .ci/supply.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --custom-compile-command "make supply-lock" --output-file .ci/supply.lock
 
 format: install  ## Format the code
 	$(BIN)/ruff format .
@@ -84,5 +97,5 @@ peers-lock:  ## Resolve bench/peers/requirements.lock again (needs uv)
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make peers-lock" --output-file bench/peers/requirements.lock
 
 clean:  ## Remove .venv, caches and what the demo wrote into storage/ (tenants.toml stays)
-	rm -rf .venv .venv-peers storage .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .venv-peers .venv-supply storage .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
