@@ -99,7 +99,8 @@ def _place(place: _Place, index: int, days: list[str], asked: Asked) -> PlaceDay
     """Check one place: the right one, exactly the days asked for, every variable, in its unit."""
     point = asked.points[index]
     distance = degrees_between(point.latitude, point.longitude, place.latitude, place.longitude)
-    if place.location_id not in (None, index) or not distance <= FARTHEST_DEGREES:
+    is_on_globe = abs(place.latitude) <= 90 and abs(place.longitude) <= 180
+    if place.location_id not in (None, index) or not is_on_globe or not distance <= FARTHEST_DEGREES:
         raise Malformed(f"location {index} is {distance:.1f} degrees from the point asked for", **asked.where)
     times = decode(place.daily.get("time", msgspec.Raw(b"null")), list[str], asked.where)
     if times != days:

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from weathervane_resources.http.errors import Where
-from weathervane_resources.http.strict_json import malformed
+from weathervane_resources.http.strict_json import UNREADABLE, malformed
 
 Row = TypeVar("Row")
 Page = TypeVar("Page")
@@ -50,20 +50,20 @@ class PageDecoder(Generic[Row, Page]):
             return page, self.rows_of(page), []
         except msgspec.ValidationError:
             return self._by_row(body, where)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise malformed(error, where) from None
 
     def _by_row(self, body: bytes, where: Where) -> tuple[Any, list[Row], list[BadRow]]:
         try:
             page = self.raw.decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise malformed(error, where) from None
         rows: list[Row] = []
         bad: list[BadRow] = []
         for raw in self.rows_of(page):
             try:
                 rows.append(msgspec.json.decode(raw, type=self.row))
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            except UNREADABLE as error:
                 bad.append(BadRow(str(error), _key(raw, self.key_path)))
         return page, rows, bad
 
@@ -71,7 +71,7 @@ class PageDecoder(Generic[Row, Page]):
 def _key(raw: msgspec.Raw, path: tuple[str, ...]) -> str | None:
     try:
         node = msgspec.json.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     for name in path:
         node = node.get(name) if isinstance(node, dict) else None

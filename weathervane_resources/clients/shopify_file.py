@@ -21,6 +21,7 @@ from weathervane_resources.http.errors import ForeignOrigin, Malformed, Where
 from weathervane_resources.http.origin import same_origin
 from weathervane_resources.http.pacing import Pace
 from weathervane_resources.http.session import Request, VendorSession
+from weathervane_resources.http.strict_json import UNREADABLE
 
 MAX_FILE_BYTES = 256 * 2**20
 LONGEST_FETCH_S = 900.0
@@ -117,10 +118,10 @@ def _node(text: bytes, where: Where) -> OrderNode | BadRow:
     try:
         return msgspec.json.decode(text, type=OrderNode)
     except msgspec.ValidationError as error:
-        with suppress(msgspec.ValidationError):
+        with suppress(*UNREADABLE):
             return BadRow(str(error), msgspec.json.decode(text, type=_Key).id)
         return BadRow(str(error), None)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         raise _damaged(where) from None
 
 
@@ -131,7 +132,7 @@ class _Key(msgspec.Struct):
 def _decode_line(text: bytes, where: Where) -> Line:
     try:
         return msgspec.json.decode(text, type=Line)
-    except (msgspec.MsgspecError, RecursionError):
+    except UNREADABLE:
         raise _damaged(where) from None
 
 

@@ -13,6 +13,8 @@ from weathervane_resources.http.errors import Malformed, Where
 
 T = TypeVar("T")
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises of bytes that are not the JSON that was promised."""
 NOWHERE: Where = {"vendor": "json", "tenant": "", "window": ""}
 _RETRY_HINT = "it is retried a few times; if it stays, compare the vendor's changelog with the pinned version"
 
@@ -25,7 +27,7 @@ def decode(body: bytes | msgspec.Raw, kind: type[T], where: Where = NOWHERE) -> 
     """
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise malformed(error, where) from None
 
 
