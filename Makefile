@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-slow faults soak test-engines check supply supply-lock docs format reference lock deploy-lock bench bench-peers peers-lock clean
+.PHONY: help install demo dev test test-slow faults soak test-engines check supply supply-lock docs format reference lock deploy-lock bench bench-peers peers-lock fuzz fuzz-lock clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +96,20 @@ peers-lock:  ## Resolve bench/peers/requirements.lock again (needs uv)
 	uv pip compile bench/peers/requirements.in --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make peers-lock" --output-file bench/peers/requirements.lock
 
+fuzz: install .venv-fuzz/.ready  ## Ten minutes of coverage-guided fuzzing of the readers of vendors' answers; ARGS="-max_total_time=60"
+	@mkdir -p build
+	PYTHONPATH="$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])'):." \
+	  .venv-fuzz/bin/python -m bench.fuzz -max_total_time=600 -artifact_prefix=build/ $(ARGS)
+
+.venv-fuzz/.ready: bench/fuzz/requirements.lock
+	$(PYTHON) -m venv .venv-fuzz
+	.venv-fuzz/bin/python -m pip install --quiet --require-hashes --requirement bench/fuzz/requirements.lock
+	@touch .venv-fuzz/.ready
+
+fuzz-lock:  ## Resolve bench/fuzz/requirements.lock again (needs uv)
+	uv pip compile bench/fuzz/requirements.in --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make fuzz-lock" --output-file bench/fuzz/requirements.lock
+
 clean:  ## Remove .venv, caches and what the demo wrote into storage/ (tenants.toml stays)
-	rm -rf .venv .venv-peers .venv-supply storage .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .venv-peers .venv-supply .venv-fuzz storage .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
