@@ -36,7 +36,7 @@ Reader = Callable[[bytes, int], object]
 
 def _verdict(vendor: str) -> Reader:
     def read(body: bytes, status: int) -> object:
-        text = body[:64].decode("latin-1")
+        text = body[:400].decode("latin-1")
         return classify(vendor, STATUSES[status % len(STATUSES)], dict.fromkeys(HEADERS, text), body, now=NOW)
 
     return read

@@ -15,6 +15,7 @@ from weathervane_resources.http import strict_json
 from weathervane_resources.http.classify_ads import google_ads, meta_ads
 from weathervane_resources.http.errors import Malformed
 from weathervane_resources.http.retry import clamp_wait, parse_retry_after
+from weathervane_resources.http.untyped import obj, objs
 from weathervane_resources.http.verdict import OK, Kind, Verdict, by_status
 
 _ERROR_MARKER = b'"error'
@@ -86,16 +87,16 @@ def _plain_wait(value: str | None) -> float | None:
 
 def _oauth(parsed: Any) -> Verdict | None:
     """RFC 6749 errors of the token endpoints: `{"error": "invalid_grant", ...}` is terminal for that tenant."""
-    code = parsed.get("error") if isinstance(parsed, dict) else None
+    code = obj(parsed).get("error")
     if isinstance(code, str) and code in _OAUTH_DEAD:
         return Verdict(Kind.AUTH_DEAD, message=f"the token endpoint says {code}")
     return None
 
 
 def _shopify(status: int, headers: Mapping[str, str], parsed: Any, wait_s: float | None, now: object) -> Verdict:  # noqa: ARG001 - all readers have one signature
-    errors = parsed.get("errors") if isinstance(parsed, dict) else None
-    if isinstance(errors, list) and any(isinstance(error, dict) for error in errors):
-        return _shopify_graphql([error for error in errors if isinstance(error, dict)], parsed, wait_s)
+    errors = obj(parsed).get("errors")
+    if several := objs(errors):
+        return _shopify_graphql(several, parsed, wait_s)
     message = errors if isinstance(errors, str) else "Shopify refused the request"
     if status in _SHOPIFY_STATUS:
         kind, message = _SHOPIFY_STATUS[status]
@@ -107,7 +108,7 @@ def _shopify(status: int, headers: Mapping[str, str], parsed: Any, wait_s: float
 
 def _shopify_graphql(errors: list[dict[str, Any]], parsed: dict[str, Any], wait_s: float | None) -> Verdict:
     """GraphQL errors come with HTTP 200; the first code in table order decides."""
-    codes = {str((error.get("extensions") or {}).get("code", "")) for error in errors}
+    codes = {str(obj(error.get("extensions")).get("code", "")) for error in errors}
     message = str(errors[0].get("message", ""))
     for code, kind in _SHOPIFY_GRAPHQL.items():
         if code in codes:
@@ -123,13 +124,13 @@ def _shopify_cost_wait(parsed: dict[str, Any]) -> float | None:
         cost = parsed["extensions"]["cost"]
         bucket = cost["throttleStatus"]
         return clamp_wait((cost["requestedQueryCost"] - bucket["currentlyAvailable"]) / bucket["restoreRate"])
-    except (KeyError, TypeError, ZeroDivisionError):
+    except (KeyError, TypeError, ZeroDivisionError, OverflowError):
         return None
 
 
 def _klaviyo(status: int, headers: Mapping[str, str], parsed: Any, wait_s: float | None, now: object) -> Verdict:  # noqa: ARG001 - all readers have one signature
-    errors = parsed.get("errors") if isinstance(parsed, dict) else None
-    first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
+    errors = obj(parsed).get("errors")
+    first = next(iter(objs(errors)), {})
     message = str(first.get("detail") or first.get("title") or "Klaviyo refused the request")
     if status == 410:
         return Verdict(Kind.VERSION_DEAD, message=message)
@@ -147,7 +148,7 @@ def _open_meteo(
     wait_s: float | None,
     now: datetime | None,
 ) -> Verdict:
-    is_error = isinstance(parsed, dict) and parsed.get("error") is True
+    is_error = obj(parsed).get("error") is True
     reason = str(parsed.get("reason", "")) if is_error else ""
     if "request limit exceeded" in reason or "Too many concurrent requests" in reason or status == 429:
         return Verdict(Kind.THROTTLED, wait_s or _open_meteo_wait(reason, now), "ip", reason)

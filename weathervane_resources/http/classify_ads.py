@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from weathervane_resources.http.retry import clamp_wait
+from weathervane_resources.http.untyped import obj, objs, plain
 from weathervane_resources.http.usage import numbers_in
 from weathervane_resources.http.verdict import OK, Kind, Verdict, by_status
 
@@ -49,7 +50,7 @@ _GOOGLE_STATUS = {
 
 def meta_ads(status: int, headers: Mapping[str, str], parsed: Any, wait_s: float | None, now: object) -> Verdict:  # noqa: ARG001 - all readers have one signature
     """Read Meta's `error` object; Meta never sends Retry-After, the wait hides in the usage headers."""
-    error = parsed.get("error") if isinstance(parsed, dict) else None
+    error = obj(parsed).get("error")
     if not isinstance(error, dict):
         return by_status(status, wait_s, "account", "Meta refused the request")
     message = str(error.get("message", ""))
@@ -65,7 +66,7 @@ def meta_ads(status: int, headers: Mapping[str, str], parsed: Any, wait_s: float
 
 
 def _meta_kind(error: dict[str, Any], message: str) -> Kind | None:
-    code, subcode = error.get("code"), error.get("error_subcode")
+    code, subcode = plain(error.get("code")), plain(error.get("error_subcode"))
     if code in _META_THROTTLED:
         return Kind.THROTTLED
     if subcode == _META_TOO_BIG_SUBCODE or "reduce the amount of data" in message:
@@ -103,11 +104,11 @@ def _meta_wait(headers: Mapping[str, str]) -> float | None:
 def google_ads(status: int, headers: Mapping[str, str], parsed: Any, wait_s: float | None, now: object) -> Verdict:  # noqa: ARG001 - all readers have one signature
     """Read Google's `error` object; `searchStream` wraps it in an array, possibly behind good batches."""
     batches = parsed if isinstance(parsed, list) else [parsed]
-    error = next((b["error"] for b in batches if isinstance(b, dict) and isinstance(b.get("error"), dict)), None)
+    error = next((batch["error"] for batch in objs(batches) if isinstance(batch.get("error"), dict)), None)
     if error is None:
         return OK if 200 <= status < 300 else by_status(status, wait_s, "developer_token", "Google refused the request")
     failures = list(_google_failures(error))
-    codes = [str(code) for failure in failures for code in (failure.get("errorCode") or {}).values()]
+    codes = [str(code) for failure in failures for code in obj(failure.get("errorCode")).values()]
     kind = next((_GOOGLE_CODES[code] for code in codes if code in _GOOGLE_CODES), None)
     kind = kind or _GOOGLE_STATUS.get(str(error.get("status")))
     message = ": ".join([*codes[:1], str(error.get("message", ""))])
@@ -121,15 +122,14 @@ def google_ads(status: int, headers: Mapping[str, str], parsed: Any, wait_s: flo
 
 
 def _google_failures(error: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for detail in error.get("details") or []:
-        if isinstance(detail, dict):
-            yield from (failure for failure in detail.get("errors") or [] if isinstance(failure, dict))
+    for detail in objs(error.get("details")):
+        yield from objs(detail.get("errors"))
 
 
 def _google_quota(failures: list[dict[str, Any]]) -> tuple[float | None, str]:
     """`retryDelay` is "41732s"; rateScope DEVELOPER means every tenant of the developer token is down."""
     for failure in failures:
-        quota = (failure.get("details") or {}).get("quotaErrorDetails") or {}
+        quota = obj(obj(failure.get("details")).get("quotaErrorDetails"))
         delay = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)s", str(quota.get("retryDelay", "")))
         if quota:
             scope = "account" if quota.get("rateScope") == "ACCOUNT" else "developer_token"
