@@ -25,6 +25,7 @@ from weathervane_resources.drift import content, row_changes, sum_changes
 from weathervane_resources.lake_days import MONTH, day_predicate, months, with_month, within
 from weathervane_resources.lake_errors import LakeError, StubWouldReplaceLive, reason
 from weathervane_resources.lake_files import LakeFiles, is_below_root
+from weathervane_resources.lake_flush import flush_version
 from weathervane_resources.lake_ledger import LEDGER, LEDGER_SCHEMA, VendorCount, written_marks
 from weathervane_resources.lake_schema import (
     Shape,
@@ -262,7 +263,8 @@ class Lake:
             try:
                 _agree(table, uri, shape)
                 frame, noted = build(table)
-                return _write(uri, table, frame, shape, predicate, partition_by, marks), noted
+                version = _write(uri, table, frame, shape, predicate, partition_by, marks)
+                flush_version(uri, version)
             except CommitFailedError:
                 pass
             except (DeltaError, OSError) as error:
@@ -271,6 +273,8 @@ class Lake:
                     raise LakeError(
                         f"the table {uri} cannot be written ({reason(error)}); check permissions and free space, then run it again"
                     ) from None
+            else:
+                return version, noted
             time.sleep(random.uniform(0.05, 0.2) * attempt)
         raise LakeError(f"{uri}: {COMMIT_ATTEMPTS} commits in a row lost against other writers; run it again")
 

@@ -23,6 +23,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from weathervane_resources.clock import system_now
 from weathervane_resources.lake import Lake
 from weathervane_resources.lake_errors import LakeError, reason
+from weathervane_resources.lake_flush import flush_version
 
 RETENTION_DAYS = 30
 """What the logs of our tables keep (`lake.RETENTION`): a longer retention of files would keep versions without a log."""
@@ -103,9 +104,10 @@ def tidy_table(lake: Lake, path: str, now: datetime, retention_days: int = RETEN
             table = DeltaTable(uri)
             before = _size(table)
             table.optimize.compact()
+            flush_version(uri, table.version())  # before what it replaced may go
             oldest = now - timedelta(days=retention_days)
             vacuumed = vacuum(table, oldest) + lake.files.sweep(path, oldest)
-            _shorten_log(table)
+            _shorten_log(table, uri)
             after = _size(table)
         except CommitFailedError:
             time.sleep(random.uniform(0.05, 0.2) * attempt)
@@ -131,10 +133,11 @@ def vacuum(table: DeltaTable, deleted_before: datetime) -> int:
     return len(table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True))
 
 
-def _shorten_log(table: DeltaTable) -> None:
+def _shorten_log(table: DeltaTable, uri: str) -> None:
     """Write the state as one file, and drop the log entries before it that are older than the log's retention."""
     table.update_incremental()
     table.create_checkpoint()
+    flush_version(uri, table.version())
     table.cleanup_metadata()
 
 
