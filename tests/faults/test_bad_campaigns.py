@@ -130,13 +130,12 @@ def test_any_text_of_a_campaign_is_kept_to_the_letter_or_set_aside(field: str) -
 
 @pytest.mark.parametrize("amount", [*AMOUNTS, "-1.00"])
 @pytest.mark.parametrize("field", ["spend", "action_values"])
-def test_metas_money_is_the_amount_to_four_decimals_or_set_aside(field: str, amount: str) -> None:
-    """Money that does not fit became null, and a null is summed like nothing."""
+def test_metas_money_is_exact_or_set_aside(field: str, amount: str) -> None:
+    """Money that does not fit became null or was rounded, and a null is summed like nothing."""
     value = amount if field == "spend" else [{"action_type": "purchase", "value": amount}]
     stored, reasons = one("meta", meta_row(**{field: value}))
     if stored:
-        exact = Decimal(amount).quantize(Decimal("0.0001"), ROUND_HALF_EVEN)
-        assert stored[0]["spend" if field == "spend" else "conversion_value"] == exact
+        assert stored[0]["spend" if field == "spend" else "conversion_value"] == Decimal(amount)
     else:
         assert len(reasons) == 1
 

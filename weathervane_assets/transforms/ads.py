@@ -10,8 +10,8 @@ import polars as pl
 from weathervane_resources.clients.google_ads import CampaignDay
 from weathervane_resources.clients.meta_ads import Action, Insight
 
-from weathervane_assets.tables import MONEY, Ads, conform
-from weathervane_assets.transforms.rejects import REJECTS, Sorted, known_currency, set_aside
+from weathervane_assets.tables import Ads, conform
+from weathervane_assets.transforms.rejects import REJECTS, Sorted, exact_money, known_currency, set_aside
 
 MICROS = Decimal(1_000_000)
 PURCHASE_ACTIONS = ("omni_purchase", "purchase", "offsite_conversion.fb_pixel_purchase")
@@ -22,7 +22,10 @@ KEYS = ("account_id", "campaign_id", "adset_id")
 
 
 def meta_rows(insights: Sequence[Insight], *, tenant_id: str, currency: str, source: str, as_of: datetime) -> Sorted:
-    """Return one row per ad set and account-local day; `currency` is the account's. Unusable rows are set aside."""
+    """Return one row per ad set and account-local day; `currency` is the account's. Unusable rows are set aside.
+
+    So is a row with an amount of more than four decimals: Meta sends money as text, and rounding would change it.
+    """
     columns: dict[str, list[str | None]] = {
         "date": [row.date_start for row in insights],
         "account_id": [row.account_id for row in insights],
@@ -51,6 +54,7 @@ def google_rows(days: Sequence[CampaignDay], *, tenant_id: str, source: str, as_
 
     Google leaves out what is zero or unset: a campaign-day that is reported without cost, impressions or clicks had none
     of them (the three are always selected); absent conversions stay null.
+    Money is rounded to four decimals, half to even: Google counts millionths, and its conversion value is a double.
     Unusable rows are set aside.
     """
     metrics = [row.metrics for row in days]
@@ -66,13 +70,17 @@ def google_rows(days: Sequence[CampaignDay], *, tenant_id: str, source: str, as_
         "impressions": [m.impressions or "0" for m in metrics],
         "clicks": [m.clicks or "0" for m in metrics],
         "conversions": [_text_of(m.conversions) for m in metrics],
-        "conversion_value": [_text_of(m.conversions_value) for m in metrics],
+        "conversion_value": [_four_decimals(m.conversions_value) for m in metrics],
     }
     return _finish(_text(columns), platform="google", tenant_id=tenant_id, source=source, as_of=as_of)
 
 
 def _from_micros(micros: str | None) -> str:
-    return format(Decimal(micros or "0") / MICROS, "f")
+    return format(Decimal(micros or "0") / MICROS, ".4f")
+
+
+def _four_decimals(number: float | None) -> str | None:
+    return None if number is None else format(Decimal(repr(number)), ".4f")
 
 
 def _text_of(number: float | None) -> str | None:
@@ -86,8 +94,8 @@ def _text(columns: dict[str, list[str | None]]) -> pl.DataFrame:
 def _finish(text: pl.DataFrame, *, platform: str, tenant_id: str, source: str, as_of: datetime) -> Sorted:
     typed = text.with_columns(
         pl.col("date").str.to_date("%Y-%m-%d", strict=False),
-        _not_negative(pl.col("spend").cast(MONEY, strict=False)),
-        pl.col("conversion_value").cast(MONEY, strict=False),
+        _not_negative(exact_money("spend")),
+        exact_money("conversion_value"),
         _not_negative(pl.col(*INTEGERS).cast(pl.Int64, strict=False)),
         _not_negative(_finite("conversions")),
         known_currency(),

@@ -41,9 +41,12 @@ def known_currency(column: str = "currency") -> pl.Expr:
 
 
 def exact_money(*columns: str) -> pl.Expr:
-    """Return amounts sent as text as `Money`, null where that would round them."""
+    """Return amounts sent as text as `Money`, null where that would round them.
+
+    A negative exponent (`1e-5`) moves digits behind the fourth decimal unseen: no vendor writes money so.
+    """
     text = pl.col(*columns)
-    return pl.when(~text.str.contains(r"\.\d{4}\d*[1-9]")).then(text.cast(MONEY, strict=False))
+    return pl.when(~text.str.contains(r"\.\d{4}\d*[1-9]|[eE]-")).then(text.cast(MONEY, strict=False))
 
 
 def instant(*columns: str, written: str) -> pl.Expr:

@@ -120,6 +120,28 @@ def test_micros_finer_than_our_money_are_rounded_not_cut() -> None:
     assert found["spend"].to_list() == [Decimal("2.0000"), Decimal("1.2344")]
 
 
+@pytest.mark.parametrize("amount", ["1.00005", "1.00015", "-0.00001", "1e-5", "12345e-6"])
+def test_metas_money_with_a_fifth_decimal_is_set_aside(amount: str) -> None:
+    """It was rounded without a word, and 1e-5 became nothing, while an order's fifth decimal was set aside."""
+    for field in ({"spend": amount}, {"action_values": [Action("purchase", amount)]}):
+        found = meta_rows([insight(**field)], tenant_id="acme", currency="EUR", source="meta_api", as_of=NOW)
+        assert found.rows.height == 0
+        assert found.rejects["reason"].str.contains("spend|conversion_value").to_list() == [True]
+
+
+def test_metas_trailing_zeros_are_no_decimals() -> None:
+    """Whoever counts characters sets good rows aside."""
+    assert meta(insight(spend="1.500000"))["spend"].to_list() == [Decimal("1.5")]
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"), [(33.333333333333336, "33.3333"), (1e-05, "0"), (0.1 + 0.2, "0.3"), (1e13, "1e13")]
+)
+def test_googles_value_is_a_double_and_is_rounded_to_four_decimals(sent: float, kept: str) -> None:
+    """Attribution divides a purchase among campaigns; a row with a third of one is no bad row."""
+    assert google(campaign_day(conversions_value=sent))["conversion_value"].to_list() == [Decimal(kept)]
+
+
 def test_what_google_leaves_out_because_it_is_zero_is_zero() -> None:
     """proto3 drops zeros from its JSON: a campaign-day without clicks failed the whole account."""
     (row,) = google(campaign_day(impressions="5")).to_dicts()
