@@ -10,7 +10,7 @@ import polars as pl
 from weathervane_resources.clients.google_ads import CampaignDay
 from weathervane_resources.clients.meta_ads import Action, Insight
 
-from weathervane_assets.tables import Ads, conform
+from weathervane_assets.tables import MONEY, Ads, conform
 from weathervane_assets.transforms.rejects import REJECTS, Sorted, exact_money, known_currency, set_aside
 
 MICROS = Decimal(1_000_000)
@@ -24,7 +24,8 @@ KEYS = ("account_id", "campaign_id", "adset_id")
 def meta_rows(insights: Sequence[Insight], *, tenant_id: str, currency: str, source: str, as_of: datetime) -> Sorted:
     """Return one row per ad set and account-local day; `currency` is the account's. Unusable rows are set aside.
 
-    So is a row with an amount of more than four decimals: Meta sends money as text, and rounding would change it.
+    So is a row whose spend has more than four decimals: no currency has. The value of its purchases, converted from their
+    currencies, is rounded to four, half to even.
     """
     columns: dict[str, list[str | None]] = {
         "date": [row.date_start for row in insights],
@@ -95,7 +96,7 @@ def _finish(text: pl.DataFrame, *, platform: str, tenant_id: str, source: str, a
     typed = text.with_columns(
         pl.col("date").str.to_date("%Y-%m-%d", strict=False),
         _not_negative(exact_money("spend")),
-        exact_money("conversion_value"),
+        pl.col("conversion_value").cast(MONEY, strict=False),
         _not_negative(pl.col(*INTEGERS).cast(pl.Int64, strict=False)),
         _not_negative(_finite("conversions")),
         known_currency(),

@@ -121,12 +121,13 @@ def test_micros_finer_than_our_money_are_rounded_not_cut() -> None:
 
 
 @pytest.mark.parametrize("amount", ["1.00005", "1.00015", "-0.00001", "1e-5", "12345e-6"])
-def test_metas_money_with_a_fifth_decimal_is_set_aside(amount: str) -> None:
-    """It was rounded without a word, and 1e-5 became nothing, while an order's fifth decimal was set aside."""
-    for field in ({"spend": amount}, {"action_values": [Action("purchase", amount)]}):
-        found = meta_rows([insight(**field)], tenant_id="acme", currency="EUR", source="meta_api", as_of=NOW)
-        assert found.rows.height == 0
-        assert found.rejects["reason"].str.contains("spend|conversion_value").to_list() == [True]
+def test_metas_spend_with_a_fifth_decimal_is_set_aside_and_a_converted_value_is_rounded(amount: str) -> None:
+    """Spend was rounded without a word, and 1e-5 became nothing, while an order's fifth decimal was set aside."""
+    found = meta_rows([insight(spend=amount)], tenant_id="acme", currency="EUR", source="meta_api", as_of=NOW)
+    assert found.rows.height == 0
+    assert found.rejects["reason"].str.contains("spend").to_list() == [True]
+    valued = meta(insight(action_values=[Action("purchase", amount)]))
+    assert valued["conversion_value"].to_list() == [round(Decimal(amount), 4)]
 
 
 def test_metas_trailing_zeros_are_no_decimals() -> None:
