@@ -18,7 +18,8 @@ from weathervane_assets.features import open_rebuild
 from weathervane_assets.graph import NODES, OWNER, build_assets
 from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.partitions import tenants
-from weathervane_assets.pictures import drift_picture, severity_picture
+from weathervane_assets.pictures import drift_picture
+from weathervane_assets.quality_pictures import quality_pictures
 from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_assets.tenant_report.asset import build_tenant_report
 from weathervane_checks.alerter import build_alert_sensor
@@ -85,7 +86,7 @@ def build_defs(
         "open_meteo": OpenMeteoConnector(),
     }
     return dg.Definitions(
-        assets=[*assets, build_dq_report(tenants, severity_picture, OWNER), build_tenant_report(tenants, OWNER)],
+        assets=[*assets, build_dq_report(tenants, quality_pictures, OWNER), build_tenant_report(tenants, OWNER)],
         asset_checks=[*build_checks(assets, open_rebuild), build_freshness(list(NODES))],
         jobs=jobs,
         schedules=[one for one in schedules if settings.shard.is_first or one.name not in OF_THE_INSTALLATION],

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
+import polars as pl
 from weathervane_assets.tables import CONTRACTS
 from weathervane_resources.clock import Clock
 from weathervane_resources.platform import Platform
@@ -15,12 +16,12 @@ from weathervane_resources.platform import Platform
 from weathervane_checks.cures import described
 from weathervane_checks.dq_report import FILE, Quality, examine_quality, keep_run
 
-Draw = Callable[[Mapping[str, Sequence[str | None]], Sequence[date]], str]
+Draw = Callable[[Mapping[str, Sequence[str | None]], Sequence[date], pl.DataFrame, pl.DataFrame], Mapping[str, str]]
 COLUMNS = ("dataset", "severity", "status", "row_count", "day", "days_late", "alerts", "issues")
 
 
 def build_dq_report(tenants: dg.PartitionsDefinition, draw: Draw, owner: str) -> dg.AssetsDefinition:
-    """Return the asset with its check; `draw` makes a picture of severities by dataset and day."""
+    """Return the asset with its check; `draw` makes pictures, by name, of severities by dataset and day, counts and orders."""
 
     # no type argument: Dagster takes one for the type of an output
     @dg.asset(
@@ -69,13 +70,14 @@ def _kept(quality: Quality, report: Mapping[str, Any]) -> dg.AssetCheckResult:
 
 
 def _metadata(quality: Quality, report: Mapping[str, Any], draw: Draw) -> dict[str, Any]:
+    pictures = draw(quality.severities, quality.days, quality.counts, quality.orders)
     return {
         "overall_severity": quality.run["overall_severity"],
         "alerts": ", ".join(quality.run["alerts"]),
         "runs": len(report["runs"]),
         "file": FILE,
         "datasets": _table(quality.run["datasets"]),
-        "picture": dg.MetadataValue.md(draw(quality.severities, quality.days)),
+        **{name: dg.MetadataValue.md(one) for name, one in pictures.items()},
     }
 
 

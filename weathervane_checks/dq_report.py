@@ -30,6 +30,9 @@ from weathervane_checks.thresholds import Thresholds
 VERSION = 1
 FILE = "dq_monitoring.json"
 PICTURE_DAYS = 60
+NO_COUNTS = pl.DataFrame(
+    schema={"date": pl.Date, "orders": pl.Int64, "usual": pl.Float64, "least": pl.Float64, "severity": pl.String}
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ class Quality:
     days: Sequence[date]
     severities: Mapping[str, Sequence[str | None]]
     """By dataset and day of `days`: `ok`, `warning`, `critical`, or None where nothing was written."""
+    counts: pl.DataFrame
+    """Orders of the days that were judged: `date`, `orders`, `usual`, `least` (null while warming up), `severity`."""
+    orders: pl.DataFrame
+    """`date`, `order_id`, `ship_geohash`, `geo_source` of `days`."""
 
 
 def examine_quality(tenant: Tenant, lake: Lake, now: datetime) -> Quality:
@@ -48,14 +55,18 @@ def examine_quality(tenant: Tenant, lake: Lake, now: datetime) -> Quality:
     limits = Thresholds().for_tenant(tenant.thresholds)
     ledger, today = lake.ledger(tenant.id), tenant.today(now)
     days = [today - timedelta(days=n) for n in range(PICTURE_DAYS, 0, -1)]
-    datasets, severities = {}, {}
+    datasets, severities, counts, orders = {}, {}, NO_COUNTS, pl.DataFrame()
     for name in CONTRACTS:
         mine = ledger.filter(pl.col("dataset") == name)
         evidence = Evidence(name, tenant, dict.fromkeys(days, ""), lake, now, limits)
-        findings = _findings(evidence, mine)
+        if name == "orders":
+            orders = evidence.orders_since(days_needed(limits))
+        findings = _findings(evidence, mine, orders)
         fresh = judge_freshness(name, tenant, mine, limits, now)
         datasets[name] = _dataset(evidence, mine, findings, fresh)
         severities[name] = _severities(name, mine, findings, days)
+        if name == "orders":
+            counts = _counts(findings)
     run = {
         "timestamp": now.isoformat(),
         "tenant_id": tenant.id,
@@ -64,10 +75,10 @@ def examine_quality(tenant: Tenant, lake: Lake, now: datetime) -> Quality:
         "alerts": sorted({code for d in datasets.values() for code in d["alerts"]}),
         "datasets": datasets,
     }
-    return Quality(tenant, run, days, severities)
+    return Quality(tenant, run, days, severities, counts, orders.filter(pl.col("date").is_in(days)))
 
 
-def _findings(evidence: Evidence, ledger: pl.DataFrame) -> dict[date, list[Finding]]:
+def _findings(evidence: Evidence, ledger: pl.DataFrame, orders: pl.DataFrame) -> dict[date, list[Finding]]:
     """Return what the count and place rules say of the days that were written."""
     written = set(ledger["date"])
     days, limits = [day for day in evidence.days if day in written], evidence.limits
@@ -75,8 +86,22 @@ def _findings(evidence: Evidence, ledger: pl.DataFrame) -> dict[date, list[Findi
     if evidence.dataset in COUNTED:
         found += judge_row_counts(ledger, days, limits, evidence.today, evidence.tenant.quiet_days)
     if evidence.dataset == "orders" and days:
-        found += judge_geocoding(evidence.orders_since(days_needed(limits)), days, limits)
+        found += judge_geocoding(orders, days, limits)
     return {day: [f for f in found if f.day == day] for day in days}
+
+
+def _counts(findings: Mapping[date, Sequence[Finding]]) -> pl.DataFrame:
+    judged = [f for of_day in findings.values() for f in of_day if "baseline_median" in f.extra]
+    rows = [
+        (
+            f.day,
+            f.extra["row_count"],
+            *((None, None) if "not_judged" in f.extra else (f.extra["baseline_median"], f.extra["baseline_least"])),
+            f.severity,
+        )
+        for f in judged
+    ]
+    return pl.DataFrame(rows, schema=NO_COUNTS.schema, orient="row").sort("date")
 
 
 def _severities(

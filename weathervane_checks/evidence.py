@@ -109,8 +109,8 @@ class Evidence:
         return self.table(self.dataset)
 
     def orders_since(self, days_before: int) -> pl.DataFrame:
-        """Return `date`, `order_id`, `ship_geohash` of the window and of so many days before it."""
-        return self._orders(days_before).select("date", "order_id", "ship_geohash").collect()
+        """Return `date`, `order_id`, `ship_geohash`, `geo_source` of the window and of so many days before it."""
+        return self._orders(days_before).select("date", "order_id", "ship_geohash", "geo_source").collect()
 
     def _orders(self, days_before: int) -> pl.LazyFrame:
         since = self.days[0] - timedelta(days=days_before)

@@ -7,12 +7,14 @@ import re
 import struct
 from datetime import date, timedelta
 
+import geohash
 import polars as pl
 import pytest
 
 from tests.assets.conftest import Installation
 from weathervane_assets.backfill import Outcome
 from weathervane_assets.pictures import FEWEST_DAYS, sales_picture
+from weathervane_assets.quality_pictures import cells_picture, counts_picture, places_picture, quality_pictures
 
 MOST_BYTES = 60_000
 DAY = date(2026, 11, 1)
@@ -62,3 +64,39 @@ def test_the_newest_partition_shows_sales_by_anomaly_and_weather_by_its_normal(
         by_key = here.materializations(outcome, asset)
         assert [key for key, event in by_key.items() if name in event.metadata] == [max(by_key)]
         assert len(png_of(str(by_key[max(by_key)].metadata[name].value))) < MOST_BYTES
+
+
+def judged(count: int, usual: float | None = 10.0) -> pl.DataFrame:
+    rows = [(DAY + timedelta(days=n), 10, usual, usual and 6.0, "critical" if n == 3 else "ok") for n in range(count)]
+    return pl.DataFrame(rows, schema=["date", "orders", "usual", "least", "severity"], orient="row")
+
+
+def placed(count: int, cells: int) -> pl.DataFrame:
+    """Return so many days of orders in so many cells; every fifth has none."""
+    named = [geohash.encode(30 + n / 7, -100 + n / 5, 5) for n in range(cells)]
+    rows = [
+        (DAY + timedelta(days=n), *(("none", None) if k % 5 == 0 else ("postal", named[(n + k) % cells])))
+        for n in range(count)
+        for k in range(25)
+    ]
+    schema = {"date": pl.Date, "geo_source": pl.String, "ship_geohash": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def test_quality_is_four_small_pictures() -> None:
+    """They are kept with each morning's report: together they must stay small."""
+    severities: dict[str, list[str | None]] = {"orders": ["ok", None, "critical"] * 20}
+    drawn = quality_pictures(severities, [DAY + timedelta(days=n) for n in range(60)], judged(60), placed(60, 400))
+    assert list(drawn) == ["picture", "orders_against_usual", "places_by_day", "cells"]
+    sizes = {name: len(png_of(one)) for name, one in drawn.items()}
+    assert max(sizes.values()) < MOST_BYTES, sizes
+
+
+def test_of_a_new_shop_only_what_is_there_is_drawn() -> None:
+    """The first mornings have no usual, few days and maybe no cell; an empty frame looks like an outage."""
+    assert counts_picture(judged(FEWEST_DAYS - 1)) is None
+    assert counts_picture(judged(FEWEST_DAYS, usual=None)) is not None
+    assert places_picture(placed(FEWEST_DAYS - 1, 3)) is None
+    assert places_picture(placed(0, 3)) is None
+    assert cells_picture(placed(3, 3).with_columns(ship_geohash=pl.lit(None, pl.String))) is None
+    assert cells_picture(placed(1, 1)) is not None

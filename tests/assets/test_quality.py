@@ -87,7 +87,8 @@ def test_the_report_is_a_table_a_picture_and_a_file(filled: tuple[Installation, 
     assert datasets["orders"]["status"] == "ok"
     picture = str(event.metadata["picture"].value)
     assert picture.startswith("![Severity by dataset and day, 2026-09-21 to 2026-11-19](data:image/png;base64,")
-    assert len(picture) < 60_000
+    drawn = [str(event.metadata[name].value) for name in ("picture", "orders_against_usual", "places_by_day", "cells")]
+    assert all(one.startswith("![") and len(one) < 80_000 for one in drawn)
     (check,) = [e for e in result.get_asset_check_evaluations() if e.asset_key.path[-1] == "dq_report"]
     assert (check.check_name, check.passed) == ("kept", True)
     report = json.loads((here.folder / "lake" / "_reports" / "acme" / "dq_monitoring.json").read_text())

@@ -285,6 +285,7 @@ def _combine(counted: Counted, found: Sequence[Judgement], limits: Thresholds) -
     extra: dict[str, object] = {
         "row_count": counted.count,
         "baseline_median": usual.expected,
+        "baseline_least": usual.least,
         "baseline_days": len(usual.known.near),
         "baseline_weekdays": len(usual.known.same_weekday),
     }

@@ -44,7 +44,9 @@ def test_a_usual_day_is_ok_and_says_what_it_was_measured_by() -> None:
     """A check that cannot say what it compared with cannot be believed."""
     found = judge(series(*WEEK, 97, previous=97))
     assert (found.severity, found.alerts, found.observed) == ("ok", (), 97)
-    assert found.extra == {"row_count": 97, "baseline_median": 100.0, "baseline_days": 7, "baseline_weekdays": 1}
+    assert found.extra == {
+        "row_count": 97, "baseline_median": 100.0, "baseline_least": 0.0, "baseline_days": 7, "baseline_weekdays": 1,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
