@@ -85,7 +85,6 @@ def spoil(kind: str, which: int, how: str, value: Any) -> None:
     row = json.loads(json.dumps(first))
     every = list(places(row))
     part, name = every[which % len(every)]
-    before = part[name]
     if how == "none":
         del part[name]
     else:
