@@ -5,6 +5,7 @@ import asyncio
 import dagster as dg
 import polars as pl
 
+from weathervane_assets.lineage import OF_ADS, lineage
 from weathervane_assets.quarantine import Fetched, read_pages, tolerate
 from weathervane_assets.tables import Ads, conform, polars_schema
 from weathervane_assets.transforms.ads import google_rows, meta_rows
@@ -84,7 +85,8 @@ def ads(
     frame = conform(
         pl.concat([meta_ads, google_ads]).collect().sort("date", "platform", "campaign_id", "adset_id"), Ads
     )
-    return Batch(frame, sources_of(window, ["meta_ads", "google_ads"]))
+    shown = {window.last: lineage(OF_ADS)}
+    return Batch(frame, sources_of(window, ["meta_ads", "google_ads"]), metadata_by_day=shown)
 
 
 def sources_of(window: Window, datasets: list[str]) -> str:

@@ -9,6 +9,7 @@ import polars as pl
 
 from weathervane_assets.ads import sources_of
 from weathervane_assets.as_of import AsOf
+from weathervane_assets.lineage import lineage, of_features
 from weathervane_assets.pictures import FEWEST_DAYS, sales_picture
 from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_assets.transforms.calendar import day_frame, history_start
@@ -141,11 +142,12 @@ def _source(sources: str) -> str:
 
 
 def _shown(frame: pl.DataFrame, window: Window) -> dict[date, dict[str, object]]:
-    """Return the share of rows with weather for each day, and the picture of sales on the last one."""
+    """Return the share of rows with weather for each day; on the last one where columns come from, and the picture of sales."""
     by_day = _coverage(frame)
+    by_day.setdefault(window.last, {}).update(lineage(of_features(is_as_of=is_as_of(window))))
     picture = sales_picture(_sales_by_anomaly(frame, window)) if len(window.days) >= FEWEST_DAYS else None
     if picture:
-        by_day.setdefault(window.last, {})["sales"] = dg.MetadataValue.md(picture)
+        by_day[window.last]["sales"] = dg.MetadataValue.md(picture)
     return by_day
 
 

@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 import dagster as dg
 import polars as pl
 
+from weathervane_assets.lineage import OF_WEATHER, lineage
 from weathervane_assets.pictures import weather_picture
 from weathervane_assets.tables import (
     Climatology,
@@ -196,6 +197,7 @@ def _coverage(frame: pl.DataFrame, active: pl.DataFrame, window: Window) -> dict
     by_day: dict[date, dict[str, object]] = {day: {"weather_coverage_ratio": r} for day, r in ratios.iter_rows()}
     if not frame.is_empty():
         by_day.setdefault(window.last, {})["weather"] = dg.MetadataValue.md(weather_picture(frame))
+        by_day[window.last] |= lineage(OF_WEATHER)
     return by_day
 
 
