@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-slow faults soak test-engines check supply supply-lock docs format reference lock deploy-lock bench bench-peers peers-lock fuzz fuzz-lock clean
+.PHONY: help install demo dev test test-slow test-browser faults soak test-engines check supply supply-lock docs format reference lock deploy-lock bench bench-peers peers-lock fuzz fuzz-lock clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,13 +26,16 @@ dev: install  ## Open the Dagster UI on http://127.0.0.1:3000, with the sandbox 
 	$(BIN)/weathervane dev
 
 test: install  ## Run the tests, a file at a time on each core
-	$(BIN)/python -m pytest -m "not slow and not faults" --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not slow and not faults and not browser" --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-slow: install  ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
+test-browser: install  ## Click through the UI in Debian's Chromium; pictures go to build/screenshots
+	$(BIN)/python -m pytest tests/browser -m "browser and not slow"
+
 test-engines: install  ## Run the end-to-end tests on PostgreSQL and a S3-compatible store (needs Debian's postgresql)
-	$(BIN)/python -m pytest tests/assets -m "not slow and not faults" --engine postgres-s3
+	$(BIN)/python -m pytest tests/assets -m "not slow and not faults and not browser" --engine postgres-s3
 
 faults: install  ## Run the long form of the fault suite (docs/reliability.md)
 	$(BIN)/python -m pytest -m "faults and not soak" -rP

@@ -1,6 +1,6 @@
 """The servers that tests start for themselves: PostgreSQL from Debian's packages, and a S3-compatible store.
 
-Belongs here: starting and stopping them. Does not belong here: what is kept on them (`engines.py`).
+Belongs here: starting and stopping them, and finding the programs of this machine. Does not belong here: what is kept on them (`engines.py`).
 """
 
 from __future__ import annotations
@@ -35,6 +35,12 @@ def postgres_programs() -> Path | None:
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
     found = Path(on_path).resolve() if on_path else (versions or [None])[-1]
     return found.parent if found else None
+
+
+def chromium_program() -> str | None:
+    """Return the browser that CHROMIUM names, or the one on the path."""
+    named = os.environ.get("CHROMIUM")
+    return named or next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 
 
 @contextmanager

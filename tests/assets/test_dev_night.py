@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -27,7 +26,7 @@ from dagster._core.scheduler.instigation import InstigatorState, ScheduleInstiga
 
 from tests import engines
 from tests.assets.conftest import write_environment
-from tests.servers import free_port
+from tests.servers import chromium_program, free_port
 from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_resources.lake import Lake
 
@@ -65,7 +64,7 @@ class Dev:
 
     def picture(self, name: str, path: str) -> None:
         """Take a screenshot of a page of the UI, where there is a browser."""
-        browser = shutil.which("chromium")
+        browser = chromium_program()
         if browser:
             out = ROOT / "build" / "screenshots"
             out.mkdir(parents=True, exist_ok=True)
