@@ -25,7 +25,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from tests.servers import chromium_program, free_port
 
 SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
-FIRST = date.today() - timedelta(days=60)  # noqa: DTZ011 - the browser's clock is this machine's, and days ago are enough
+FIRST = date.today() - timedelta(days=60)  # the browser's clock is this machine's, and days ago are enough
 THEMES = ("light", "dark")
 FOLLOW_THE_SYSTEM = """localStorage.setItem("dagster-theme", JSON.stringify("System"))"""
 """The UI's own setting; with it the theme is the browser's, which changes without loading the page again."""
