@@ -33,11 +33,12 @@ PATIENCE_MS = 60_000
 QUIET = (
     "--no-sandbox",
     "--disable-gpu",
+    "--disable-dev-shm-usage",
     "--disable-background-networking",
     "--disable-component-update",
     "--no-first-run",
 )
-"""No sandbox: in a container root may not make one. The only page it opens is our own."""
+"""No sandbox: in a container root may not make one, and its /dev/shm is small. The only page it opens is our own."""
 
 
 @dataclass
