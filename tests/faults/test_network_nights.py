@@ -17,7 +17,7 @@ from tests.faults.tcp_proxy import Fault, running_between
 from weathervane_resources.http.session import VendorSession
 
 VENDORS = {
-    "orders": "shopify", "meta_ads": "meta", "google_ads": "google_ads", "promos": "klaviyo",
+    "orders": "shopify", "meta_ads": "meta_ads", "google_ads": "google_ads", "promos": "klaviyo",
     "weather_daily": "open_meteo",
 }  # fmt: skip
 OFFSETS = (0, 9, 60, 400, 2_000, 20_000)
