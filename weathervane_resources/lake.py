@@ -130,7 +130,7 @@ class Lake:
     def ledger_of(self, table: DeltaTable | None, tenant: str, dataset: str | None = None) -> pl.DataFrame:
         """Return what a version of the ledger says."""
         rows = rows_of(table, f"{tenant}/{LEDGER}", any_may_be_null(LEDGER_SCHEMA), None)
-        return rows.filter(True if dataset is None else pl.col("dataset") == dataset).collect()
+        return whole(rows.filter(True if dataset is None else pl.col("dataset") == dataset), self.uri(tenant, LEDGER))
 
     def replace(
         self,
@@ -156,7 +156,7 @@ class Lake:
 
         def merge(table: DeltaTable | None) -> tuple[pl.DataFrame, tuple[pl.DataFrame, pl.DataFrame]]:
             # read from the very version that the commit is based on: if another writer comes between, both are done again
-            before = rows_of(table, f"{tenant}/{dataset}", shape, days).collect()
+            before = whole(rows_of(table, f"{tenant}/{dataset}", shape, days), uri)
             guard_live_rows(before, source, f"{tenant}/{dataset}")
             merged = _keep_learning_time(frame, before, shape)
             return with_month(merged), (merged, before)
@@ -317,6 +317,20 @@ def _write(
         commit_properties=kept,
     )
     return 0
+
+
+def whole(rows: pl.LazyFrame, uri: str) -> pl.DataFrame:
+    """Return the rows of a table's version.
+
+    Raises: LakeError: a file of it is gone or damaged, as a power cut leaves one between a commit and its flush; of a file cut
+        short polars panics, which no `except Exception` sees.
+    """
+    try:
+        return rows.collect()
+    except (pl.exceptions.ComputeError, pl.exceptions.PanicException, FileNotFoundError) as error:
+        raise LakeError(
+            f"a file of the table {uri} is gone or damaged ({reason(error)}); bring the version before back as docs/reliability.md says, then run it again"
+        ) from None
 
 
 def rows_of(table: DeltaTable | None, name: str, shape: Shape, days: Sequence[date] | None) -> pl.LazyFrame:

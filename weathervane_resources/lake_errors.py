@@ -22,7 +22,7 @@ class StubWouldReplaceLive(LakeError):
     """Stub or missing data was about to replace rows that came from a vendor."""
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """Return why, in one line: of a table's error the first line, since the ones after it may quote rows.
 
     A store's error is a chain of causes, of which the last says most; what the server answered is left out, since it

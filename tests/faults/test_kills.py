@@ -29,7 +29,7 @@ from tests.faults.nights import (
 )
 from weathervane_assets.graph import NODES
 
-FEW = ("orders", "weather_daily")
+FEW = ("orders",)
 BUDGET_S = 1_500
 """On a slow machine there are fewer kills; the test says how many."""
 PHASES = {

@@ -90,7 +90,8 @@ def fill_up(folder: Path, but: int) -> None:
     (folder / "full").write_bytes(b"\0" * max(0, free.f_bavail * free.f_frsize - but))
 
 
-@pytest.mark.parametrize("free_bytes", [0, *(pytest.param(n * 8_192, marks=pytest.mark.faults) for n in range(1, 20))])
+@pytest.mark.faults
+@pytest.mark.parametrize("free_bytes", [n * 8_192 for n in range(20)])
 def test_a_full_disk_is_said_and_the_day_is_as_before(
     pair: tuple[House, House], tmp_path: Path, free_bytes: int
 ) -> None:
@@ -230,18 +231,16 @@ def test_postgresql_restarted_in_the_night_costs_the_run_and_no_row(pair: tuple[
 
 @pytest.mark.faults
 @pytest.mark.parametrize("seconds", [1.0, 60.0])
-def test_vendors_that_are_gone_for_a_while_cost_time_or_the_run_and_no_row(
+def test_vendors_that_are_gone_for_up_to_a_minute_cost_time_and_no_run(
     pair: tuple[House, House], tmp_path: Path, seconds: float
 ) -> None:
-    """An outage shorter than the attempts is waited out; a longer one fails in words, and the next run is whole."""
+    """A request that was given up after eight seconds made a restart of the vendor's cost the night."""
     before, after = pair
     house, began = before.copy(tmp_path), time.monotonic()
     with vendors_gone(house, seconds) as away:
         failures = away.run(the_night("acme", *ASSETS))
-    assert time.monotonic() - began < CEILING_S
-    assert (failures == []) == (seconds < 5), failures
-    assert all("shopify for tenant acme, window" in failure and "What to do:" in failure for failure in failures)
-    assert house.run(the_night("acme", *ASSETS)) == []
+    assert seconds <= time.monotonic() - began < seconds + CEILING_S
+    assert failures == []
     assert differing(house.contents("acme"), after.contents("acme")) == []
 
 
