@@ -222,7 +222,11 @@ def _switch_to_wal(path: Path) -> None:
         with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
     except sqlite3.Error as error:
-        raise StateError(f"the state database {path} cannot be used: {error}; is it a Weathervane database?") from None
+        is_passing = isinstance(error, sqlite3.OperationalError)  # busy, or the disk is full
+        hint = "check WEATHERVANE_STATE_URL and the disk" if is_passing else "is it a Weathervane database?"
+        raise StateError(
+            f"the state database {path} cannot be used: {error}; {hint}", is_transient=is_passing
+        ) from None
 
 
 def _make_tables(connection: sa.Connection, state: State) -> None:

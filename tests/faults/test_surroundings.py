@@ -113,6 +113,34 @@ def test_a_full_disk_is_said_and_the_day_is_as_before(
 
 
 @pytest.mark.faults
+@pytest.mark.parametrize("free_bytes", [0, 4_096, 16_384, 65_536])
+@pytest.mark.parametrize("folder", ["state", "dagster"])
+def test_a_disk_that_is_full_under_the_state_or_dagsters_home_costs_the_run_and_no_row(
+    live: House, tmp_path: Path, folder: str, free_bytes: int
+) -> None:
+    """Event logs grow until nothing can be noted; what was brought in by then is whole, and the rest comes with the next run."""
+    night = the_night("acme", "orders")
+    calm = live.copy(tmp_path / "calm")
+    assert calm.run(night) == []
+    kept = live.copy(tmp_path / "kept")
+    with mounted(live.folder / folder, 32 * MIB) as full:
+        shutil.copytree(kept.folder / folder, full, dirs_exist_ok=True)
+        fill_up(full, free_bytes)
+        child, began = start(live, night), time.monotonic()
+        code = child.end(CEILING_S)
+        print(f"{folder}, {free_bytes} bytes free: exit {code} after {time.monotonic() - began:.0f} s")  # noqa: T201 - the figures are what one runs it for
+        (full / "full").unlink()
+        assert_nothing_is_torn(live)
+        assert set(differing(live.contents("acme"), calm.contents("acme"))) <= {
+            "acme/orders",
+            "acme/_ledger",
+            "acme/_quarantine",
+        }
+        assert start(live, night).end(CEILING_S) == 0
+        assert differing(live.contents("acme"), calm.contents("acme")) == []
+
+
+@pytest.mark.faults
 def test_a_lake_that_became_read_only_is_said_and_nothing_is_changed(pair: tuple[House, House], tmp_path: Path) -> None:
     """A file system with an error is mounted read-only by the kernel, at night."""
     before, after = pair

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from tests.resources.test_lake_full_disk import files_at_most
 from weathervane_resources.file_lock import file_lock
 from weathervane_resources.state import StateError, open_state
 from weathervane_resources.state_tables import SCHEMA_VERSION, schema_version
@@ -98,6 +99,16 @@ def test_a_busy_database_is_a_passing_failure(tmp_path: Path, monkeypatch: pytes
         pass
     other.close()
     assert raised.value.is_transient
+
+
+def test_a_full_disk_under_the_state_is_a_passing_failure(tmp_path: Path) -> None:
+    """The message asked whether the file was a database of ours, and the run was not tried again."""
+    url = f"sqlite:///{tmp_path}/state.db"
+    with files_at_most(0), pytest.raises(StateError, match="check WEATHERVANE_STATE_URL and the disk") as raised:
+        open_state(url)
+    assert raised.value.is_transient
+    with open_state(url).begin() as connection:
+        connection.execute(sa.text("SELECT 1"))
 
 
 def test_a_failed_transaction_leaves_nothing(state_url: str) -> None:
