@@ -13,11 +13,15 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Fault:
-    """What happens to an answer: after `at` bytes it is reset, ended, stalled, trickled or slow, `times` connections long."""
+    """What happens to an answer: after `at` bytes it is reset, ended, stalled, trickled or slow, `times` connections long.
+
+    The first `spared` connections are left alone.
+    """
 
     kind: str
     at: int = 0
     times: int = 1
+    spared: int = 0
 
 
 @dataclass
@@ -27,6 +31,7 @@ class TcpProxy:
     fault: Fault
     target_port: int
     url: str = ""
+    seen: int = 0
     hurt: int = 0
     hits: int = 0
     """Connections on which so many bytes came that the fault happened."""
@@ -36,7 +41,8 @@ class TcpProxy:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        is_hurt = self.hurt < self.fault.times
+        is_hurt = self.hurt < self.fault.times and self.seen >= self.fault.spared
+        self.seen += 1
         self.hurt += is_hurt
         upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self.target_port)
         upload = asyncio.create_task(_pump(reader, upstream_writer))
