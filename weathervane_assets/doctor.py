@@ -225,9 +225,9 @@ async def _open_meteo(connector: Any, access: Any, platform: Platform, tenant: T
 
 
 PROBES: tuple[tuple[Connector, Probe], ...] = (
-    (ShopifyConnector(), _shopify),
-    (MetaAdsConnector(), _meta),
-    (GoogleAdsConnector(), _google),
-    (KlaviyoConnector(), _klaviyo),
-    (OpenMeteoConnector(), _open_meteo),
+    (ShopifyConnector(outage_s=0), _shopify),
+    (MetaAdsConnector(outage_s=0), _meta),
+    (GoogleAdsConnector(outage_s=0), _google),
+    (KlaviyoConnector(outage_s=0), _klaviyo),
+    (OpenMeteoConnector(outage_s=0), _open_meteo),
 )

@@ -22,6 +22,7 @@ from weathervane_resources.failures import as_failure
 from weathervane_resources.http.auth import Auth, StaticHeaders
 from weathervane_resources.http.oauth import TokenEndpoint
 from weathervane_resources.http.pacing import Pace, Pacer
+from weathervane_resources.http.retry import OUTAGE_S, RetryPolicy
 from weathervane_resources.http.session import VendorSession, utc_now
 from weathervane_resources.platform import Platform
 from weathervane_resources.quota import Limit, Rate, SharedQuota
@@ -72,6 +73,8 @@ class Connector(ConfigurableResource[None]):
     cure_name: ClassVar[str]
     rate_limit_per_second: float
     rate_limit_capacity: float
+    outage_s: float = OUTAGE_S
+    """How long a vendor that is away is waited for; 0 where someone waits for the answer."""
 
     def access(self, tenant_id: str, platform: Platform) -> Access:
         """Return how the tenant reaches this source.
@@ -116,6 +119,7 @@ class Connector(ConfigurableResource[None]):
             origin_of_url(line.base_url),
             auth,
             line.pace,
+            RetryPolicy(outage_s=self.outage_s),
             extra_headers={**line.headers, **(extra or {})},
             also_origins=also_origins,
             api_version=version,
@@ -132,6 +136,7 @@ class Connector(ConfigurableResource[None]):
             origin_of_url(url),
             StaticHeaders({}),
             pace,
+            RetryPolicy(outage_s=self.outage_s),
             on_close=publish_session,
         ) as session:
             yield TokenEndpoint(session, url, client_id, secret, utc_now)

@@ -47,6 +47,7 @@ from weathervane_resources.grants import google_grant, meta_grant, shopify_grant
 from weathervane_resources.http.auth import Auth, StaticHeaders, bearer, shopify_token
 from weathervane_resources.http.oauth import MetaExchange
 from weathervane_resources.http.pacing import Pace
+from weathervane_resources.http.retry import RetryPolicy
 from weathervane_resources.http.session import VendorSession, utc_now
 from weathervane_resources.jobs import StateJobs
 from weathervane_resources.platform import Platform
@@ -313,8 +314,16 @@ class GeoNamesConnector(ConfigurableResource[None]):
         base = os.environ.get("GEONAMES_BASE_URL") or "https://download.geonames.org"
         if is_stub:
             base = sandbox_url(platform)
+        # its own policy does not wait an outage out: a run does without the table
+        policy = RetryPolicy()
         session = VendorSession(
-            "geonames", tenant_id, origin_of_url(base), StaticHeaders({}), Pace(1.0, 4), on_close=publish_session
+            "geonames",
+            tenant_id,
+            origin_of_url(base),
+            StaticHeaders({}),
+            Pace(1.0, 4),
+            policy,
+            on_close=publish_session,
         )
 
         async def fetch(country: str) -> bytes:

@@ -16,6 +16,8 @@ FLOOR_S = 1.0
 """`Retry-After: 0` and dates in the past became a hot loop in another loader (dlt #4036)."""
 ABSURD_S = 7 * 86_400.0
 """Google asks for 11 hours and means it; beyond a week the header is nonsense and `datetime` may overflow."""
+OUTAGE_S = 60.0
+"""A vendor that is away for a minute costs the run this long, and at most twice that; not the night."""
 _PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
 
 
@@ -50,12 +52,15 @@ class RetryPolicy:
         base_s: First back-off; doubles each time, with full jitter.
         cap_s: Longest single back-off of our own choosing; a vendor's wait is not capped.
         patience_s: Total seconds of waiting before `Deferred`.
+        outage_s: How long a vendor that cannot be reached, or answers 5xx, is tried again whatever the attempts: a restart of
+            a minute must not cost the night, since Dagster's own retry of a run comes at once.
     """
 
     attempts: int = 6
     base_s: float = 0.5
     cap_s: float = 60.0
     patience_s: float = 300.0
+    outage_s: float = 0.0
 
     def backoff_s(self, failures: int, rng: Random) -> float:
         """Return a full-jitter exponential back-off after the n-th failure (n >= 1)."""
@@ -71,6 +76,8 @@ class RetryBudget:
     failures: int = field(default=0, init=False)
     waited_s: float = field(default=0.0, init=False)
     _throttles: int = field(default=0, init=False)
+    _rested_s: float = field(default=0.0, init=False)
+    _failing_since: datetime | None = field(default=None, init=False)
 
     def wait_after(self, error: VendorError, now: datetime) -> float:
         """Return the seconds to sleep before the next try.
@@ -81,7 +88,7 @@ class RetryBudget:
         """
         if not error.is_transient or isinstance(error, Deferred):
             raise error
-        wait_s = self._throttle_s(error) if isinstance(error, Throttled) else self._failure_s(error)
+        wait_s = self._throttle_s(error) if isinstance(error, Throttled) else self._failure_s(error, now)
         if self.waited_s + wait_s > self.policy.patience_s:
             raise _deferred(error, now + timedelta(seconds=wait_s)) from error
         self.waited_s += wait_s
@@ -93,13 +100,23 @@ class RetryBudget:
             return FLOOR_S + self.policy.backoff_s(self._throttles, self.rng)
         return self._jittered(error.wait_s)
 
-    def _failure_s(self, error: VendorError) -> float:
+    def _failure_s(self, error: VendorError, now: datetime) -> float:
         self.failures += 1
-        if self.failures >= self.policy.attempts:
+        self._failing_since = self._failing_since or now
+        if self.failures >= self.policy.attempts and not self._may_pass(error, now):
             raise error
         if isinstance(error, Unavailable) and error.wait_s is not None:
-            return self._jittered(error.wait_s)
-        return self.policy.backoff_s(self.failures, self.rng)
+            wait_s = self._jittered(error.wait_s)
+        else:
+            wait_s = self.policy.backoff_s(self.failures, self.rng)
+        self._rested_s += wait_s
+        return wait_s
+
+    def _may_pass(self, error: VendorError, now: datetime) -> bool:
+        """Whether it is an outage that began a short while ago; by the clock, or by our waits where the clock went back."""
+        since = self._failing_since or now
+        failing_s = max((now - since).total_seconds(), self._rested_s)
+        return isinstance(error, Unavailable) and failing_s < self.policy.outage_s
 
     def _jittered(self, wait_s: float) -> float:
         """Never less than the vendor asked; a little more, so that waiters do not wake together."""

@@ -25,7 +25,7 @@ from weathervane_resources.http.classify import classify
 from weathervane_resources.http.echo import version_note
 from weathervane_resources.http.failure import to_error
 from weathervane_resources.http.pacing import Pacer, QuotaSpent
-from weathervane_resources.http.retry import RetryBudget, RetryPolicy
+from weathervane_resources.http.retry import OUTAGE_S, RetryBudget, RetryPolicy
 from weathervane_resources.http.transport import Reply, Request, Transport
 from weathervane_resources.http.usage import rest_after
 from weathervane_resources.http.verdict import Kind
@@ -103,7 +103,7 @@ class VendorSession:
         self.version_notes: list[str] = []
         self._auth = auth
         self._pace = pace
-        self._policy = policy or RetryPolicy()
+        self._policy = policy or RetryPolicy(outage_s=OUTAGE_S)
         self._clock = clock
         self._sleep = sleep
         self._rng = rng or random.Random()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.resources.http.scripted import run_jumping
-from weathervane_resources.http.errors import BadRequest, Deferred, Throttled, Unavailable
+from weathervane_resources.http.errors import BadRequest, Deferred, Malformed, Throttled, Unavailable, VendorError
 from weathervane_resources.http.pacing import Pace, Paces
 from weathervane_resources.http.retry import ABSURD_S, FLOOR_S, RetryBudget, RetryPolicy, parse_retry_after
 
@@ -89,6 +89,35 @@ def test_failures_end_with_the_last_error_itself() -> None:
     assert raised.value is error
     with pytest.raises(BadRequest):
         budget.wait_after(BadRequest("no", **WHERE), NOW)
+
+
+def _given_up_after(error: VendorError, seed: int, *, request_s: float = 0.0, jump_s: float = 0.0) -> tuple[int, float]:
+    """Return how often a request was tried that always fails, each try so long, and for how many seconds."""
+    budget, now, tries, passed_s = RetryBudget(RetryPolicy(outage_s=60), random.Random(seed)), NOW, 0, 0.0
+    while True:
+        tries, passed_s = tries + 1, passed_s + request_s
+        now += timedelta(seconds=request_s + jump_s)
+        try:
+            wait_s = budget.wait_after(error, now)
+        except type(error):
+            return tries, passed_s
+        now, passed_s = now + timedelta(seconds=wait_s), passed_s + wait_s
+
+
+@given(st.integers())
+def test_a_vendor_that_is_away_is_tried_for_a_minute_and_no_more_than_two(seed: int) -> None:
+    """Six attempts were over in eight seconds, Dagster's retries came at once: a restart of a minute cost the night."""
+    tries, seconds = _given_up_after(Unavailable("down", **WHERE), seed)
+    assert tries >= 6
+    assert 60 <= seconds <= 120
+
+
+@given(st.integers())
+def test_waiting_an_outage_out_is_for_vendors_that_are_away_and_ends_with_any_clock(seed: int) -> None:
+    """A page that is broken stays so; half open connections take minutes each; a clock that goes back is no more patience."""
+    assert _given_up_after(Malformed("half", **WHERE), seed)[0] == 6
+    assert _given_up_after(Unavailable("stalled", **WHERE), seed, request_s=180)[0] == 6
+    assert _given_up_after(Unavailable("down", **WHERE), seed, jump_s=-3_600)[1] <= 120
 
 
 @given(st.integers(min_value=1, max_value=10_000), st.integers())

@@ -4,13 +4,15 @@ import asyncio
 import gzip
 import logging
 import zlib
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 from aiohttp import web
 
-from tests.resources.http.scripted import SECRET, Naps, Script, calling, json_answer, serving
+from tests.resources.http.scripted import NOW, SECRET, Naps, Script, calling, json_answer, serving
+from weathervane_resources.http.auth import StaticHeaders
 from weathervane_resources.http.errors import (
     BadRequest,
     BodyTooLarge,
@@ -21,7 +23,8 @@ from weathervane_resources.http.errors import (
     Unavailable,
     VendorError,
 )
-from weathervane_resources.http.session import Reply, Request
+from weathervane_resources.http.pacing import Pace
+from weathervane_resources.http.session import Reply, Request, VendorSession
 from weathervane_resources.http.strict_json import decode
 
 GOOD = {"orders": [{"id": 1}]}
@@ -117,6 +120,35 @@ async def _dropped(request: web.Request) -> web.StreamResponse:
     assert request.transport is not None
     request.transport.close()
     return web.Response()
+
+
+@pytest.mark.parametrize(("away_s", "is_read"), [(60, True), (121, False)])
+def test_a_vendor_that_is_away_for_a_minute_costs_waiting_and_not_the_night(away_s: int, is_read: bool) -> None:
+    """The session of production, whose only wait is a clock that jumps."""
+    now = NOW
+
+    async def nap(seconds: float) -> None:
+        nonlocal now
+        now += timedelta(seconds=seconds)
+
+    async def door(_request: web.Request) -> web.StreamResponse:
+        is_back = now >= NOW + timedelta(seconds=away_s)
+        return web.json_response({"orders": []}, status=200 if is_back else 503)
+
+    async def main() -> int:
+        async with serving(Script([door])) as script:
+            session = VendorSession(
+                "shopify", "acme", script.origin, StaticHeaders({}), Pace(10_000, 10_000), clock=lambda: now, sleep=nap
+            )
+            async with session:
+                return (await session.get(f"{script.origin}/orders.json")).status
+
+    if is_read:
+        assert asyncio.run(main()) == 200
+    else:
+        with pytest.raises(Unavailable):
+            asyncio.run(main())
+    assert now - NOW <= timedelta(seconds=120)
 
 
 def test_a_dropped_connection_is_retried_for_get_and_safe_post_only() -> None:
