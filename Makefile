@@ -32,7 +32,7 @@ test-slow: install  ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
 test-browser: install  ## Click through the UI in Debian's Chromium; pictures go to build/screenshots
-	$(BIN)/python -m pytest tests/browser -m "browser and not slow"
+	$(BIN)/python -m pytest tests/browser -m "$(or $(MARKS),browser)"
 
 test-engines: install  ## Run the end-to-end tests on PostgreSQL and a S3-compatible store (needs Debian's postgresql)
 	$(BIN)/python -m pytest tests/assets -m "not slow and not faults and not browser" --engine postgres-s3

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 import dagster as dg
 import polars as pl
 
-from weathervane_assets.pictures import orders_picture
+from weathervane_assets.pictures import FEWEST_DAYS, orders_picture
 from weathervane_assets.quarantine import Fetched, noted_refusal, read_pages, tolerate
 from weathervane_assets.tables import Orders, polars_schema
 from weathervane_assets.transforms.orders import geocoded_by_day, order_rows
@@ -122,5 +122,6 @@ def _metadata(frame: pl.DataFrame, window: Window) -> dict[date, dict[str, objec
         }
         for row in geocoded_by_day(frame).iter_rows(named=True)
     }
-    by_day.setdefault(window.last, {})["orders"] = dg.MetadataValue.md(orders_picture(frame, window.days))
+    if len(window.days) >= FEWEST_DAYS:  # a night is one bar, and half a second to draw
+        by_day.setdefault(window.last, {})["orders"] = dg.MetadataValue.md(orders_picture(frame, window.days))
     return by_day

@@ -9,7 +9,7 @@ import dagster as dg
 import polars as pl
 
 from weathervane_assets.lineage import OF_WEATHER, lineage
-from weathervane_assets.pictures import weather_picture
+from weathervane_assets.pictures import FEWEST_DAYS, weather_picture
 from weathervane_assets.tables import (
     Climatology,
     Orders,
@@ -196,8 +196,9 @@ def _coverage(frame: pl.DataFrame, active: pl.DataFrame, window: Window) -> dict
     )
     by_day: dict[date, dict[str, object]] = {day: {"weather_coverage_ratio": r} for day, r in ratios.iter_rows()}
     if not frame.is_empty():
-        by_day.setdefault(window.last, {})["weather"] = dg.MetadataValue.md(weather_picture(frame))
-        by_day[window.last] |= lineage(OF_WEATHER)
+        by_day.setdefault(window.last, {}).update(lineage(OF_WEATHER))
+    if frame["date"].n_unique() >= FEWEST_DAYS:
+        by_day[window.last]["weather"] = dg.MetadataValue.md(weather_picture(frame))
     return by_day
 
 

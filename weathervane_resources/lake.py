@@ -196,7 +196,8 @@ class Lake:
         """Let the count before be the one that was noted last: a run killed between table and ledger noted nothing."""
         if not changes["previous_row_count"].sum():
             return changes
-        noted = self.ledger(tenant, dataset).select("date", pl.col("row_count").alias("_noted"))
+        ledger = self.ledger(tenant, dataset).sort("table_version").unique("date", keep="last")
+        noted = ledger.select("date", pl.col("row_count").alias("_noted"))
         before = pl.coalesce("_noted", "previous_row_count").alias("previous_row_count")
         return changes.join(noted, on="date", how="left", validate="1:1").with_columns(before)
 

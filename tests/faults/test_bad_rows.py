@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import pytest
@@ -112,9 +112,10 @@ def is_amount(stored: Decimal, value: Any) -> bool:
     """Say whether that is the amount in what was sent, also in Google's millionths or inside of a set of amounts."""
     if isinstance(value, dict):
         return any(is_amount(stored, one) for one in value.values())
-    if value is None:
+    try:
+        read = Decimal(str(value))
+    except InvalidOperation:
         return False
-    read = Decimal(str(value))
     return stored in (read, round(read / 10**6, 4))
 
 
