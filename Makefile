@@ -38,7 +38,7 @@ test-engines: install  ## Run the end-to-end tests on PostgreSQL and a S3-compat
 	$(BIN)/python -m pytest tests/assets -m "not slow and not faults and not browser" --engine postgres-s3
 
 faults: install  ## Run the long form of the fault suite (docs/reliability.md)
-	$(BIN)/python -m pytest -m "faults and not soak" -rP
+	$(BIN)/python -m pytest -m "faults and not soak" -rP --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 soak: install  ## Half an hour of nights back to back with one request in twenty spoiled (WEATHERVANE_SOAK_MINUTES)
 	$(BIN)/python -m pytest -m soak -s

@@ -30,7 +30,7 @@ from tests.faults.nights import (
 from weathervane_assets.graph import NODES
 
 FEW = ("orders",)
-BUDGET_S = 1_500
+BUDGET_S = 900
 """On a slow machine there are fewer kills; the test says how many."""
 PHASES = {
     "STEP_OUTPUT": "writing",
