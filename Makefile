@@ -57,11 +57,6 @@ docs: install  ## Build the docs site into build/docs; a warning or a broken lin
 supply: install .venv-supply/.ready  ## Bill of materials (build/sbom.json), licences, known vulnerabilities
 	$(BIN)/python .ci/supply.py
 
-.venv-supply/.ready: .ci/supply.lock
-	$(PYTHON) -m venv .venv-supply
-	.venv-supply/bin/python -m pip install --quiet --require-hashes --requirement .ci/supply.lock
-	@touch .venv-supply/.ready
-
 supply-lock:  ## Resolve .ci/supply.lock again (needs uv)
 	uv pip compile .ci/supply.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --custom-compile-command "make supply-lock" --output-file .ci/supply.lock
@@ -90,11 +85,6 @@ bench: install  ## Run the benchmarks in bench/
 bench-peers: install .venv-peers/.ready  ## Ours beside dlt, plain requests and a bare loop; ARGS="--latency 0.3 --write"
 	$(BIN)/python -m bench.peers $(ARGS)
 
-.venv-peers/.ready: bench/peers/requirements.lock
-	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/python -m pip install --quiet --require-hashes --requirement bench/peers/requirements.lock
-	@touch .venv-peers/.ready
-
 peers-lock:  ## Resolve bench/peers/requirements.lock again (needs uv)
 	uv pip compile bench/peers/requirements.in --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make peers-lock" --output-file bench/peers/requirements.lock
@@ -104,14 +94,17 @@ fuzz: install .venv-fuzz/.ready  ## Ten minutes of coverage-guided fuzzing of th
 	PYTHONPATH="$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])'):." \
 	  .venv-fuzz/bin/python -m bench.fuzz -max_total_time=600 -artifact_prefix=build/ $(ARGS)
 
-.venv-fuzz/.ready: bench/fuzz/requirements.lock
-	$(PYTHON) -m venv .venv-fuzz
-	.venv-fuzz/bin/python -m pip install --quiet --require-hashes --requirement bench/fuzz/requirements.lock
-	@touch .venv-fuzz/.ready
-
 fuzz-lock:  ## Resolve bench/fuzz/requirements.lock again (needs uv)
 	uv pip compile bench/fuzz/requirements.in --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make fuzz-lock" --output-file bench/fuzz/requirements.lock
+
+.venv-peers/.ready: bench/peers/requirements.lock
+.venv-fuzz/.ready: bench/fuzz/requirements.lock
+.venv-supply/.ready: .ci/supply.lock
+.venv-peers/.ready .venv-fuzz/.ready .venv-supply/.ready:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --require-hashes --requirement $<
+	@touch $@
 
 clean:  ## Remove .venv, caches and what the demo wrote into storage/ (tenants.toml stays)
 	rm -rf .venv .venv-peers .venv-supply .venv-fuzz storage .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist *.egg-info
