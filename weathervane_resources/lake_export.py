@@ -9,7 +9,6 @@ evaluated, and so values are written as they are.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
+from weathervane_resources.disk import flush
 from weathervane_resources.lake import Lake
 from weathervane_resources.lake_care import table_paths
 from weathervane_resources.lake_errors import LakeError, reason
@@ -79,7 +79,7 @@ def _tables(lake: Lake, paths: list[str], folder: Path) -> Iterator[Exported]:
         file.parent.mkdir(parents=True, exist_ok=True)
         rows = pl.scan_delta(table)
         rows.sink_parquet(file)
-        _sync(file)
+        flush(file)
         schema = {column: str(dtype) for column, dtype in rows.collect_schema().items()}
         count = int(pl.scan_parquet(file).select(pl.len()).collect().item())
         yield Exported(name, f"{name}.parquet", table.version(), count, schema)
@@ -93,12 +93,4 @@ def _write_manifest(file: Path, tenant: str, done: list[Exported], now: datetime
         "tables": [vars(one) for one in done],
     }
     file.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-    _sync(file)
-
-
-def _sync(file: Path) -> None:
-    handle = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    flush(file)

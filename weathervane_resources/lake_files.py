@@ -24,6 +24,7 @@ from obstore.exceptions import AlreadyExistsError, NotFoundError
 from obstore.exceptions import BaseError as ObjectStoreError
 from obstore.store import ObjectStore, from_url
 
+from weathervane_resources.disk import flush
 from weathervane_resources.lake_errors import LakeError, reason
 
 PROBE = ".writable"
@@ -192,7 +193,7 @@ def write_atomically(file: Path, text: str) -> None:
     except OSError:
         Path(unfinished).unlink(missing_ok=True)
         raise
-    _sync_folder(file.parent)
+    flush(file.parent)
 
 
 def _is_older(file: Path, than: datetime) -> bool:
@@ -200,15 +201,6 @@ def _is_older(file: Path, than: datetime) -> bool:
         return file.stat().st_mtime < than.timestamp()
     except FileNotFoundError:  # its writer has just finished it
         return False
-
-
-def _sync_folder(folder: Path) -> None:
-    """A rename is on the disk only once its folder is."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _touch(probe: Path) -> None:

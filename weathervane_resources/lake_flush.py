@@ -8,10 +8,11 @@ answer when they have stored.
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote
+
+from weathervane_resources.disk import flush
 
 
 def flush_version(uri: str, version: int) -> None:
@@ -28,7 +29,7 @@ def flush_version(uri: str, version: int) -> None:
     for path in (*added, entry, *checkpoint, *{file.parent for file in added}, root, log):
         # another process's care of the lake may have taken a file away
         with suppress(FileNotFoundError):
-            _flush(path)
+            flush(path)
 
 
 def _added(entry: Path) -> list[str]:
@@ -36,11 +37,3 @@ def _added(entry: Path) -> list[str]:
         return []
     actions = (json.loads(line) for line in entry.read_text().splitlines())
     return [action["add"]["path"] for action in actions if "add" in action]
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet, MultiFernet
 
+from weathervane_resources.disk import flush
 from weathervane_resources.file_lock import LockTimeout, file_lock
 from weathervane_resources.state import StateError
 
@@ -71,8 +72,4 @@ def _write(path: Path, key: bytes) -> None:
     finally:
         os.close(descriptor)
     draft.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    flush(path.parent)
