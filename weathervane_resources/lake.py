@@ -164,8 +164,9 @@ class Lake:
         version, (merged, before) = self.commit(
             uri, merge, shape=shape, predicate=day_predicate(days), partition_by=[MONTH]
         )
+        noted = self._noted(tenant, dataset, shape, before)
         notes = (
-            self._against_the_notes(tenant, dataset, row_changes(merged, before, shape.keys, days))
+            _against_the_notes(noted, row_changes(merged, before, shape.keys, days))
             .select(
                 pl.lit(dataset).alias("dataset"),
                 "date",
@@ -177,7 +178,8 @@ class Lake:
             )
             .join((vendor_count or VendorCount()).of(days), on="date", how="left", validate="1:1")
         )
-        drift = sum_changes(merged, before, shape.restated, self._known_days(tenant, dataset, shape, days, source))
+        known = _known_days(noted, days, source) if shape.restated else ()
+        drift = sum_changes(merged, before, shape.restated, known)
         self.note(tenant, dataset, notes, days=days, version=version)
         return Written(uri, version, notes, drift)
 
@@ -192,23 +194,11 @@ class Lake:
             marks=written_marks(dataset, version),
         )
 
-    def _against_the_notes(self, tenant: str, dataset: str, changes: pl.DataFrame) -> pl.DataFrame:
-        """Let the count before be the one that was noted last: a run killed between table and ledger noted nothing."""
-        if not changes["previous_row_count"].sum():
-            return changes
-        ledger = self.ledger(tenant, dataset).sort("table_version").unique("date", keep="last")
-        noted = ledger.select("date", pl.col("row_count").alias("_noted"))
-        before = pl.coalesce("_noted", "previous_row_count").alias("previous_row_count")
-        return changes.join(noted, on="date", how="left", validate="1:1").with_columns(before)
-
-    def _known_days(
-        self, tenant: str, dataset: str, shape: Shape, days: Sequence[date], source: str
-    ) -> Collection[date]:
-        """Return which days were read before from the same source: others have nothing to be compared with."""
-        if not shape.restated:
-            return ()
-        known = self.ledger(tenant, dataset).filter(pl.col("source") == source, pl.col("date").is_in(list(days)))
-        return known["date"].to_list()
+    def _noted(self, tenant: str, dataset: str, shape: Shape, before: pl.DataFrame) -> pl.DataFrame:
+        """Return what the ledger says of a dataset; it is read only where there is something to hold against it."""
+        if before.is_empty() and not shape.restated:
+            return pl.DataFrame(schema=LEDGER_SCHEMA)
+        return self.ledger(tenant, dataset)
 
     def append(self, folder: str, table: str, frame: pl.DataFrame, partition_by: list[str]) -> None:
         """Add rows to an append-only table (`<lake>/<folder>/<table>`)."""
@@ -278,6 +268,20 @@ class Lake:
                 return version, noted
             time.sleep(random.uniform(0.05, 0.2) * attempt)
         raise LakeError(f"{uri}: {COMMIT_ATTEMPTS} commits in a row lost against other writers; run it again")
+
+
+def _against_the_notes(noted: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
+    """Let the count before be the one that was noted last: a run killed between table and ledger noted nothing."""
+    if not changes["previous_row_count"].sum():
+        return changes
+    newest = noted.sort("table_version").unique("date", keep="last").select("date", pl.col("row_count").alias("_noted"))
+    before = pl.coalesce("_noted", "previous_row_count").alias("previous_row_count")
+    return changes.join(newest, on="date", how="left", validate="1:1").with_columns(before)
+
+
+def _known_days(noted: pl.DataFrame, days: Sequence[date], source: str) -> Collection[date]:
+    """Return which days were read before from the same source: others have nothing to be compared with."""
+    return noted.filter(pl.col("source") == source, pl.col("date").is_in(list(days)))["date"].to_list()
 
 
 def _agree(table: DeltaTable | None, uri: str, shape: Shape) -> None:

@@ -29,6 +29,13 @@ T0 = datetime(2025, 6, 1, 8, tzinfo=UTC)
 Row = tuple[date, str, str]
 
 
+class Killed(Lake):
+    """A lake whose process dies between the table's commit and the ledger's."""
+
+    def note(self, *args: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+
 def frame(*rows: Row, at: datetime = T0, source: str = "shopify_api", part: str | None = None) -> pl.DataFrame:
     """Return rows of (day, key, amount)."""
     data = [("acme", day, key, part, Decimal(amount), source, at) for day, key, amount in rows]

@@ -15,7 +15,7 @@ from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.resources.lake_rows import MON, MONEY, SCHEMA, SHAPE, T0, TUE, WED, Row, frame, put, stored
+from tests.resources.lake_rows import MON, MONEY, SCHEMA, SHAPE, T0, TUE, WED, Killed, Row, frame, put, stored
 from weathervane_resources.lake import Lake, LakeError, Shape, StubWouldReplaceLive
 
 
@@ -318,19 +318,12 @@ def test_opening_a_table_reads_a_checkpoint_and_at_most_ten_commits(tmp_path: Pa
     assert "null_count.part" in pl.DataFrame(DeltaTable(str(log.parent)).get_add_actions(flatten=True)).columns
 
 
-class KilledBeforeItsNotes(Lake):
-    """A lake whose process dies between the table's commit and the ledger's."""
-
-    def note(self, *args: object, **named: object) -> None:
-        raise KeyboardInterrupt
-
-
 def test_a_run_killed_before_its_notes_hides_no_drop_from_the_next(lake: Lake) -> None:
     """The table held the fall already, so the rerun noted "as many as before" and the check said nothing."""
     put(lake, frame((MON, "a", "1"), (MON, "b", "2"), (TUE, "c", "3")), [MON, TUE])
     fallen = frame((MON, "a", "1"), (TUE, "c", "3"))
     with pytest.raises(KeyboardInterrupt):
-        put(KilledBeforeItsNotes(lake.root), fallen, [MON, TUE])
+        put(Killed(lake.root), fallen, [MON, TUE])
     days = put(lake, fallen, [MON, TUE]).days.sort("date")
     assert days.select("date", "row_count", "previous_row_count").rows() == [(MON, 1, 2), (TUE, 1, 1)]
     again = put(lake, fallen, [MON, TUE]).days

@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
+from tests.resources.lake_rows import Killed
 from weathervane_resources.lake import Lake, LakeError, Shape, StubWouldReplaceLive, VendorCount
 from weathervane_resources.lake_care import tidy_lake
 from weathervane_resources.lake_history import History
@@ -205,13 +206,6 @@ def test_made_up_rows_do_not_replace_a_vendors(local: Lake) -> None:
     with pytest.raises(StubWouldReplaceLive, match="nothing was written"):
         restore(history_of(local), plan)
     assert local.version("acme", "orders") == 1
-
-
-class Killed(Lake):
-    """A lake whose process dies between the table's commit and the ledger's."""
-
-    def note(self, *args: object, **named: object) -> None:
-        raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("lake", ["folder", pytest.param("bucket", marks=pytest.mark.slow)], indirect=True)
