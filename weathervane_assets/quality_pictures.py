@@ -9,18 +9,17 @@ from datetime import date
 import polars as pl
 
 from weathervane_assets.drawing import BAND, BLUE, GREEN, INK, ORANGE, RED, canvas, date_axis, image, markdown
+from weathervane_assets.pictures import FEWEST_DAYS
 from weathervane_resources.geocoder import centre
 
 SEVERITY_COLOURS = {"ok": GREEN, "warning": "#e3a72f", "critical": RED}
 SOURCE_COLOURS = {"address": BLUE, "postal": BAND, "postal_prefix": "#7aa874", "city": "#b7a3d6", "none": ORANGE}
 """How an order's cell was found, from the surest to none."""
-FEWEST_DAYS = 7
-"""Fewer days are no picture."""
 
 
 def severity_picture(severities: Mapping[str, Sequence[str | None]], days: Sequence[date]) -> str:
     """Return datasets x days in the colours of their severity as a Markdown image; what was never written stays empty."""
-    from matplotlib.colors import ListedColormap  # noqa: PLC0415 - as below
+    from matplotlib.colors import ListedColormap  # noqa: PLC0415 - as in drawing.py
     from matplotlib.patches import Patch  # noqa: PLC0415
 
     names = list(SEVERITY_COLOURS)

@@ -30,9 +30,8 @@ from weathervane_checks.thresholds import Thresholds
 VERSION = 1
 FILE = "dq_monitoring.json"
 PICTURE_DAYS = 60
-NO_COUNTS = pl.DataFrame(
-    schema={"date": pl.Date, "orders": pl.Int64, "usual": pl.Float64, "least": pl.Float64, "severity": pl.String}
-)
+FIGURES = ("row_count", "baseline_median", "baseline_least")
+COUNTS = {"date": pl.Date, "orders": pl.Int64, "usual": pl.Float64, "least": pl.Float64, "severity": pl.String}
 
 
 @dataclass(frozen=True)
@@ -55,18 +54,15 @@ def examine_quality(tenant: Tenant, lake: Lake, now: datetime) -> Quality:
     limits = Thresholds().for_tenant(tenant.thresholds)
     ledger, today = lake.ledger(tenant.id), tenant.today(now)
     days = [today - timedelta(days=n) for n in range(PICTURE_DAYS, 0, -1)]
-    datasets, severities, counts, orders = {}, {}, NO_COUNTS, pl.DataFrame()
-    for name in CONTRACTS:
+    everything = {name: Evidence(name, tenant, dict.fromkeys(days, ""), lake, now, limits) for name in CONTRACTS}
+    orders = everything["orders"].orders_since(days_needed(limits))
+    datasets, severities, findings = {}, {}, {}
+    for name, evidence in everything.items():
         mine = ledger.filter(pl.col("dataset") == name)
-        evidence = Evidence(name, tenant, dict.fromkeys(days, ""), lake, now, limits)
-        if name == "orders":
-            orders = evidence.orders_since(days_needed(limits))
-        findings = _findings(evidence, mine, orders)
+        findings[name] = _findings(evidence, mine, orders)
         fresh = judge_freshness(name, tenant, mine, limits, now)
-        datasets[name] = _dataset(evidence, mine, findings, fresh)
-        severities[name] = _severities(name, mine, findings, days)
-        if name == "orders":
-            counts = _counts(findings)
+        datasets[name] = _dataset(evidence, mine, findings[name], fresh)
+        severities[name] = _severities(name, mine, findings[name], days)
     run = {
         "timestamp": now.isoformat(),
         "tenant_id": tenant.id,
@@ -75,7 +71,9 @@ def examine_quality(tenant: Tenant, lake: Lake, now: datetime) -> Quality:
         "alerts": sorted({code for d in datasets.values() for code in d["alerts"]}),
         "datasets": datasets,
     }
-    return Quality(tenant, run, days, severities, counts, orders.filter(pl.col("date").is_in(days)))
+    return Quality(
+        tenant, run, days, severities, _counts(findings["orders"]), orders.filter(pl.col("date").is_in(days))
+    )
 
 
 def _findings(evidence: Evidence, ledger: pl.DataFrame, orders: pl.DataFrame) -> dict[date, list[Finding]]:
@@ -92,16 +90,10 @@ def _findings(evidence: Evidence, ledger: pl.DataFrame, orders: pl.DataFrame) ->
 
 def _counts(findings: Mapping[date, Sequence[Finding]]) -> pl.DataFrame:
     judged = [f for of_day in findings.values() for f in of_day if "baseline_median" in f.extra]
-    rows = [
-        (
-            f.day,
-            f.extra["row_count"],
-            *((None, None) if "not_judged" in f.extra else (f.extra["baseline_median"], f.extra["baseline_least"])),
-            f.severity,
-        )
-        for f in judged
-    ]
-    return pl.DataFrame(rows, schema=NO_COUNTS.schema, orient="row").sort("date")
+    rows = [(f.day, *(f.extra[name] for name in FIGURES), f.severity, "not_judged" in f.extra) for f in judged]
+    counts = pl.DataFrame(rows, schema={**COUNTS, "is_warming_up": pl.Boolean}, orient="row").sort("date")
+    known = pl.when(~pl.col("is_warming_up")).then(pl.col("usual", "least"))
+    return counts.with_columns(known).select(*COUNTS)
 
 
 def _severities(

@@ -71,17 +71,13 @@ def google_rows(days: Sequence[CampaignDay], *, tenant_id: str, source: str, as_
         "impressions": [m.impressions or "0" for m in metrics],
         "clicks": [m.clicks or "0" for m in metrics],
         "conversions": [_text_of(m.conversions) for m in metrics],
-        "conversion_value": [_four_decimals(m.conversions_value) for m in metrics],
+        "conversion_value": [_text_of(m.conversions_value) for m in metrics],
     }
     return _finish(_text(columns), platform="google", tenant_id=tenant_id, source=source, as_of=as_of)
 
 
 def _from_micros(micros: str | None) -> str:
     return format(Decimal(micros or "0") / MICROS, ".4f")
-
-
-def _four_decimals(number: float | None) -> str | None:
-    return None if number is None else format(Decimal(repr(number)), ".4f")
 
 
 def _text_of(number: float | None) -> str | None:
