@@ -21,18 +21,16 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 
-from weathervane_assets.definitions import build_defs
-from weathervane_assets.partitions import TENANT_PARTITIONS, day_key, range_tags, year_key
-from weathervane_resources.clock import Clock
+from bench.night import FIRST_NIGHT
+from weathervane_assets.partitions import TENANT_PARTITIONS
 from weathervane_resources.sandbox import RunningSandbox, SandboxConfig, TenantProfile
 
 MOST_CPU_S, KNOWN_TENANTS, REQUESTS, PORT = 6.0, 100, 20, 4390
-FIRST_NIGHT = date(2026, 11, 1)
 QUERIES = {
     "asset page": '{assetNodeOrError(assetKey: {path: ["orders"]}) {... on AssetNode {id description jobNames'
     " assetMaterializations(limit: 50) {timestamp partition runId}"
@@ -54,24 +52,11 @@ class Cost:
     peak_mib: float
 
 
-def run_one(job: str, tenant: str, label: str) -> int:
-    """Run a night (`label` is a day) or the normals (a year) on the instance of DAGSTER_HOME."""
-    key = year_key(tenant, int(label)) if len(label) == 4 else day_key(tenant, date.fromisoformat(label))
-    night = FIRST_NIGHT if len(label) == 4 else date.fromisoformat(label)
-    now = datetime(night.year, night.month, night.day, 8, tzinfo=UTC) + timedelta(days=1)
-    defs = build_defs(os.environ, {"clock": Clock(fixed=now.isoformat())})
-    with dg.DagsterInstance.get() as instance:
-        result = defs.resolve_job_def(job).execute_in_process(instance=instance, tags=range_tags(tenant, key, key))
-    return int(not result.success)
-
-
 def measured(job: str, tenant: str, label: str, log: Path) -> Cost:
     """Run it in a process of its own, as a run launcher does."""
     begun = time.monotonic()
     with log.open("ab") as out:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "bench.scale", "--run", job, tenant, label], stdout=out, stderr=out
-        )
+        child = subprocess.Popen([sys.executable, "-m", "bench.night", job, tenant, label], stdout=out, stderr=out)
         _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
@@ -182,8 +167,7 @@ def report(costs: list[Cost], growth: list[float], times: dict[str, list[float]]
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--run", nargs=3)
     parser.add_argument("--tenants", type=int, default=3)
     parser.add_argument("--nights", type=int, default=3)
     given = parser.parse_args()
-    sys.exit(run_one(*given.run) if given.run else main(given.tenants, given.nights))
+    sys.exit(main(given.tenants, given.nights))

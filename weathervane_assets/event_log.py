@@ -1,22 +1,24 @@
-"""The event log of a local installation: Dagster's own SQLite files, written without making their engine again for each event.
+"""The event log of a local installation: Dagster's own SQLite files, with less work for each event.
 
-Belongs here: how the connections to those files are kept. Does not belong here: what is written (Dagster's), PostgreSQL (Dagster's).
+Belongs here: how the connections to those files are kept, and that a batch is one commit. Does not belong here: what is written (Dagster's), PostgreSQL (Dagster's).
 Named in dagster.yaml, so it is loaded by the webserver and the daemon too.
 
 Dagster makes a SQLAlchemy engine for each event and throws it away, and with it every compiled statement: 3 of the 8 CPU seconds
-of a tenant's night. The files stay as they are, so a home can go from one class to the other and back.
+of a tenant's night. It also commits, and flushes, each of the 90 days of a backfill by itself. The files stay as they are, so a home can go from one class to the other and back.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
@@ -27,6 +29,8 @@ from weathervane_resources.settings import ConfigurationError
 
 MOST_ENGINES = 32
 """Engines kept: one for each run that was asked for last, and the index of all runs."""
+BATCH_SIZE_VARIABLE, BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE", "500"
+"""Dagster hands over the days of a run in batches only where this variable of the environment says how many."""
 
 
 class LocalEventLogStorage(SqliteEventLogStorage):
@@ -35,7 +39,11 @@ class LocalEventLogStorage(SqliteEventLogStorage):
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: OrderedDict[str, tuple[Engine, int | None]] = OrderedDict()
         """By shard: its engine, and the inode of the file that it has open."""
+        self._open: dict[str, Connection] = {}
+        """By shard: the transaction of a batch that is being stored."""
         super().__init__(base_dir, inst_data)
+        self._db_lock = threading.RLock()  # type: ignore[assignment]  # a batch holds it over each of its events
+        os.environ.setdefault(BATCH_SIZE_VARIABLE, BATCH_SIZE)
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
@@ -57,9 +65,36 @@ class LocalEventLogStorage(SqliteEventLogStorage):
             )
         return cls(folder or str(Path(str(home)) / "history" / "runs"), inst_data)
 
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store events of one run in one commit of its log and one of the index of all runs.
+
+        Raises: sqlalchemy.exc.SQLAlchemyError: none of them is stored, and Dagster stores them one by one.
+        """
+        with self._db_lock, self._held(events[0].run_id), self._held(INDEX_SHARD_NAME):
+            for event in events:
+                self.store_event(event)
+
+    @contextmanager
+    def _held(self, shard: str) -> Iterator[None]:
+        """Let all that is written into a file until the end be one transaction."""
+        with self._connect(shard) as connection:
+            self._open[shard] = connection
+            try:
+                yield
+            finally:
+                del self._open[shard]
+
+    def has_table(self, table_name: str) -> bool:
+        """Say whether the index has a table."""
+        with self.index_connection() as connection:
+            return bool(connection.dialect.has_table(connection, table_name))
+
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
         with self._db_lock:
+            if shard in self._open:
+                yield self._open[shard]
+                return
             with self._engine(shard).connect() as connection:
                 changes = _changes(connection)
                 with connection.begin():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
@@ -38,6 +39,49 @@ def test_a_home_of_ours_has_it_and_dagsters_own_class_reads_its_files(home: Path
     assert [record.event_log_entry for record in plain.get_records_for_run(run_id).records] == ours
     assert next(iter(plain.get_latest_materialization_events([dg.AssetKey("wind")]).values())) == newest
     assert len(ours) > 5
+
+
+def test_the_days_of_a_backfill_are_two_commits_planned_and_two_done(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each day by itself was four commits, of which two waited for the disk: half of what 90 days of orders took."""
+    commits: list[str] = []
+    monkeypatch.setattr(event_log, "create_engine", _counting_commits(commits))
+    days = dg.DailyPartitionsDefinition("2026-01-01", end_date="2026-04-01")
+
+    @dg.asset(partitions_def=days, backfill_policy=dg.BackfillPolicy.single_run())
+    def storms() -> dg.MaterializeResult[None]:
+        return dg.MaterializeResult(metadata={"gusts": 3})
+
+    tags = {"dagster/asset_partition_range_start": "2026-01-01", "dagster/asset_partition_range_end": "2026-03-31"}
+    with open_instance(read_settings({"DAGSTER_HOME": str(home)})) as instance:
+        run_id = dg.materialize([storms], instance=instance, tags=tags).run_id
+        written = len(commits)
+        found = instance.get_materialized_partitions(dg.AssetKey("storms"))
+        ours = [record.event_log_entry for record in instance.get_records_for_run(run_id).records]
+    assert found == set(days.get_partition_keys())
+    assert written < 60
+    plain = SqliteEventLogStorage(str(home / "history" / "runs"))
+    assert [record.event_log_entry for record in plain.get_records_for_run(run_id).records] == ours
+    assert plain.get_materialized_partitions(dg.AssetKey("storms")) == found
+
+
+def test_a_batch_that_fails_leaves_nothing_and_dagster_stores_it_event_by_event(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a batch that stays would be there twice."""
+    with open_instance(read_settings({"DAGSTER_HOME": str(home)})) as instance:
+        run_id = dg.materialize([wind], instance=instance).run_id
+        storage = instance.event_log_storage
+        assert isinstance(storage, LocalEventLogStorage)
+        before = [record.event_log_entry for record in instance.get_records_for_run(run_id).records]
+        planned = [entry for entry in before if entry.dagster_event and entry.dagster_event.asset_key]
+        monkeypatch.setattr(storage, "_store_asset_event", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            storage.store_event_batch(planned)
+        monkeypatch.undo()
+        assert [record.event_log_entry for record in instance.get_records_for_run(run_id).records] == before
+        instance.report_engine_event("still written", instance.get_run_by_id(run_id))
 
 
 def test_without_a_home_it_says_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,6 +151,17 @@ def test_reading_a_log_does_not_look_like_writing_it(home: Path) -> None:
         before = file.stat().st_mtime_ns
         assert instance.get_records_for_run(run_id).records
         assert file.stat().st_mtime_ns == before
+
+
+def _counting_commits(commits: list[str]) -> Callable[..., sa.Engine]:
+    create = event_log.create_engine
+
+    def counting(url: str, **given: object) -> sa.Engine:
+        engine = create(url, **given)
+        sa.event.listen(engine, "commit", lambda _: commits.append(url))
+        return engine
+
+    return counting
 
 
 def _graph() -> object:
