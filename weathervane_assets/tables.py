@@ -265,7 +265,9 @@ class Features(Table):
     geohash: str = column("Cell, precision 5.", unit="geohash")
     is_first_order_day: bool = column("Whether the cell's first order falls on this day.")
     orders: pl.Int32 = column("Sales orders shipped to the cell (no test, no cancelled).", unit="orders", ge=0)
-    net_revenue: Money = column("Their net revenue.", unit="currency")
+    net_revenue: Money = column(
+        "Their net revenue; an order without one is not in it, and `conservation` warns of the day.", unit="currency"
+    )
     tenant_orders: pl.Int32 = column("Sales orders of the tenant-day, with or without a place.", unit="orders", ge=0)
     tenant_ad_spend: Money = column(
         "Ad spend in the shop's currency; null where not fetched.", unit="currency", null=True

@@ -72,6 +72,24 @@ def test_each_illness_is_named_with_its_cure(tmp_path: Path) -> None:
     assert "campaigns:read" in found["klaviyo acme"] or "permission" in found["klaviyo acme"].lower()
 
 
+def test_an_ad_account_whose_days_are_not_the_shops_is_a_finding(tmp_path: Path) -> None:
+    """Spend of 3 to 24 o'clock and of the next night stood beside the shop's day, and nobody could see why sales led spend."""
+    (tmp_path / "tenants.toml").write_text(GOOD.replace("America/New_York", "America/Los_Angeles"))
+    with RunningSandbox() as sandbox:
+        code, found = findings(tmp_path, **live(sandbox.url))
+    assert code == 1
+    assert set(found) == {"shopify acme", "meta_ads acme", "google_ads acme"}
+    for subject in ("meta_ads acme", "google_ads acme"):
+        assert "days are those of America/New_York, the shop's of America/Los_Angeles" in found[subject]
+
+
+def test_another_name_of_the_same_hours_is_no_finding(tmp_path: Path) -> None:
+    """US/Eastern is New York."""
+    (tmp_path / "tenants.toml").write_text(GOOD.replace("America/New_York", "US/Eastern"))
+    with RunningSandbox() as sandbox:
+        assert findings(tmp_path, **live(sandbox.url)) == (0, {})
+
+
 def test_an_endpoint_that_nobody_answers_is_a_finding(tmp_path: Path) -> None:
     """A proxy that is down looks like a wrong token until someone says which address did not answer."""
     (tmp_path / "tenants.toml").write_text(GOOD)
