@@ -26,6 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from math import ceil, inf
 from pathlib import Path
 
 import dagster as dg
@@ -68,9 +69,12 @@ def measured(job: str, tenant: str, label: str, log: Path) -> Cost:
     return Cost(time.monotonic() - begun, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def worked(nights: list[tuple[str, str, str]], workers: int, log: Path) -> list[Cost]:
-    """Run (job, tenant, label) in processes that stay, each taking the next one when it is done; return the costs in any order."""
-    waiting, costs, lock = iter(nights), list[Cost](), threading.Lock()
+def worked(nights: list[tuple[str, str, str]], workers: int, log: Path, minutes: float = inf) -> list[Cost]:
+    """Run (job, tenant, label) in processes that stay, each taking the next one when it is done; return the costs in any order.
+
+    After so many minutes none is begun any more.
+    """
+    waiting, costs, lock, begun = iter(nights), list[Cost](), threading.Lock(), time.monotonic()
 
     def work() -> None:
         with log.open("ab") as out, subprocess.Popen(
@@ -78,14 +82,14 @@ def worked(nights: list[tuple[str, str, str]], workers: int, log: Path) -> list[
         ) as child:  # fmt: skip
             while True:
                 with lock:
-                    night = next(waiting, None)
+                    night = next(waiting, None) if time.monotonic() - begun < minutes * 60 else None
                 if night is None:
                     break
                 cost = asked_of(child, night)
                 with lock:
                     costs.append(cost)
                     if len(costs) % 100 == 0:
-                        print(f"{len(costs)} of {len(nights)}", flush=True)
+                        print(f"{len(costs)} of {len(nights)} in {time.monotonic() - begun:.0f} s", flush=True)
             child.stdin.close()  # type: ignore[union-attr]
 
     with ThreadPoolExecutor(workers) as pool:
@@ -173,7 +177,7 @@ def prepare(folder: Path, tenants: list[str], sandbox_url: str) -> Path:
     return home
 
 
-def main(tenants: int, nights: int, workers: int) -> int:
+def main(tenants: int, nights: int, workers: int, minutes: float) -> int:
     """Print the figures; 1 where a night costs more CPU than it may."""
     names = [f"shop-{n:03}" for n in range(KNOWN_TENANTS)]
     profiles = {name: TenantProfile("America/New_York", "USD") for name in names}
@@ -188,7 +192,7 @@ def main(tenants: int, nights: int, workers: int) -> int:
             worked(normals, workers, log)
             before = size_of(home)
             begun = time.monotonic()
-            costs = worked(nightly, workers, log)
+            costs = worked(nightly, workers, log, minutes)
             print(f"{workers} workers: {time.monotonic() - begun:.0f} s for all; load {os.getloadavg()[0]:.1f}")
         else:
             for one in normals:
@@ -211,7 +215,7 @@ def report_costs(how: str, costs: list[Cost]) -> None:
     """Print seconds, CPU seconds and memory of some nights."""
     for what, values in (("seconds", [c.seconds for c in costs]), ("CPU seconds", [c.cpu_s for c in costs])):
         values.sort()
-        p95 = values[int(len(values) * 0.95) - 1] if len(values) > 1 else values[0]
+        p95 = values[ceil(len(values) * 0.95) - 1]
         print(
             f"{len(costs)} nights {how}: {what}: median {statistics.median(values):.1f}, p95 {p95:.1f}, most {values[-1]:.1f}"
         )
@@ -235,5 +239,6 @@ if __name__ == "__main__":
     parser.add_argument("--tenants", type=int, default=3)
     parser.add_argument("--nights", type=int, default=3)
     parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=inf, help="begin no night after so long")
     given = parser.parse_args()
-    sys.exit(main(given.tenants, given.nights, given.workers))
+    sys.exit(main(given.tenants, given.nights, given.workers, given.minutes))
