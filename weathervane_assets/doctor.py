@@ -84,6 +84,7 @@ def _lake(settings: Settings) -> Line:
 def _state(settings: Settings, now: datetime) -> Iterator[Line]:
     try:
         state = open_state(settings.state_url)
+        state.check_whole()
         stored = Vault(state, settings.token_key, lambda: now).list_tokens()
     except StateError as error:
         yield Line("state", "finding", str(error))

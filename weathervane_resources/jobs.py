@@ -57,5 +57,6 @@ class StateJobs:
             connection.execute(sa.insert(jobs).values(vendor=self.vendor, tenant=self.tenant, mark=mark, **values))
 
     def _drop(self, mark: str) -> None:
-        with self.state.begin(durable=False) as connection:
+        """Durable: a used job that a power cut brings back would answer a later question with what was so before."""
+        with self.state.begin() as connection:
             connection.execute(sa.delete(jobs).where(self._row(mark)))

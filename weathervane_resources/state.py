@@ -24,8 +24,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from weathervane_resources.disk import flush
 from weathervane_resources.file_lock import LockTimeout, async_file_lock, file_lock
-from weathervane_resources.state_tables import SCHEMA_VERSION, TABLES, schema_version
+from weathervane_resources.state_tables import SCHEMA_VERSION, TABLES, UnreadableRow, schema_version
 
 BUSY_TIMEOUT_MS = 30_000
 LOCK_PATIENCE_S = 300.0
@@ -65,8 +66,19 @@ class State:
         try:
             with self._engine.execution_options(durable=durable).begin() as connection:
                 yield connection
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, UnicodeDecodeError) as error:
             raise _state_error(self, error) from None
+
+    def check_whole(self) -> None:
+        """Read all of a SQLite file, which costs about 1 ms a megabyte; a server looks after its own.
+
+        Raises: StateError: it is damaged, or cannot be read.
+        """
+        if self.path:
+            with self.begin(durable=False) as connection:
+                found = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
+            if found != "ok":
+                raise _damaged(self.path, found.replace("\n", " "))
 
     def close(self) -> None:
         """Give back the connections that are kept open for the next transaction."""
@@ -213,6 +225,7 @@ def _private_folder(folder: Path) -> Path:
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):
         path.mkdir(mode=0o700, exist_ok=True)
+        flush(path.parent)  # SQLite flushes its files and their folder, not the folder's name in the one above
     return folder
 
 
@@ -221,7 +234,9 @@ def _switch_to_wal(path: Path) -> None:
     try:
         with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        if damage := _damage(error):
+            raise _damaged(path, damage) from None
         is_passing = isinstance(error, sqlite3.OperationalError)  # busy, or the disk is full
         hint = "check WEATHERVANE_STATE_URL and the disk" if is_passing else "is it a Weathervane database?"
         raise StateError(
@@ -236,6 +251,8 @@ def _make_tables(connection: sa.Connection, state: State) -> None:
     version = connection.execute(sa.select(schema_version.c.version)).scalar()
     if version is None:
         connection.execute(sa.insert(schema_version).values(id=1, version=SCHEMA_VERSION))
+    elif not isinstance(version, int):  # SQLite lets a column hold anything
+        raise UnreadableRow("what should be a number is not")
     elif version > SCHEMA_VERSION:
         raise StateError(
             f"{state!r} was written by a newer Weathervane (schema {version}, not {SCHEMA_VERSION}); upgrade this one"
@@ -249,9 +266,26 @@ def _lock_key(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) >> 1
 
 
-def _state_error(state: State, error: SQLAlchemyError) -> StateError:
+def _damage(error: BaseException) -> str:
+    """Return how SQLite says that a file is not whole, "" where it says something else; never the text of a row."""
+    if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return str(error).partition("\n")[0]
+    is_no_text = isinstance(error, UnicodeDecodeError) or str(error).startswith("Could not decode to UTF-8")
+    return "what should be text is not" if is_no_text else str(error) if isinstance(error, UnreadableRow) else ""
+
+
+def _damaged(path: Path, how: str) -> StateError:
+    return StateError(
+        f"the state database {path} is damaged, or is none ({how}); end what uses it, then put a back-up"
+        " there or begin a new one, as docs/operating.md says"
+    )
+
+
+def _state_error(state: State, error: SQLAlchemyError | UnicodeDecodeError) -> StateError:
     """Say what happened without the statement, its values or the password."""
     origin = getattr(error, "orig", None)
+    if state.path and (damage := _damage(origin or error)):
+        return _damaged(state.path, damage)
     reason = str(origin or type(error).__name__).strip().partition("\n")[0]
     password = state.url.password
     if password:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import sqlalchemy as sa
 
@@ -10,11 +12,27 @@ SCHEMA_VERSION = 2
 TABLES = sa.MetaData()
 
 
+class UnreadableRow(sa.exc.SQLAlchemyError):
+    """A row holds what nobody wrote there."""
+
+
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
     """An aware instant; SQLite forgets the zone, so it is put back."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], datetime | None]:
+        """Return the reader; in a damaged file anything may stand in a column."""
+        read = cast("Callable[[Any], datetime | None]", super().result_processor(dialect, coltype))
+
+        def processed(value: Any) -> datetime | None:
+            try:
+                return read(value)
+            except (ValueError, TypeError):
+                raise UnreadableRow("what should be a time is not") from None
+
+        return processed
 
     def process_bind_param(self, value: datetime | None, _dialect: sa.Dialect) -> datetime | None:
         """Return the instant in UTC."""

@@ -23,6 +23,16 @@ def test_a_local_file_and_its_folders_are_private(tmp_path: Path) -> None:
     assert modes == [0o700, 0o700, 0o600, 0o600]
 
 
+def test_a_new_folder_is_on_the_disk_before_anything_is_promised_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite flushes the folder of its files; that the folder is in the one above was left to the kernel."""
+    flushed: list[Path] = []
+    monkeypatch.setattr("weathervane_resources.state.flush", flushed.append)
+    open_state(f"sqlite:///{tmp_path}/a/b/w.db")
+    assert flushed == [tmp_path, tmp_path / "a"]
+
+
 def test_a_file_that_was_readable_by_all_is_no_more(tmp_path: Path) -> None:
     """A copied database keeps the mode it was copied with."""
     path = tmp_path / "w.db"
@@ -83,10 +93,29 @@ def test_an_unusable_url_is_one_clear_line_without_the_password(url: str, said: 
 
 
 def test_something_else_under_that_name_is_reported(tmp_path: Path) -> None:
-    """A file that is not a database, and a database that is busy beyond patience."""
+    """It is told as a damaged one, which it may be: both need a back-up, or another name."""
     (tmp_path / "bad.db").write_bytes(b"garbage" * 500)
-    with pytest.raises(StateError, match="not a database"):
+    with pytest.raises(StateError, match=r"damaged, or is none .*not a database.*put a back-up there"):
         open_state(f"sqlite:///{tmp_path}/bad.db")
+
+
+def test_damage_that_nobody_has_met_yet_is_found_by_the_doctor(state_url: str) -> None:
+    """A page that is read once a quarter is found when its back-up is long overwritten."""
+    state = open_state(state_url)
+    state.check_whole()
+    if state.path is None:
+        return
+    with state.begin() as connection:
+        page = connection.exec_driver_sql(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'alert_snoozes'"
+        ).scalar_one()
+    content = bytearray(state.path.read_bytes())
+    content[(page - 1) * 4096 : page * 4096] = b"\x7f" * 4096
+    state.path.write_bytes(content)
+    with pytest.raises(StateError, match="is damaged, or is none") as raised:
+        state.check_whole()
+    assert not raised.value.is_transient
+    assert "\n" not in str(raised.value)
 
 
 def test_a_busy_database_is_a_passing_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
