@@ -1,10 +1,12 @@
 """The event log of a local installation: Dagster's own SQLite files, with less work for each event.
 
-Belongs here: how the connections to those files are kept, and that a batch is one commit. Does not belong here: what is written (Dagster's), PostgreSQL (Dagster's).
+Belongs here: how the connections to those files are kept, and that a batch is one commit. Does not belong here: what is written
+(Dagster's), PostgreSQL (Dagster's).
 Named in dagster.yaml, so it is loaded by the webserver and the daemon too.
 
 Dagster makes a SQLAlchemy engine for each event and throws it away, and with it every compiled statement: 3 of the 8 CPU seconds
-of a tenant's night. It also commits, and flushes, each of the 90 days of a backfill by itself. The files stay as they are, so a home can go from one class to the other and back.
+of a tenant's night. It also commits, and flushes, each of the 90 days of a backfill by itself. The files stay as they are, so a home
+can go from one class to the other and back.
 """
 
 from __future__ import annotations
