@@ -28,5 +28,5 @@ def test_the_job_tidies_the_installations_lake_at_the_clocks_time(installation: 
     defs = dg.Definitions(jobs=[job], schedules=[schedule], resources=resources)
     result = defs.resolve_job_def("compaction").execute_in_process(instance=installation.instance)
     assert result.success
-    assert called == [(str(installation.folder / "lake"), datetime.fromisoformat(NOW))]
+    assert called == [(str(installation.lake.root), datetime.fromisoformat(NOW))]
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
