@@ -11,10 +11,13 @@ import polars as pl
 from weathervane_assets.drawing import BAND, BLUE, GREEN, INK, ORANGE, RED, canvas, date_axis, image, markdown
 from weathervane_assets.pictures import FEWEST_DAYS
 from weathervane_resources.geocoder import centre
+from weathervane_resources.quota_use import Spent
 
 SEVERITY_COLOURS = {"ok": GREEN, "warning": "#e3a72f", "critical": RED}
 SOURCE_COLOURS = {"address": BLUE, "postal": BAND, "postal_prefix": "#7aa874", "city": "#b7a3d6", "none": ORANGE}
 """How an order's cell was found, from the surest to none."""
+NEARLY_SPENT_PERCENT = 80
+"""From here on a window's bar is orange: one more backfill may be deferred."""
 
 
 def severity_picture(severities: Mapping[str, Sequence[str | None]], days: Sequence[date]) -> str:
@@ -123,8 +126,28 @@ def cells_picture(orders: pl.DataFrame) -> str | None:
     return image(figure, "Cells shipped to, coloured by orders")
 
 
+def weight_picture(spent: Sequence[Spent]) -> str | None:
+    """Return the call weight spent of each window's quota as a Markdown image; None where there is no quota or no use of it."""
+    if not spent:
+        return None
+    shares, places = [100 * one.share for one in spent], range(len(spent))
+    names = [f"{one}\n{one.weight:,.0f} of {one.window.limit:,.0f}" for one in spent]
+    figure, axes = canvas("Open-Meteo's call weight, of all tenants (% of the free quota)")
+    colours = [ORANGE if share >= NEARLY_SPENT_PERCENT else BLUE for share in shares]
+    axes.barh(places, shares, height=0.55, color=colours)
+    axes.axvline(100, color=RED, linewidth=1.2, linestyle=":")
+    axes.set_yticks(places, names)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.05 * max(100, *shares))
+    return image(figure, "Call weight spent against Open-Meteo's free quota")
+
+
 def quality_pictures(
-    severities: Mapping[str, Sequence[str | None]], days: Sequence[date], counts: pl.DataFrame, orders: pl.DataFrame
+    severities: Mapping[str, Sequence[str | None]],
+    days: Sequence[date],
+    counts: pl.DataFrame,
+    orders: pl.DataFrame,
+    spent: Sequence[Spent],
 ) -> dict[str, str]:
     """Return the pictures of a report by name; those that would show too little are left out."""
     drawn = {
@@ -132,5 +155,6 @@ def quality_pictures(
         "orders_against_usual": counts_picture(counts),
         "places_by_day": places_picture(orders),
         "cells": cells_picture(orders),
+        "call_weight": weight_picture(spent),
     }
     return {name: picture for name, picture in drawn.items() if picture is not None}

@@ -31,6 +31,7 @@ from weathervane_resources.credentials import Access
 from weathervane_resources.failures import as_failure
 from weathervane_resources.lake_io import Batch
 from weathervane_resources.platform import Platform
+from weathervane_resources.quota_use import spent_metadata
 from weathervane_resources.state import open_state
 from weathervane_resources.weather_cache import (
     ARCHIVE_MODEL,
@@ -83,6 +84,11 @@ async def _fill(
     return requests
 
 
+def _spent(connector: OpenMeteoConnector, access: Access, platform: Platform, requests: int) -> dict[str, float]:
+    """Return what the quota's windows hold now, for the newest day of a run that asked; empty where there is no quota."""
+    return spent_metadata(connector.spent(access, platform)) if requests else {}
+
+
 def _count_lookup(access: Access, *, is_hit: bool) -> None:
     result = "hit" if is_hit else "miss"
     metrics.count(metrics.CACHE_LOOKUPS, 1, tenant=access.tenant_id, vendor=access.source, result=result)
@@ -111,7 +117,8 @@ def climatology(
         frame, sent = _normals_of_year(window, january_first, open_meteo, access, platform)
         frames.append(frame)
         requests += sent
-    return Batch(pl.concat(frames), access.source, {"requests": requests})
+    spent = _spent(open_meteo, access, platform, requests)
+    return Batch(pl.concat(frames), access.source, {"requests": requests}, {window.last: spent})
 
 
 def _normals_of_year(
@@ -166,7 +173,9 @@ def weather_daily(
         values, _with_year(climatology), active, cells.drop("point"), FlagLimits.of(window.tenant.thresholds)
     )
     frame = conform(described.with_columns(tenant_id=pl.lit(window.tenant.id)), WeatherDaily)
-    return Batch(frame, access.source, {"requests": requests}, _coverage(frame, active, window))
+    by_day = _coverage(frame, active, window)
+    by_day.setdefault(window.last, {}).update(_spent(open_meteo, access, platform, requests))
+    return Batch(frame, access.source, {"requests": requests}, by_day)
 
 
 def _cell_values(cells: pl.DataFrame, latest: pl.DataFrame, access: Access) -> pl.DataFrame:
@@ -220,7 +229,8 @@ def weather_forecast(
     cache = WeatherCache(window.lake, access.source)
     requests = asyncio.run(_learn_forecasts(window, wanted, cache, open_meteo, access, platform))
     frame = _issued_forecasts(window, wanted, cache).with_columns(source=pl.lit(access.source))
-    return Batch(conform(frame, WeatherForecast), access.source, {"requests": requests})
+    spent = _spent(open_meteo, access, platform, requests)
+    return Batch(conform(frame, WeatherForecast), access.source, {"requests": requests}, {window.last: spent})
 
 
 async def _learn_forecasts(

@@ -11,17 +11,21 @@ import dagster as dg
 import polars as pl
 from weathervane_assets.tables import CONTRACTS
 from weathervane_resources.clock import Clock
+from weathervane_resources.connectors import OpenMeteoConnector
 from weathervane_resources.platform import Platform
+from weathervane_resources.quota_use import Spent, spent_metadata
 
 from weathervane_checks.cures import described
 from weathervane_checks.dq_report import FILE, Quality, examine_quality, keep_run
 
-Draw = Callable[[Mapping[str, Sequence[str | None]], Sequence[date], pl.DataFrame, pl.DataFrame], Mapping[str, str]]
+Draw = Callable[
+    [Mapping[str, Sequence[str | None]], Sequence[date], pl.DataFrame, pl.DataFrame, Sequence[Spent]], Mapping[str, str]
+]
 COLUMNS = ("dataset", "severity", "status", "row_count", "day", "days_late", "alerts", "issues")
 
 
 def build_dq_report(tenants: dg.PartitionsDefinition, draw: Draw, owner: str) -> dg.AssetsDefinition:
-    """Return the asset with its check; `draw` makes pictures, by name, of severities by dataset and day, counts and orders."""
+    """Return the asset with its check; `draw` makes pictures, by name, of severities by dataset and day, counts, orders and quotas."""
 
     # no type argument: Dagster takes one for the type of an output
     @dg.asset(
@@ -39,18 +43,31 @@ def build_dq_report(tenants: dg.PartitionsDefinition, draw: Draw, owner: str) ->
             )
         ],
     )
-    def dq_report(context: dg.AssetExecutionContext, platform: Platform, clock: Clock) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def dq_report(
+        context: dg.AssetExecutionContext, platform: Platform, clock: Clock, open_meteo: OpenMeteoConnector
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """How each dataset of a tenant stands: counts, places and freshness, by the rules of the checks.
 
         One report a tenant, not one a day: it looks at the last 60 days of the lake. Kept in `dq_monitoring.json`, bounded
-        to 90 runs. It judges nothing anew, so it wakes nobody: that is the checks' to do.
+        to 90 runs. It judges nothing anew, so it wakes nobody: that is the checks' to do. Where the tenant's weather comes
+        from Open-Meteo's free hosts, it also shows how much of their quota was spent.
         """
         tenant, lake = platform.tenants()[context.partition_key], platform.lake()
         quality = examine_quality(tenant, lake, clock.now())
         report = keep_run(lake, quality)
-        return dg.MaterializeResult(metadata=_metadata(quality, report, draw), check_results=[_kept(quality, report)])
+        metadata = _metadata(quality, report, draw, _spent(context, platform, open_meteo))
+        return dg.MaterializeResult(metadata=metadata, check_results=[_kept(quality, report)])
 
     return dq_report
+
+
+def _spent(context: dg.AssetExecutionContext, platform: Platform, open_meteo: OpenMeteoConnector) -> list[Spent]:
+    """Return what was spent of the weather's quota. Half-set credentials are the weather assets' to fail of, not the report's."""
+    try:
+        return open_meteo.spent(open_meteo.access(context.partition_key, platform), platform)
+    except dg.Failure as failure:
+        context.log.warning(f"what was spent of the weather's quota is not shown: {failure.description}")
+        return []
 
 
 def _kept(quality: Quality, report: Mapping[str, Any]) -> dg.AssetCheckResult:
@@ -69,14 +86,15 @@ def _kept(quality: Quality, report: Mapping[str, Any]) -> dg.AssetCheckResult:
     )
 
 
-def _metadata(quality: Quality, report: Mapping[str, Any], draw: Draw) -> dict[str, Any]:
-    pictures = draw(quality.severities, quality.days, quality.counts, quality.orders)
+def _metadata(quality: Quality, report: Mapping[str, Any], draw: Draw, spent: Sequence[Spent]) -> dict[str, Any]:
+    pictures = draw(quality.severities, quality.days, quality.counts, quality.orders, spent)
     return {
         "overall_severity": quality.run["overall_severity"],
         "alerts": ", ".join(quality.run["alerts"]),
         "runs": len(report["runs"]),
         "file": FILE,
         "datasets": _table(quality.run["datasets"]),
+        **spent_metadata(spent),
         **{name: dg.MetadataValue.md(one) for name, one in pictures.items()},
     }
 

@@ -17,6 +17,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
@@ -52,7 +53,9 @@ from weathervane_resources.http.session import VendorSession, utc_now
 from weathervane_resources.jobs import StateJobs
 from weathervane_resources.platform import Platform
 from weathervane_resources.quota import OPEN_METEO_FREE, Limit, Rate
+from weathervane_resources.quota_use import Spent, spent_of
 from weathervane_resources.settings import ConfigurationError
+from weathervane_resources.state import open_state
 from weathervane_resources.stubs import sandbox_url
 from weathervane_resources.tokens import fingerprint
 from weathervane_resources.versions import DEFAULT_VERSIONS
@@ -279,25 +282,58 @@ class OpenMeteoConnector(Connector):
         Raises: dagster.Failure: a vendor call failed; `allow_retries` says whether trying again can help.
         """
         with as_failure(self._cure(access)):
-            key = access.values.get("OPEN_METEO_API_KEY")
-            paid = "customer-" if key else ""
-            forecast = access.values.get("OPEN_METEO_FORECAST_URL") or f"https://{paid}api.open-meteo.com/v1/forecast"
-            archive = (
-                access.values.get("OPEN_METEO_ARCHIVE_URL") or f"https://{paid}archive-api.open-meteo.com/v1/archive"
-            )
-            is_free = key is None and _is_free(forecast) and _is_free(archive)
-            scope = f"key {fingerprint(key)}" if key else "free" if is_free else origin_of_url(forecast)
-            line = await self._line(access, platform, forecast, scope, OPEN_METEO_FREE if is_free else ())
+            hosts = _Hosts.of(access)
+            forecast, archive = hosts.forecast, hosts.archive
+            line = await self._line(access, platform, forecast, hosts.scope, OPEN_METEO_FREE if hosts.is_free else ())
             if line.is_sandbox:
                 forecast, archive = f"{line.base_url}/v1/forecast", f"{line.base_url}/v1/archive"
             extra = {"X-Sandbox-Now": as_of.isoformat()} if line.is_sandbox and as_of else {}
             also = (origin_of_url(archive),)
             async with self._session(line, StaticHeaders({}), extra=extra, also_origins=also) as session:
-                yield OpenMeteoClient(session, forecast, archive, key)
+                yield OpenMeteoClient(session, forecast, archive, hosts.key)
+
+    def spent(self, access: Access, platform: Platform) -> list[Spent]:
+        """Return what all tenants together spent of the free quota's windows; empty where the tenant is under none.
+
+        Raises: dagster.Failure: no state database.
+        """
+        if access.is_stub or not access.is_configured or not (hosts := _Hosts.of(access)).is_free:
+            return []
+        with as_failure():
+            state = open_state(platform.settings().state_url)
+            return spent_of(state, f"{self.names.vendor}:{hosts.scope}", OPEN_METEO_FREE)
 
 
-def _is_free(url: str) -> bool:
-    return (URL(url).host or "").endswith("open-meteo.com")
+@dataclass(frozen=True)
+class _Hosts:
+    """Where a tenant's weather is asked for: two endpoint URLs, and the key of a subscription."""
+
+    forecast: str
+    archive: str
+    key: str | None = field(repr=False)
+
+    @classmethod
+    def of(cls, access: Access) -> _Hosts:
+        values = access.values
+        key = values.get("OPEN_METEO_API_KEY")
+        paid = "customer-" if key else ""
+        return cls(
+            values.get("OPEN_METEO_FORECAST_URL") or f"https://{paid}api.open-meteo.com/v1/forecast",
+            values.get("OPEN_METEO_ARCHIVE_URL") or f"https://{paid}archive-api.open-meteo.com/v1/archive",
+            key,
+        )
+
+    @property
+    def is_free(self) -> bool:
+        """Whether Open-Meteo counts weight by address."""
+        return self.key is None and all(
+            (URL(u).host or "").endswith("open-meteo.com") for u in (self.forecast, self.archive)
+        )
+
+    @property
+    def scope(self) -> str:
+        """Whose quota it is, without the key."""
+        return f"key {fingerprint(self.key)}" if self.key else "free" if self.is_free else origin_of_url(self.forecast)
 
 
 class GeoNamesConnector(ConfigurableResource[None]):

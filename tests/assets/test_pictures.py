@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import struct
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import geohash
 import polars as pl
@@ -14,7 +14,15 @@ import pytest
 from tests.assets.conftest import Installation
 from weathervane_assets.backfill import Outcome
 from weathervane_assets.pictures import FEWEST_DAYS, sales_picture
-from weathervane_assets.quality_pictures import cells_picture, counts_picture, places_picture, quality_pictures
+from weathervane_assets.quality_pictures import (
+    cells_picture,
+    counts_picture,
+    places_picture,
+    quality_pictures,
+    weight_picture,
+)
+from weathervane_resources.quota import OPEN_METEO_FREE
+from weathervane_resources.quota_use import Spent
 
 MOST_BYTES = 60_000
 DAY = date(2026, 11, 1)
@@ -83,11 +91,18 @@ def placed(count: int, cells: int) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def test_quality_is_four_small_pictures() -> None:
+def spent(*weights: float) -> list[Spent]:
+    """Return the free quota's windows with so much spent of each."""
+    at = datetime(2026, 11, 20, 13, tzinfo=UTC)
+    return [Spent(window, at, weight) for window, weight in zip(OPEN_METEO_FREE, weights, strict=True)]
+
+
+def test_quality_is_five_small_pictures() -> None:
     """They are kept with each morning's report: together they must stay small."""
     severities: dict[str, list[str | None]] = {"orders": ["ok", None, "critical"] * 20}
-    drawn = quality_pictures(severities, [DAY + timedelta(days=n) for n in range(60)], judged(60), placed(60, 400))
-    assert list(drawn) == ["picture", "orders_against_usual", "places_by_day", "cells"]
+    days = [DAY + timedelta(days=n) for n in range(60)]
+    drawn = quality_pictures(severities, days, judged(60), placed(60, 400), spent(40.0, 900.0, 9_500.0))
+    assert list(drawn) == ["picture", "orders_against_usual", "places_by_day", "cells", "call_weight"]
     sizes = {name: len(png_of(one)) for name, one in drawn.items()}
     assert max(sizes.values()) < MOST_BYTES, sizes
 
@@ -100,3 +115,5 @@ def test_of_a_new_shop_only_what_is_there_is_drawn() -> None:
     assert places_picture(placed(0, 3)) is None
     assert cells_picture(placed(3, 3).with_columns(ship_geohash=pl.lit(None, pl.String))) is None
     assert cells_picture(placed(1, 1)) is not None
+    assert weight_picture([]) is None
+    assert weight_picture(spent(0.0, 0.0, 30_000.0)) is not None  # one request heavier than the day goes alone

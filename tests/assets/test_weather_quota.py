@@ -1,0 +1,110 @@
+"""What a run spent of Open-Meteo's free quota is on the screen: its numbers at the weather, its picture in the report."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from datetime import UTC, date, datetime
+from typing import Any
+
+import dagster as dg
+import pytest
+import yarl
+
+from tests.assets.conftest import NOW, Installation
+from tests.assets.test_pictures import MOST_BYTES, png_of
+from weathervane_assets.definitions import build_defs
+from weathervane_resources.clock import Clock
+from weathervane_resources.quota import OPEN_METEO_FREE, SharedQuota
+from weathervane_resources.state import open_state
+
+FIRST, LAST = date(2026, 11, 17), date(2026, 11, 19)
+LENGTHS = ("minute", "hour", "day")
+FREE_NAMES = ("api.open-meteo.com", "archive-api.open-meteo.com")
+
+
+@pytest.fixture
+def free_hosts(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Installation:
+    """The sandbox answers to the names of the free hosts, so that the quota of those names counts."""
+    url, ask = yarl.URL(installation.sandbox.url), socket.getaddrinfo
+
+    def look_up(host: Any, *rest: Any, **more: Any) -> Any:
+        return ask(url.host if host in FREE_NAMES else host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    for name, host in zip(("FORECAST", "ARCHIVE"), FREE_NAMES, strict=True):
+        monkeypatch.setenv(f"OPEN_METEO_{name}_URL", f"http://{host}:{url.port}/t/acme/v1/{name.lower()}")
+    return installation
+
+
+def report(here: Installation, tenant: str = "acme") -> dg.AssetMaterialization:
+    job = build_defs(os.environ, {"clock": Clock(fixed=NOW)}).resolve_job_def("dq_report_job")
+    result = job.execute_in_process(instance=here.instance, partition_key=tenant)
+    return result.asset_materializations_for_node("dq_report")[0]
+
+
+def spend(*weights: float) -> None:
+    """Spend of the free quota as the connector does."""
+    state = open_state(os.environ["WEATHERVANE_STATE_URL"])
+    at_s = datetime(2026, 11, 20, 13, 7, tzinfo=UTC).timestamp()
+    quota = SharedQuota(state, "open_meteo:free", OPEN_METEO_FREE, clock=lambda: at_s, sleep=asyncio.sleep)
+    for weight in weights:
+        asyncio.run(quota.take(weight))
+
+
+def weights_in(event: dg.AssetMaterialization) -> dict[str, Any]:
+    return {name: value.value for name, value in event.metadata.items() if name.startswith("call_weight")}
+
+
+def test_a_run_on_the_free_hosts_says_what_it_spent_and_the_morning_draws_it(free_hosts: Installation) -> None:
+    """A backfill was deferred at noon, and nobody could see that another tenant's had spent the day's quota."""
+    here = free_hosts
+    here.backfill("acme", FIRST, LAST, "orders")
+    by_key = here.materializations(here.backfill("acme", FIRST, LAST, "weather_daily"), "weather_daily")
+    assert {str(event.metadata["source"].value) for event in by_key.values()} == {"open_meteo"}
+    assert [key for key, event in by_key.items() if weights_in(event)] == [max(by_key)]
+    found = weights_in(by_key[max(by_key)])
+    assert 0 < found["call_weight_minute"] <= found["call_weight_hour"] <= found["call_weight_day"]
+    quotas = [found[f"call_weight_{length}_quota"] for length in LENGTHS]
+    assert quotas == [window.limit for window in OPEN_METEO_FREE]
+    again = here.materializations(here.backfill("acme", FIRST, LAST, "weather_daily"), "weather_daily")
+    assert not any(weights_in(event) for event in again.values()), "a run that asked nothing spent nothing"
+    event = report(here)
+    assert event.metadata["call_weight_day"].value == found["call_weight_day"]
+    assert len(png_of(str(event.metadata["call_weight"].value))) < MOST_BYTES
+
+
+def test_the_picture_counts_what_all_tenants_spent(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The quota is one address's: each tenant's own share looked harmless on the day that it was spent."""
+    monkeypatch.setenv("OPEN_METEO_NON_COMMERCIAL", "true")
+    assert not weights_in(report(installation)), "an empty picture looks like an outage"
+    spend(100.0, 20.5)
+    for tenant in ("acme", "kiwi"):
+        event = report(installation, tenant)
+        found = weights_in(event)
+        assert {found[f"call_weight_{length}"] for length in LENGTHS} == {120.5}
+        assert found["call_weight"].startswith("![Call weight spent against Open-Meteo's free quota](data:image/png")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"WEATHERVANE_STUBS": "never"},
+        {"OPEN_METEO_API_KEY": "planted-key"},
+        {"OPEN_METEO_FORECAST_URL": "http://127.0.0.1:9/f", "OPEN_METEO_ARCHIVE_URL": "http://127.0.0.1:9/a"},
+        {"OPEN_METEO_FORECAST_URL": "http://127.0.0.1:9/f"},
+    ],
+    ids=["sandbox", "not configured", "paid", "a server of one's own", "half set"],
+)
+def test_where_no_quota_holds_there_is_no_picture(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, values: dict[str, str]
+) -> None:
+    """A subscriber was shown a quota of the free hosts, spent by another tenant; half a setting cost the whole report."""
+    spend(9_000.0)
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    event = report(installation)
+    assert not weights_in(event)
+    assert "picture" in event.metadata
