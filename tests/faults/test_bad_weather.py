@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.faults.bad_values import AMOUNTS, ANY_JSON, EDITS, FEW, MANY, NUMBERS, STRINGS, damaged
+from tests.faults.bad_values import AMOUNTS, ANY_JSON, EDITS, FEW, MANY, NUMBERS, damaged
 from weathervane_assets.transforms.orders import order_rows
 from weathervane_resources.clients.open_meteo_answer import Asked, PlaceDays, Point, read_places
 from weathervane_resources.clients.shopify_file import Found, parse
@@ -148,9 +148,9 @@ def test_an_amount_of_a_bulk_file_is_exact_or_set_aside(amount: str) -> None:
     assert aside == 1 or rows[0]["total_price"] == Decimal(amount)
 
 
-def test_any_text_of_a_bulk_file_is_kept_to_the_letter() -> None:
+def test_any_text_of_a_bulk_file_is_kept_to_the_letter(texts: tuple[str, ...]) -> None:
     """A text with a line end, or one that looks like a child's mark, is no second line."""
-    for text in (*STRINGS, '"__parentId":"gid://shopify/Order/1"', '\\"__parentId\\":', "a\u2028b\u0085c\x0bd\x1ce"):
+    for text in (*texts, '"__parentId":"gid://shopify/Order/1"', '\\"__parentId\\":', "a\u2028b\u0085c\x0bd\x1ce"):
         rows, aside = sorted_out(file_of(node(1, name=text), node(2)), 2, 2)
         assert aside == 0
         assert rows[0]["name"] == text or rows[1]["name"] == text
