@@ -26,6 +26,7 @@ from weathervane_assets.cli_lake import optimize, restore
 from weathervane_assets.cli_report import report
 from weathervane_assets.cli_tenants import tenants
 from weathervane_assets.cli_types import ASSET, TENANT
+from weathervane_resources.core_dumps import forbid_core_dumps
 
 if TYPE_CHECKING:
     from weathervane_resources.settings import Settings
@@ -38,6 +39,7 @@ DAY = click.DateTime(formats=["%Y-%m-%d"])
 @click.version_option(package_name="weathervane")
 def main() -> None:
     """Weather-aware commerce data: orders, ads, promos and weather in one leak-free modelling matrix."""
+    forbid_core_dumps()
 
 
 @main.command()

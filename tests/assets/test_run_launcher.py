@@ -23,7 +23,7 @@ from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_ite
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 from dagster._grpc.client import DagsterGrpcClient
 
-from tests.servers import free_port
+from tests.servers import command_lines, free_port
 from weathervane_assets.run_launcher import QUIET_AFTER_S, WatchedRunLauncher
 from weathervane_resources.partition_keys import TENANT_TAG
 
@@ -112,9 +112,15 @@ def opened(home: Path, port: int, quiet_after_s: int) -> Iterator[House]:
         yield House(instance, workspace)
 
 
-def test_a_run_that_died_with_its_code_server_ends_and_the_next_of_its_tenant_starts(tmp_path: Path) -> None:
-    """The machine was restarted at 03:02: acme's run stood as running until 07:00, and its night had to wait behind it."""
+def test_a_run_that_died_with_its_code_server_ends_and_the_next_of_its_tenant_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine was restarted at 03:02: acme's run stood as running until 07:00, and its night had to wait behind it.
+
+    On the way, the processes of a code server and its run are looked at: a credential in an argument is everybody's.
+    """
     port = free_port()
+    monkeypatch.setenv("ACME__SHOPIFY_ACCESS_TOKEN", "shpat_PLANTED")
     with code_server(port) as server:
         until(lambda: answers(port), "the code server did not start")
         with opened(tmp_path, port, quiet_after_s=1) as house:
@@ -123,6 +129,9 @@ def test_a_run_that_died_with_its_code_server_ends_and_the_next_of_its_tenant_st
             until(lambda: house.status(first) == STARTED, "the run did not start")
             house.dequeue()
             assert house.status(second) == QUEUED, "one run of a tenant at a time"
+            seen = command_lines(server.pid)
+            assert len(seen) >= 2, "the server and the run"
+            assert "PLANTED" not in "".join(seen)
             time.sleep(1.1)  # quiet for longer than its patience, but its code server has it
             house.monitor()
             assert house.status(first) == STARTED

@@ -20,6 +20,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from tests.servers import command_lines
+
 DAYS = [date(2026, 6, 1) + timedelta(days=n) for n in range(30)]
 TENANTS = ("acme", "kiwi")
 PATIENCE_S = 240
@@ -56,7 +58,7 @@ def wait_for(done: Any, what: str) -> Any:
 
 
 @pytest.fixture
-def ui(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, Path]]:
+def ui(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, Path, int]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -68,12 +70,13 @@ def ui(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, P
         k: v for k, v in os.environ.items() if not re.match(r"WEATHERVANE_|SHOPIFY_|META_|GOOGLE_|KLAVIYO_|OPEN_", k)
     }
     env["WEATHERVANE_AUTOMATION"] = "off"  # no night of its own beside what the test starts
+    env["WEATHERVANE_ALERT_URLS"] = "json://127.0.0.1:1/PLANTED"
     env["DAGSTER_HOME"] = str(tmp_path / "dagster")
     monkeypatch.setenv("DAGSTER_HOME", env["DAGSTER_HOME"])  # the test opens its event log too
     command = [sys.executable, "-m", "weathervane_assets.cli", "dev", "--port", str(port)]
     with (tmp_path / "dev.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=log, stderr=log, start_new_session=True)
-        yield port, tmp_path
+        yield port, tmp_path, process.pid
         os.killpg(process.pid, signal.SIGINT)
         try:
             process.wait(30)
@@ -82,9 +85,10 @@ def ui(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, P
             process.wait(10)
 
 
-def test_two_tenants_by_thirty_days_are_two_runs_with_evaluations_by_partition(ui: tuple[int, Path]) -> None:
+def test_two_tenants_by_thirty_days_are_two_runs_with_evaluations_by_partition(ui: tuple[int, Path, int]) -> None:
     """One run a partition took 120 runs and an hour; one run for both tenants would mix their rows."""
-    port, folder = ui
+    port, folder, session = ui
+    seen = set[str]()
     wait_for(lambda: ask(port, "{ version }"), "the UI's start")
     params = {
         "partitionNames": [f"{day}|{tenant}" for tenant in TENANTS for day in DAYS],
@@ -97,6 +101,7 @@ def test_two_tenants_by_thirty_days_are_two_runs_with_evaluations_by_partition(u
     def finished() -> list[dict[str, str]] | None:
         backfill = ask(port, RUNS, id=launched["backfillId"])["partitionBackfillOrError"]
         assert backfill["error"] is None, backfill
+        seen.update(command_lines(session))
         over = [run for run in backfill["runs"] if run["status"] in ("SUCCESS", "FAILURE", "CANCELED")]
         return over if len(over) == len(TENANTS) else None
 
@@ -111,6 +116,8 @@ def test_two_tenants_by_thirty_days_are_two_runs_with_evaluations_by_partition(u
     assert {tag["dagster/priority"] for tag in tags} == {"-10"}
     vendors = [{name for name in tag if name.startswith("weathervane/vendor-")} for tag in tags]
     assert vendors == [{"weathervane/vendor-shopify", "weathervane/vendor-klaviyo"}] * len(TENANTS)
+    assert len(seen) >= 5, "weathervane dev, dagster dev, the webserver, the daemon, a code server and two runs"
+    assert "PLANTED" not in "".join(seen), "everybody on the machine can read arguments"
     _one_fails_and_is_started_again(port, folder)
 
 

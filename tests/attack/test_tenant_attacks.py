@@ -151,6 +151,26 @@ def test_no_option_takes_a_secret() -> None:
     assert [n for n in found if any(word in n for word in ("token", "secret", "password", "key", "credential"))] == []
 
 
+def test_a_crash_of_a_command_or_of_what_it_starts_leaves_no_memory_on_the_disk(tmp_path: Path) -> None:
+    """A core file in the working folder holds every token that was in use, and goes into the next back-up."""
+    (tmp_path / "tenants.toml").write_text(f"[tenants.acme]\n{TENANT}")
+    code = (
+        "import resource, subprocess, sys\n"
+        "resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)\n"
+        "from weathervane_assets.cli import main\n"
+        "main(['tenants', 'list'], standalone_mode=False)\n"
+        "child = [sys.executable, '-c', 'import os; print(open(\"/proc/self/limits\").read(), flush=True); os.abort()']\n"
+        "subprocess.run(child, check=False)\n"
+    )
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    (limit,) = [line for line in done.stdout.splitlines() if line.startswith("Max core file size")]
+    assert limit.split()[4] == "0"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("core")] == []
+
+
 def test_the_ui_listens_on_loopback_and_its_command_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     """The webserver has no login: whoever reaches it can start runs."""
     monkeypatch.setenv("ACME__SHOPIFY_ACCESS_TOKEN", "PLANTED")

@@ -133,6 +133,7 @@ def test_services_are_read_only_and_write_into_volumes_alone() -> None:
     for name in OURS:
         assert SERVICES[name]["user"] == "10001:10001"
         assert SERVICES[name]["cap_drop"] == ["ALL"]
+        assert SERVICES[name]["ulimits"] == {"core": 0}
         assert any(entry.startswith("/tmp:") for entry in SERVICES[name]["tmpfs"])
     for name in ("webserver", "daemon", "code"):
         assert "run-logs:/opt/dagster/dagster_home/storage" in SERVICES[name]["volumes"], name

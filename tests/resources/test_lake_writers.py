@@ -91,6 +91,44 @@ def test_a_writer_killed_at_any_moment_leaves_the_old_or_the_new_version(root: s
     assert numbers(root, 60) == [99_999]
 
 
+DYING = """
+import os, sys
+from tests.resources import lake_writer
+from weathervane_resources import lake
+
+real, left = getattr(lake, sys.argv[2]), int(sys.argv[3])
+
+def dying(*arguments, **named):
+    global left
+    left -= 1
+    if not left:
+        os._exit(9)
+    return real(*arguments, **named)
+
+setattr(lake, sys.argv[2], dying)
+lake_writer.write(lake.Lake(sys.argv[1]), 2, 60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "nth", "left"), [("_write", 1, 1), ("flush_version", 1, 2), ("_write", 2, 2), ("flush_version", 2, 2)]
+)
+def test_a_writer_that_dies_at_each_step_leaves_one_version_and_the_next_completes_it(
+    tmp_path: Path, step: str, nth: int, left: int
+) -> None:
+    """Before the rows, before they are flushed, before the ledger, before that is flushed; kills at random may miss one."""
+    root = str(tmp_path / "lake")
+    lake_writer.write(Lake(root), 1, 60)
+    command = [sys.executable, "-c", DYING, root, step, str(nth)]
+    assert subprocess.run(command, check=False, cwd=Path(__file__).parents[2]).returncode == 9
+    assert numbers(root, 60) == [left]
+    lake_writer.write(Lake(root), 3, 60)
+    assert numbers(root, 60) == [3]
+    ledger = Lake(root).ledger("acme", "orders")
+    assert ledger["row_count"].to_list() == [lake_writer.ROWS_A_DAY] * 60
+    assert set(ledger["run_id"]) == {"3"}
+
+
 class Interrupted(Lake):
     """A lake in which another writer commits to the same days between our reading and our commit, once."""
 
