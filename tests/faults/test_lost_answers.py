@@ -16,14 +16,15 @@ CONNECTIONS = 40
 """More than two commits make: the table's and the ledger's."""
 
 
-@pytest.mark.faults
-@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize(
+    ("times", "each"), [(1, 20), *(pytest.param(times, 1, marks=pytest.mark.faults) for times in (1, 3))]
+)
 def test_an_answer_that_is_lost_anywhere_in_a_commit_leaves_one_version(
-    bucket: str, monkeypatch: pytest.MonkeyPatch, times: int
+    bucket: str, monkeypatch: pytest.MonkeyPatch, times: int, each: int
 ) -> None:
     """The commit was there, the writer was told that it failed, and its files were deleted from under the table."""
     endpoint, said, lost = os.environ["AWS_ENDPOINT_URL"], list[str](), 0
-    for spared in range(CONNECTIONS):
+    for spared in range(0, CONNECTIONS, each):
         lake = Lake(f"{bucket}/{spared}")
         old, new = (frame((MON, "a", n), (MON, "b", n), (TUE, "c", n)) for n in ("1", "2"))
         put(lake, old, [MON, TUE])
@@ -49,5 +50,5 @@ def test_an_answer_that_is_lost_anywhere_in_a_commit_leaves_one_version(
             break
     failed = [one for one in said if one != "done"]
     print(f"{len(said)} places, {lost} answers lost, {len(failed)} writes that said so")  # noqa: T201 - the figures are what one runs it for
-    assert lost >= 10
+    assert lost >= min(10, len(said) - 1)
     assert [one for one in failed if "run it again" not in one] == []

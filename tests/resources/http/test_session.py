@@ -168,12 +168,15 @@ def test_a_dropped_connection_is_retried_for_get_and_safe_post_only() -> None:
     assert asyncio.run(post(Script([web.Response(status=429), GOOD]), False)).status == 200
 
 
-def test_a_redirect_to_another_host_gets_no_token() -> None:
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("way", ["{}/steal?a=1", "//{host}/steal", "http://acme@{host}/steal", "https://{host}/steal"])
+def test_a_redirect_to_another_host_gets_no_token(status: int, way: str) -> None:
     """Ordinary clients followed it with the shop's token in hand."""
 
     async def main() -> Script:
         async with serving(Script([GOOD])) as foreign:
-            script = Script([web.Response(status=302, headers={"Location": f"{foreign.origin}/steal?a=1"})])
+            there = way.format(foreign.origin, host=foreign.origin.partition("//")[2])
+            script = Script([web.Response(status=status, headers={"Location": there})])
             async with calling(script) as session:
                 with pytest.raises(ForeignOrigin):
                     await session.get(f"{session.origin}/x")
@@ -226,7 +229,12 @@ def test_compressed_bodies_are_read_and_damaged_ones_refused() -> None:
 
     assert get(Script([sent(gzip.compress(body), "gzip")])).orders
     assert get(Script([sent(zlib.compress(body), "deflate")])).orders
-    for content, encoding in ((gzip.compress(body)[:-6], "gzip"), (b"plain", "gzip"), (body, "br")):
+    nested = body
+    for _ in range(5):
+        nested = gzip.compress(nested)
+    for encoding in ("gzip", "gzip, gzip, gzip, gzip, gzip"):
+        failure(Script([sent(nested, encoding)]), Malformed)
+    for content, encoding in ((gzip.compress(body)[:-6], "gzip"), (b"plain", "gzip"), (body, "br"), (body, "zstd")):
         failure(Script([sent(content, encoding)]), Malformed)
 
 
