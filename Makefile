@@ -47,8 +47,7 @@ check: install  ## Lint, types, supply, docs and tests: what CI runs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(MAKE) supply
-	$(MAKE) docs
+	$(MAKE) --jobs 2 supply docs
 	$(MAKE) test
 
 docs: install  ## Build the docs site into build/docs; a warning or a broken link fails
