@@ -66,6 +66,11 @@ INSTALLATION = (
     Variable("OTEL_EXPORTER_OTLP_TIMEOUT", "`2`", "seconds that a process waits for the collector"),
     Variable("OTEL_SERVICE_NAME", "`weathervane`", "the service's name in the metrics"),
     Variable("DAGSTER_HOME", "`storage/dagster`", "the Dagster instance; gets our `dagster.yaml` if it has none"),
+    Variable(
+        "DAGSTER_EVENT_BATCH_SIZE",
+        "`500` on SQLite",
+        "Dagster's: events of planned and materialised days that are stored at once; 0 stores each by itself",
+    ),
 )
 CREDENTIALS: Mapping[str, str] = {
     "SHOPIFY_SHOP_DOMAIN": "the shop: `acme` or `acme.myshopify.com`",
