@@ -59,13 +59,19 @@ def observe_evaluations(judged: Sequence[Judged], now: datetime) -> list[Observa
 def _of_check(group: Sequence[Judged], now: datetime) -> Iterator[Observation]:
     parts = [one for one in group if one.evaluation.partition is not None]
     for one in parts:
-        yield _observe(one, (label_of(str(one.evaluation.partition)),), now)
-    told = {label_of(str(one.evaluation.partition)) for one in parts}
+        yield _observe(one, _days(one), now)
+    told = {day for one in parts for day in _days(one)}
     for one in group:
         if "by_tenant" in one.evaluation.metadata:
             yield from _of_tenants(one)
         elif one.evaluation.partition is None:
             yield from _of_summary(one, told, now)
+
+
+def _days(one: Judged) -> tuple[str, ...]:
+    """Return the day or year of an evaluation's partition; a report's partition is a tenant and has none."""
+    label = label_of(str(one.evaluation.partition))
+    return (label,) if label else ()
 
 
 def _of_tenants(one: Judged) -> Iterator[Observation]:

@@ -1,6 +1,6 @@
 """What partition keys and the tags of a run say: whose they are, and which days or years.
 
-Belongs here: the names of the tags, and reading `2025-03-01|acme` and `acme|2025`. Keys of another shape are taken as they are.
+Belongs here: the names of the tags, and reading `2025-03-01|acme`, `acme|2025` and `acme`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ _DAY, _YEAR = re.compile(r"\d{4}-\d{2}-\d{2}"), re.compile(r"\d{4}")
 
 
 def _split(key: str) -> tuple[str, str]:
-    """Return label and tenant. A tenant's id may itself be four digits."""
+    """Return label and tenant. A tenant's id may itself be four digits; a key without a bar is a tenant's alone, as of reports."""
+    if "|" not in key:
+        return "", key
     first, _, second = key.partition("|")
     is_yearly = _YEAR.fullmatch(second) and not _DAY.fullmatch(first)
     return (second, first) if is_yearly else (first, second)
@@ -34,7 +36,7 @@ def split_key(key: str) -> tuple[str, date]:
 
 
 def label_of(key: str) -> str:
-    """Return the day or year in a partition key."""
+    """Return the day or year in a partition key, empty where there is none."""
     return _split(key)[0]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 import pytest
@@ -15,6 +15,7 @@ from weathervane_assets.backfill import Outcome
 from weathervane_assets.definitions import build_defs
 from weathervane_assets.graph import NODES
 from weathervane_assets.schedules import FRESHNESS
+from weathervane_checks.alert_events import read_events
 from weathervane_checks.dq_report import examine_quality, keep_run
 from weathervane_resources.clock import Clock
 from weathervane_resources.lake import Lake, LakeError
@@ -102,6 +103,19 @@ def test_the_report_is_a_table_a_picture_and_a_file(filled: tuple[Installation, 
     located = newest["ship_geohash"].drop_nulls().len() / newest.height
     assert (orders["row_count"], orders["metrics"]["geocoded_ratio"]) == (newest.height, round(located, 6))
     assert (len(orders["history"]["row_count"]), orders["history"]["row_count"][-1]) == (7, newest.height)
+
+
+def test_the_alerter_reads_on_after_the_mornings_reports(installation: Installation) -> None:
+    """Their partition is a tenant without a day: the alerter took it for a year, and told of nothing from then on."""
+    seen: set[int] = set()
+    start = read_events(installation.instance, None, seen, datetime.now(UTC)).cursor
+    run_ids = {execute(installation, "dq_report_job", partition=tenant).run_id for tenant in ("acme", "kiwi")}
+    batch = read_events(installation.instance, start, seen, datetime.now(UTC) + timedelta(minutes=1))
+    kept = [o for o in batch.observations if o.subject.cause == "kept"]
+    assert sorted((o.subject.tenant, o.severity) for o in kept) == [("acme", "ok"), ("kiwi", "ok")]
+    ended = [o for o in batch.observations if o.subject.dataset == "run"]
+    assert {(o.subject.tenant, o.days, o.severity) for o in ended} == {("acme", (), "ok"), ("kiwi", (), "ok")}
+    assert {o.facts.run_id for o in ended} == run_ids
 
 
 def test_the_file_keeps_so_many_runs_and_a_broken_one_is_not_begun_anew(

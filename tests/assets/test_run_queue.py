@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
     [
         ({"dagster/partition": "2026-11-19|acme"}, {"weathervane/tenant": "acme"}),
         ({"dagster/partition": "acme|2026"}, {"weathervane/tenant": "acme"}),
+        ({"dagster/partition": "acme"}, {"weathervane/tenant": "acme"}),
         (
             {"dagster/asset_partition_range_start": "2026-11-01|acme", "dagster/backfill": "x"},
             {"weathervane/tenant": "acme", "dagster/priority": BACKFILL_PRIORITY},
@@ -44,6 +45,7 @@ def test_a_run_gets_the_tags_it_lacks_and_keeps_those_it_has(tags: dict[str, str
     [
         ("2026-11-19|acme", "2026-11-19|zoo", ["2026-11-19|acme", "2026-11-19|kiwi", "2026-11-19|zoo"]),
         ("kiwi|2026", "zoo|2026", ["kiwi|2026", "zoo|2026"]),
+        ("kiwi", "zoo", ["kiwi", "zoo"]),
         ("2026-11-01|acme", "2026-11-19|acme", [None]),
         ("2026-11-19|gone", "2026-11-19|zoo", [None]),
         ("", "", [None]),

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from weathervane_resources.partition_keys import label_of, split_key, tenant_of_key
+from weathervane_resources.partition_keys import PARTITION_TAG, days_of, label_of, split_key, tenant_of, tenant_of_key
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,10 @@ from weathervane_resources.partition_keys import label_of, split_key, tenant_of_
 def test_a_tenant_of_four_digits_is_a_tenant_and_not_a_year(key: str, label: str, tenant: str, day: date) -> None:
     """Runs and alerts of a tenant called 2024 were said to be of the tenant 2025-03-01: two readers of one key disagreed."""
     assert (label_of(key), tenant_of_key(key), split_key(key)) == (label, tenant, (tenant, day))
+
+
+@pytest.mark.parametrize("tenant", ["acme", "bergwelt", "2024"])
+def test_a_reports_partition_is_a_tenant_and_no_day(tenant: str) -> None:
+    """`acme` was read as a year, `bergwelt` as a date: the alerter died of each morning's report."""
+    assert (label_of(tenant), tenant_of_key(tenant)) == ("", tenant)
+    assert (days_of({PARTITION_TAG: tenant}), tenant_of({PARTITION_TAG: tenant})) == ((), tenant)
