@@ -16,6 +16,8 @@ from weathervane_assets import ads, features, orders, partitions, promos, weathe
 from weathervane_assets.tables import CONTRACTS, Table
 
 OWNER = "team:data"
+ONE_TENANT = "[Everything of one tenant](/assets/tenant_report?view=partitions)"
+"""At the foot of each asset's description: the tenant view, from the UI's root."""
 TOOLS = frozenset({"polars", "numpy", "deltalake"})
 PACKAGE = Path(__file__).parent
 
@@ -145,7 +147,7 @@ def _asset(node: Node, start: date) -> dg.AssetsDefinition:
             "pii": "coarse_place" if node.has_personal_places else "none",
             "source": node.source,
         },
-        description=f"**{node.answers}**\n\n{inspect.getdoc(node.compute)}",
+        description=f"**{node.answers}**\n\n{inspect.getdoc(node.compute)}\n\n{ONE_TENANT}",
         partitions_def=partitions.tenant_year(start) if by_year else partitions.tenant_day(start),
         backfill_policy=partitions.BACKFILL_POLICY,
         ins={name: dg.AssetIn(partition_mapping=partition_mapping(name, node.name)) for name in node.reads},

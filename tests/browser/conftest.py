@@ -72,13 +72,16 @@ class Ui:
             else:
                 return
 
-    def materialise(self, asset: str, days: str, tenant: str | None) -> None:
-        """Click what a person clicks to make `days` of an asset again, of a tenant or of all."""
+    def materialise(self, asset: str, days: str | None, tenant: str | None) -> None:
+        """Click what a person clicks to make `days` of an asset again (None where it has none), of a tenant or of all."""
         page = self.page
         self.open(f"/assets/{asset}")
         page.get_by_role("button", name="Materialize").first.click()
-        page.get_by_placeholder("ex: ").fill(days)
-        page.keyboard.press("Tab")
+        if days:
+            page.get_by_placeholder("ex: ").fill(days)
+            page.keyboard.press("Tab")
+        else:
+            page.get_by_role("button", name="Confirm").click()  # a report, of datasets that are not all there
         if tenant:
             page.get_by_text("Select a partition or create one").click()
             page.get_by_role("menuitem").filter(has_text=tenant).last.click()
@@ -88,7 +91,7 @@ class Ui:
 
     def launch(self) -> None:
         """Click the button of the dialog that starts the runs, and wait until it closes."""
-        button = self.page.get_by_role("button", name="Launch backfill")
+        button = self.page.get_by_role("dialog").get_by_role("button", name=re.compile("^Launch"))
         button.click()
         expect(button).to_be_hidden()
 

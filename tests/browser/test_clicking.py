@@ -5,6 +5,7 @@ The tests stand in the order of such a visit, on one installation: to start it i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -77,6 +78,27 @@ def test_the_checks_say_what_they_looked_at(ui: Ui) -> None:
     ui.shows(f"{WEEK[-1]}|acme", is_exact=False)
     ui.shows("Passed")
     ui.shoot("checks")
+
+
+def test_the_view_of_a_shop_leads_to_its_newest_day(ui: Ui) -> None:
+    """The links of the view are addresses of a UI that is not ours: a new version of it may have moved its pages."""
+    ui.open("/assets/orders")
+    ui.page.get_by_role("link", name="Everything of one tenant").click()
+    expect(ui.page).to_have_url(re.compile(r"/assets/tenant_report\?view=partitions"))
+    ui.materialise("tenant_report", None, "acme")
+    ui.launch()
+    ui.shows_at_last("/assets/tenant_report?view=partitions&partition=acme", "[Show Markdown]")
+    ui.page.get_by_text("[Show Markdown]").first.click()
+    view = ui.page.get_by_role("dialog")
+    expect(view.get_by_role("link", name="orders", exact=True)).to_be_visible()
+    ui.shoot("tenant")
+    runs = view.get_by_role("link", name="all runs of acme").get_attribute("href") or ""
+    view.get_by_role("link", name="orders", exact=True).click()
+    ui.shows(f"{WEEK[-1]}|acme")
+    ui.shows("geocoded_ratio")
+    ui.open(runs)
+    found = ui.page.get_by_role("link", name="View", exact=True)
+    expect(found).to_have_count(2)  # the week, which is within a backfill, and the report
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from weathervane_assets.tenant_report.page import Page, examine_tenant, keep_page
+from weathervane_assets.tenant_report.view import view_of
 from weathervane_checks.cures import described
 from weathervane_checks.reports import FOLDER
 from weathervane_resources.alert_store import AlertStore
@@ -46,10 +47,11 @@ def build_tenant_report(tenants: dg.PartitionsDefinition, owner: str) -> dg.Asse
         ],
     )
     def tenant_report(context: dg.AssetExecutionContext, platform: Platform, clock: Clock) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        """One tenant's report as an HTML page: data health, coverage, weather against normals, the matrix, incidents.
+        """One tenant at a glance: how each dataset stands, with links to that tenant's days and runs, and a page to mail.
 
-        Made after `dq_report`, in the same run. It stands alone: it can be mailed and opened without a network. It judges
-        nothing anew, and no ingestion waits for it.
+        For the glance, choose the tenant under *Partitions* and open `view`. The page (data health, coverage, weather against
+        normals, the matrix, incidents) is the HTML file at `path`; it stands alone: it can be mailed and opened without a
+        network. Made after `dq_report`, in the same run. It judges nothing anew, and no ingestion waits for it.
         """
         tenant, lake = platform.tenants()[context.partition_key], platform.lake()
         store = AlertStore(open_state(platform.settings().state_url))
@@ -58,6 +60,7 @@ def build_tenant_report(tenants: dg.PartitionsDefinition, owner: str) -> dg.Asse
         path = keep_page(lake, tenant, html)
         stored = lake.files.read(f"{FOLDER}/{tenant.id}/{path.rpartition('/')[2]}")
         metadata: dict[str, Any] = {
+            "view": dg.MetadataValue.md(view_of(page)),
             "path": dg.MetadataValue.path(path),
             "bytes": len(html.encode()),
             "overall_severity": page.health.severity,
