@@ -2,7 +2,8 @@
 
 100 tenants have partitions; the nights of the first `--tenants` are run, `--nights` of each, with the sandbox in this process, whose
 CPU is not counted: each night in a process of its own, or, with `--workers N`, one after the other in N processes that stay (the last
-night of three tenants is then run again, each in a process of its own, on the instance that has grown). The
+night of three tenants is then run again, each in a process of its own, on the instance that has grown). There the lake is
+compacted after each night of all tenants, as the schedule does; `--no-compaction` leaves that out. The
 GraphQL queries ask for fields of the asset and partitions pages; they are not the UI's own text.
 """
 
@@ -59,14 +60,40 @@ class Cost:
 
 def measured(job: str, tenant: str, label: str, log: Path) -> Cost:
     """Run it in a process of its own, as a run launcher does."""
+    return timed([sys.executable, "-m", "bench.night", job, tenant, label], log)
+
+
+def timed(command: list[str], log: Path) -> Cost:
+    """Run a command to its end.
+
+    Raises: RuntimeError: it failed.
+    """
     begun = time.monotonic()
     with log.open("ab") as out:
-        child = subprocess.Popen([sys.executable, "-m", "bench.night", job, tenant, label], stdout=out, stderr=out)
+        child = subprocess.Popen(command, stdout=out, stderr=out)
         _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
-        raise RuntimeError(f"{job} {tenant} {label} failed; its log ends: {log.read_text()[-2000:]}")
+        raise RuntimeError(f"{' '.join(command)} failed; its log ends: {log.read_text()[-2000:]}")
     return Cost(time.monotonic() - begun, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def simulated(tenants: list[str], days: list[str], given: argparse.Namespace, log: Path) -> list[Cost]:
+    """Run all tenants' nights day by day in processes that stay, each day's compaction after it; print each day's cost."""
+    begun, costs = time.monotonic(), list[Cost]()
+    for day in days:
+        left = given.minutes - (time.monotonic() - begun) / 60
+        if left <= 0:
+            break
+        found = worked([("nightly", tenant, day) for tenant in tenants], given.workers, log, left)
+        costs += found
+        cpu = statistics.median(one.cpu_s for one in found)
+        line = f"{day}: {len(found)} nights, median {cpu:.2f} CPU s; {time.monotonic() - begun:.0f} s since the first"
+        if given.compaction:
+            tidy = timed([sys.executable, "-m", "weathervane_assets.cli", "optimize"], log)
+            line += f"; compaction {tidy.cpu_s:.1f} CPU s"
+        print(line, flush=True)
+    return costs
 
 
 def worked(nights: list[tuple[str, str, str]], workers: int, log: Path, minutes: float = inf) -> list[Cost]:
@@ -88,8 +115,6 @@ def worked(nights: list[tuple[str, str, str]], workers: int, log: Path, minutes:
                 cost = asked_of(child, night)
                 with lock:
                     costs.append(cost)
-                    if len(costs) % 100 == 0:
-                        print(f"{len(costs)} of {len(nights)} in {time.monotonic() - begun:.0f} s", flush=True)
             child.stdin.close()  # type: ignore[union-attr]
 
     with ThreadPoolExecutor(workers) as pool:
@@ -177,35 +202,28 @@ def prepare(folder: Path, tenants: list[str], sandbox_url: str) -> Path:
     return home
 
 
-def main(tenants: int, nights: int, workers: int, minutes: float) -> int:
+def main(given: argparse.Namespace) -> int:
     """Print the figures; 1 where a night costs more CPU than it may."""
     names = [f"shop-{n:03}" for n in range(KNOWN_TENANTS)]
     profiles = {name: TenantProfile("America/New_York", "USD") for name in names}
-    days = [(FIRST_NIGHT + timedelta(days=n)).isoformat() for n in range(nights)]
+    days, some = [(FIRST_NIGHT + timedelta(days=n)).isoformat() for n in range(given.nights)], names[: given.tenants]
     load = os.getloadavg()
     with tempfile.TemporaryDirectory() as name, RunningSandbox(SandboxConfig(tenants=profiles)) as sandbox:
         folder = Path(name)
         home, log = prepare(folder, names, sandbox.url), folder / "runs.log"
-        normals = [("normals", tenant, str(FIRST_NIGHT.year)) for tenant in names[:tenants]]
-        nightly = [("nightly", tenant, day) for day in days for tenant in names[:tenants]]
-        if workers:
-            worked(normals, workers, log)
-            before = size_of(home)
-            begun = time.monotonic()
-            costs = worked(nightly, workers, log, minutes)
-            print(f"{workers} workers: {time.monotonic() - begun:.0f} s for all; load {os.getloadavg()[0]:.1f}")
-        else:
-            for one in normals:
-                measured(*one, log)
-            before = size_of(home)
-            costs = [measured(*one, log) for one in nightly]
-        growth = [(b - a) / len(costs) for a, b in zip(before, size_of(home), strict=True)]
-        print(
-            f"the lake is {sum(f.stat().st_size for f in (folder / 'lake').rglob('*') if f.is_file()) / 2**20:.0f} MiB"
-        )
-        if workers:
+        worked([("normals", tenant, str(FIRST_NIGHT.year)) for tenant in some], given.workers or 1, log)
+        before = size_of(home)
+        if given.workers:
+            costs = simulated(some, days, given, log)
             report_costs("in processes that stay", costs)
-            costs = [measured(*one, log) for one in nightly[-min(tenants, 3) :]]
+        else:
+            costs = [measured("nightly", tenant, day, log) for day in days for tenant in some]
+        growth = [(b - a) / len(costs) for a, b in zip(before, size_of(home), strict=True)]
+        lake = sum(file.stat().st_size for file in (folder / "lake").rglob("*") if file.is_file())
+        print(f"the lake is {lake / 2**20:.0f} MiB")
+        if given.workers:
+            day = days[(len(costs) - 1) // len(some)]
+            costs = [measured("nightly", tenant, day, log) for tenant in some[:3]]
         with webserver(folder) as url:
             times = {page: sorted(ask(url, query) for _ in range(REQUESTS)) for page, query in QUERIES.items()}
     return report(costs, growth, times, load)
@@ -240,5 +258,5 @@ if __name__ == "__main__":
     parser.add_argument("--nights", type=int, default=3)
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=inf, help="begin no night after so long")
-    given = parser.parse_args()
-    sys.exit(main(given.tenants, given.nights, given.workers, given.minutes))
+    parser.add_argument("--no-compaction", dest="compaction", action="store_false")
+    sys.exit(main(parser.parse_args()))
