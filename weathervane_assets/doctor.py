@@ -9,7 +9,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -173,7 +173,7 @@ async def _shopify(connector: Any, access: Any, platform: Platform, tenant: Tena
         shop = await client.shop()
         scopes = await client.access_scopes()
     subject = f"shopify {tenant.id}"
-    if not _same_hours(tenant, shop.iana_timezone) or shop.currency != tenant.currency:
+    if not _same_hours(tenant, shop.iana_timezone, now) or shop.currency != tenant.currency:
         differs = (
             f"the shop says {shop.iana_timezone}, {shop.currency}; tenants.toml {tenant.timezone}, {tenant.currency}"
         )
@@ -184,25 +184,23 @@ async def _shopify(connector: Any, access: Any, platform: Platform, tenant: Tena
         return Line(
             subject, "finding", "without read_all_orders, orders older than 60 days are absent: ask for the scope"
         )
-    del now
     return f"{shop.iana_timezone}, {shop.currency}, {client.api_version}"
 
 
 async def _meta(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> str | Line:
     async with connector.connect(access, platform) as client:
         account = await client.account()
-    del now
     if account.currency != tenant.currency:
         text = f"the account is in {account.currency}, the shop in {tenant.currency}: its spend is null in features"
         return Line(f"meta_ads {tenant.id}", "finding", text)
-    if other := _other_days(tenant, account.timezone_name):
+    if other := _other_days(tenant, account.timezone_name, now):
         return Line(f"meta_ads {tenant.id}", "finding", other)
     return f"account in {account.timezone_name}, {account.currency}"
 
 
-def _other_days(tenant: Tenant, zone: str) -> str:
+def _other_days(tenant: Tenant, zone: str, now: datetime) -> str:
     """Say that an ad account's days are not the shop's; empty where both zones have the same hours."""
-    if _same_hours(tenant, zone):
+    if _same_hours(tenant, zone, now):
         return ""
     return (
         f"the account's days are those of {zone}, the shop's of {tenant.timezone}: features joins an ad day to the shop's day of the"
@@ -210,13 +208,13 @@ def _other_days(tenant: Tenant, zone: str) -> str:
     )
 
 
-def _same_hours(tenant: Tenant, zone: str) -> bool:
-    """Say whether a vendor's time zone has the tenant's hours, whatever its name: US/Eastern is America/New_York."""
+def _same_hours(tenant: Tenant, zone: str, now: datetime) -> bool:
+    """Say whether a vendor's time zone has the tenant's hours for a year from `now`, whatever its name: US/Eastern is New York's."""
     try:
         hours = ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError):
         return False
-    moments = [datetime(2026, month, day, tzinfo=UTC) for month in range(1, 13) for day in (1, 8, 15, 22)]
+    moments = [now + timedelta(days=n) for n in range(366)]
     return all(at.astimezone(hours).utcoffset() == at.astimezone(tenant.zone).utcoffset() for at in moments)
 
 
@@ -226,9 +224,9 @@ async def _google(connector: Any, access: Any, platform: Platform, tenant: Tenan
     async with connector.connect(access, platform) as client:
         async for page in client.campaign_days(today - timedelta(days=1), today):
             rows += page.rows
-    zones = sorted({row.customer.time_zone for row in rows if row.customer.time_zone})
-    if other := next(filter(None, (_other_days(tenant, zone) for zone in zones)), ""):
-        return Line(f"google_ads {tenant.id}", "finding", other)
+    for zone in sorted({row.customer.time_zone for row in rows if row.customer.time_zone}):
+        if other := _other_days(tenant, zone, now):
+            return Line(f"google_ads {tenant.id}", "finding", other)
     return f"{len(rows)} campaign days of yesterday and today"
 
 
