@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -13,6 +14,7 @@ import pytest
 
 from tests import engines
 from weathervane_assets.backfill import Outcome, plan_steps, run_backfill
+from weathervane_assets.definitions import build_defs
 from weathervane_assets.graph import NODES
 from weathervane_assets.partitions import TENANT_PARTITIONS
 from weathervane_assets.tables import CONTRACTS, shape_of
@@ -54,6 +56,15 @@ class Installation:
     def backfill(self, tenant: str, first: date, last: date, *assets: str, now: str = NOW) -> Outcome:
         steps = plan_steps(tenant, first, last, assets or tuple(NODES))
         return run_backfill(self.instance, tenant, steps, resource_overrides={"clock": Clock(fixed=now)})
+
+    def execute(
+        self, job: str, *, now: str = NOW, partition: str | None = None, raise_on_error: bool = True
+    ) -> dg.ExecuteInProcessResult:
+        """Run a job of the code location at `now`."""
+        defs = build_defs(os.environ, {"clock": Clock(fixed=now)})
+        return defs.resolve_job_def(job).execute_in_process(
+            instance=self.instance, partition_key=partition, raise_on_error=raise_on_error
+        )
 
     def rows(self, tenant: str, asset: str) -> pl.DataFrame:
         return self.lake.scan(tenant, asset, shape_of(CONTRACTS[asset])).collect()

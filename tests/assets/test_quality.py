@@ -7,7 +7,6 @@ import os
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
-import dagster as dg
 import pytest
 
 from tests.assets.conftest import NOW, Installation
@@ -22,11 +21,6 @@ from weathervane_resources.lake import Lake, LakeError
 from weathervane_resources.tenants import Tenant, load_tenants
 
 
-def execute(here: Installation, job: str, now: str = NOW, partition: str | None = None) -> dg.ExecuteInProcessResult:
-    defs = build_defs(os.environ, {"clock": Clock(fixed=now)})
-    return defs.resolve_job_def(job).execute_in_process(instance=here.instance, partition_key=partition)
-
-
 def tenant(here: Installation, name: str = "acme") -> Tenant:
     return load_tenants(here.folder / "tenants.toml", frozenset(), date(2024, 1, 1))[name]
 
@@ -36,7 +30,7 @@ def test_freshness_is_one_evaluation_an_asset_that_names_the_stale_tenants(
 ) -> None:
     """One green light for all tenants hid the one whose nights had failed for a week; no run brought anything in."""
     here, _ = filled
-    result = execute(here, FRESHNESS)
+    result = here.execute(FRESHNESS)
     found = {e.asset_key.path[-1]: e for e in result.get_asset_check_evaluations()}
     assert set(found) == set(NODES)
     assert not result.asset_materializations_for_node("freshness_checks")
@@ -54,7 +48,7 @@ def test_freshness_is_one_evaluation_an_asset_that_names_the_stale_tenants(
 
 def test_the_next_morning_without_a_night_is_stale(filled: tuple[Installation, Outcome]) -> None:
     """Nothing ran, so nothing failed, so nobody was told."""
-    result = execute(filled[0], FRESHNESS, "2026-11-21T13:30:00+00:00")
+    result = filled[0].execute(FRESHNESS, now="2026-11-21T13:30:00+00:00")
     orders = next(e for e in result.get_asset_check_evaluations() if e.asset_key.path[-1] == "orders")
     assert orders.metadata["by_tenant"].value["acme"] == {
         "severity": "warning", "newest": "2026-11-19", "due": "2026-11-20", "days_late": 1, "alerts": ["dataset_stale"],
@@ -80,7 +74,7 @@ def test_a_backfill_marks_what_it_finds_as_history(filled: tuple[Installation, O
 def test_the_report_is_a_table_a_picture_and_a_file(filled: tuple[Installation, Outcome]) -> None:
     """The report of the worst tenant was the report: now each has its own, and each dataset is in it."""
     here, _ = filled
-    result = execute(here, "dq_report_job", partition="acme")
+    result = here.execute("dq_report_job", partition="acme")
     (event,) = result.asset_materializations_for_node("dq_report")
     assert event.partition == "acme"
     datasets = {str(r.data["dataset"]): r.data for r in event.metadata["datasets"].records}
@@ -109,7 +103,7 @@ def test_the_alerter_reads_on_after_the_mornings_reports(installation: Installat
     """Their partition is a tenant without a day: the alerter took it for a year, and told of nothing from then on."""
     seen: set[int] = set()
     start = read_events(installation.instance, None, seen, datetime.now(UTC)).cursor
-    run_ids = {execute(installation, "dq_report_job", partition=tenant).run_id for tenant in ("acme", "kiwi")}
+    run_ids = {installation.execute("dq_report_job", partition=tenant).run_id for tenant in ("acme", "kiwi")}
     batch = read_events(installation.instance, start, seen, datetime.now(UTC) + timedelta(minutes=1))
     kept = [o for o in batch.observations if o.subject.cause == "kept"]
     assert sorted((o.subject.tenant, o.severity) for o in kept) == [("acme", "ok"), ("kiwi", "ok")]

@@ -12,10 +12,8 @@ import dagster as dg
 import pytest
 import yarl
 
-from tests.assets.conftest import NOW, Installation
+from tests.assets.conftest import Installation
 from tests.assets.test_pictures import MOST_BYTES, png_of
-from weathervane_assets.definitions import build_defs
-from weathervane_resources.clock import Clock
 from weathervane_resources.quota import OPEN_METEO_FREE, SharedQuota
 from weathervane_resources.state import open_state
 
@@ -39,9 +37,7 @@ def free_hosts(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 def report(here: Installation, tenant: str = "acme") -> dg.AssetMaterialization:
-    job = build_defs(os.environ, {"clock": Clock(fixed=NOW)}).resolve_job_def("dq_report_job")
-    result = job.execute_in_process(instance=here.instance, partition_key=tenant)
-    return result.asset_materializations_for_node("dq_report")[0]
+    return here.execute("dq_report_job", partition=tenant).asset_materializations_for_node("dq_report")[0]
 
 
 def spend(*weights: float) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
 from tests.faults.bad_values import STRINGS
+from tests.resources.http.scripted import DATA
 
-BIG_LIST = Path(__file__).parents[2].parent / "shared" / "data" / "json" / "blns.json"
+BIG_LIST = DATA / "json" / "blns.json"
 
 
 @pytest.fixture(params=["ours", "a tenth", pytest.param("big list", marks=pytest.mark.faults)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import date
 from pathlib import Path
 
@@ -12,14 +11,13 @@ import pytest
 from click.testing import CliRunner, Result
 from hatchling.builders.wheel import WheelBuilder
 
-from tests.assets.conftest import NOW, Installation
+from tests.assets.conftest import Installation
 from tests.assets.tenant_report.documents import Document
 from weathervane_assets.backfill import Outcome
 from weathervane_assets.cli import main
 from weathervane_assets.definitions import build_defs
 from weathervane_assets.schedules import ROUTINES
 from weathervane_assets.tenant_report.asset import LARGEST_BYTES, foreign_references
-from weathervane_resources.clock import Clock
 from weathervane_resources.lake_errors import LakeError
 
 ROOT = Path(__file__).parents[3]
@@ -27,8 +25,7 @@ PATH = "_reports/acme/report.html"
 
 
 def execute(here: Installation) -> dg.ExecuteInProcessResult:
-    job = build_defs(os.environ, {"clock": Clock(fixed=NOW)}).resolve_job_def("dq_report_job")
-    return job.execute_in_process(instance=here.instance, partition_key="acme", raise_on_error=False)
+    return here.execute("dq_report_job", partition="acme", raise_on_error=False)
 
 
 def weathervane(*arguments: str) -> Result:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from datetime import date
 from urllib.parse import parse_qs, urlsplit
@@ -10,20 +9,17 @@ from urllib.parse import parse_qs, urlsplit
 import dagster as dg
 import pytest
 
-from tests.assets.conftest import NOW, Installation
+from tests.assets.conftest import Installation
 from weathervane_assets.backfill import Outcome
 from weathervane_assets.definitions import build_defs
 from weathervane_assets.graph import NODES, ONE_TENANT
-from weathervane_resources.clock import Clock
 from weathervane_resources.partition_keys import TENANT_TAG, tenant_of_key
 
 LINK = re.compile(r"\[([^\]]+)\]\(([^)]+)\)")
 
 
 def view(here: Installation, tenant: str) -> str:
-    job = build_defs(os.environ, {"clock": Clock(fixed=NOW)}).resolve_job_def("dq_report_job")
-    result = job.execute_in_process(instance=here.instance, partition_key=tenant)
-    (event,) = result.asset_materializations_for_node("tenant_report")
+    (event,) = here.execute("dq_report_job", partition=tenant).asset_materializations_for_node("tenant_report")
     return str(event.metadata["view"].value)
 
 
