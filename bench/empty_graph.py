@@ -7,7 +7,6 @@ empty graph has the same assets, partitions, dependencies and checks, and yields
 
 import argparse
 import contextlib
-import json
 import logging
 import os
 import statistics
@@ -22,16 +21,17 @@ from pathlib import Path
 
 import dagster as dg
 
+from tests.engines import instance_on
 from tests.servers import running_postgres
 from weathervane_assets import graph, partitions
 from weathervane_assets.backfill import Step, plan_steps
 from weathervane_assets.definitions import build_defs
+from weathervane_assets.event_log import BATCH_SIZE, BATCH_SIZE_VARIABLE
 from weathervane_assets.instance import open_instance, sync_tenants
 from weathervane_checks.catalog import CHECKS
 from weathervane_resources.settings import read_settings
 
 TENANT, MOST_RATIO = "acme", 1.5
-BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"
 LAST = date(2026, 9, 30)
 Said = Counter[tuple[str, str]]
 
@@ -116,27 +116,26 @@ def main(days: int, rounds: int, *, is_postgres: bool) -> int:
     """Print each round, the median ratio and each step's share; return 1 above the aim."""
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore", dg.BetaWarning)
-    sizes = ("0", "500") if is_postgres else ("500",)
+    sizes = ("0", BATCH_SIZE) if is_postgres else (BATCH_SIZE,)
     ratios: dict[str, list[tuple[float, float]]] = {size: [] for size in sizes}
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running_postgres() if is_postgres else contextlib.nullcontext("") as url,
-    ):
-        _configure(Path(folder), url)
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as until_the_end:
+        _configure(Path(folder))
         settings = read_settings(os.environ)
         steps = plan_steps(TENANT, LAST - timedelta(days=days - 1), LAST, list(graph.NODES))
-        instance = open_instance(settings)
+        opened = (
+            instance_on(until_the_end.enter_context(running_postgres())) if is_postgres else open_instance(settings)
+        )
+        instance = until_the_end.enter_context(opened)
         sync_tenants(instance, [TENANT])
         for _ in range(rounds):
             for size in sizes:
-                os.environ[BATCH_SIZE] = size
-                print(f"{days} days, {'PostgreSQL' if is_postgres else 'SQLite'}, {BATCH_SIZE}={size}")
+                os.environ[BATCH_SIZE_VARIABLE] = size
+                print(f"{days} days, {'PostgreSQL' if is_postgres else 'SQLite'}, {BATCH_SIZE_VARIABLE}={size}")
                 ratios[size].append(_round(instance, settings.start_date, steps))
-        instance.dispose()
     for size, found in ratios.items():
         wall, cpu = (statistics.median(one) for one in zip(*found, strict=True))
         print(
-            f"{BATCH_SIZE}={size}: median of {rounds}: {wall:.2f} times the empty graph (aim {MOST_RATIO}); by CPU {cpu:.2f}"
+            f"{BATCH_SIZE_VARIABLE}={size}: median of {rounds}: {wall:.2f} times the empty graph (aim {MOST_RATIO}); by CPU {cpu:.2f}"
         )
     return int(min(statistics.median(wall for wall, _ in found) for found in ratios.values()) > MOST_RATIO)
 
@@ -161,15 +160,7 @@ def _by_seconds(item: tuple[str, float]) -> float:
     return -item[1]
 
 
-def _configure(folder: Path, postgres: str) -> None:
-    """Point the environment at `folder`; `postgres` is the URL of a server, empty for SQLite."""
-    if postgres:
-        (folder / "dagster").mkdir()
-        storage = {
-            "storage": {"postgres": {"postgres_url": postgres.replace("postgresql:", "postgresql+psycopg2:")}},
-            "telemetry": {"enabled": False},
-        }
-        (folder / "dagster" / "dagster.yaml").write_text(json.dumps(storage))
+def _configure(folder: Path) -> None:
     (folder / "tenants.toml").write_text(
         f'[tenants.{TENANT}]\nname = "Acme"\ntimezone = "America/New_York"\ncurrency = "USD"\n'
     )

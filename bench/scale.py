@@ -22,7 +22,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -82,10 +82,9 @@ def simulated(tenants: list[str], days: list[str], given: argparse.Namespace, lo
     """Run all tenants' nights day by day in processes that stay, each day's compaction after it; print each day's cost."""
     begun, costs = time.monotonic(), list[Cost]()
     for day in days:
-        left = given.minutes - (time.monotonic() - begun) / 60
-        if left <= 0:
+        found = worked([("nightly", tenant, day) for tenant in tenants], given.workers, log, begun + given.minutes * 60)
+        if not found:
             break
-        found = worked([("nightly", tenant, day) for tenant in tenants], given.workers, log, left)
         costs += found
         cpu = statistics.median(one.cpu_s for one in found)
         line = f"{day}: {len(found)} nights, median {cpu:.2f} CPU s; {time.monotonic() - begun:.0f} s since the first"
@@ -96,12 +95,12 @@ def simulated(tenants: list[str], days: list[str], given: argparse.Namespace, lo
     return costs
 
 
-def worked(nights: list[tuple[str, str, str]], workers: int, log: Path, minutes: float = inf) -> list[Cost]:
+def worked(nights: list[tuple[str, str, str]], workers: int, log: Path, ends: float = inf) -> list[Cost]:
     """Run (job, tenant, label) in processes that stay, each taking the next one when it is done; return the costs in any order.
 
-    After so many minutes none is begun any more.
+    From `ends` on (of `time.monotonic`) none is begun any more.
     """
-    waiting, costs, lock, begun = iter(nights), list[Cost](), threading.Lock(), time.monotonic()
+    waiting, costs, lock = iter(nights), list[Cost](), threading.Lock()
 
     def work() -> None:
         with log.open("ab") as out, subprocess.Popen(
@@ -109,7 +108,7 @@ def worked(nights: list[tuple[str, str, str]], workers: int, log: Path, minutes:
         ) as child:  # fmt: skip
             while True:
                 with lock:
-                    night = next(waiting, None) if time.monotonic() - begun < minutes * 60 else None
+                    night = next(waiting, None) if time.monotonic() < ends else None
                 if night is None:
                     break
                 cost = asked_of(child, night)
@@ -225,18 +224,20 @@ def main(given: argparse.Namespace) -> int:
             day = days[(len(costs) - 1) // len(some)]
             costs = [measured("nightly", tenant, day, log) for tenant in some[:3]]
         with webserver(folder) as url:
-            times = {page: sorted(ask(url, query) for _ in range(REQUESTS)) for page, query in QUERIES.items()}
+            times = {page: [ask(url, query) for _ in range(REQUESTS)] for page, query in QUERIES.items()}
     return report(costs, growth, times, load)
+
+
+def percentile_95(values: Sequence[float]) -> float:
+    """Return the least value that 95% are not above."""
+    return sorted(values)[ceil(len(values) * 0.95) - 1]
 
 
 def report_costs(how: str, costs: list[Cost]) -> None:
     """Print seconds, CPU seconds and memory of some nights."""
     for what, values in (("seconds", [c.seconds for c in costs]), ("CPU seconds", [c.cpu_s for c in costs])):
-        values.sort()
-        p95 = values[ceil(len(values) * 0.95) - 1]
-        print(
-            f"{len(costs)} nights {how}: {what}: median {statistics.median(values):.1f}, p95 {p95:.1f}, most {values[-1]:.1f}"
-        )
+        middle, high, most = statistics.median(values), percentile_95(values), max(values)
+        print(f"{len(costs)} nights {how}: {what}: median {middle:.1f}, p95 {high:.1f}, most {most:.1f}")
     print(f"peak memory of a process: {max(cost.peak_mib for cost in costs):.0f} MiB")
 
 
@@ -248,7 +249,7 @@ def report(costs: list[Cost], growth: list[float], times: dict[str, list[float]]
     print(f"aim: {MOST_CPU_S:g} CPU seconds")
     print(f"instance grows by {growth[0] / 1024:.0f} KiB and {growth[1]:.0f} event rows a tenant-night")
     for page, found in times.items():
-        print(f"{page}: p50 {found[len(found) // 2]:.0f} ms, p95 {found[int(len(found) * 0.95) - 1]:.0f} ms")
+        print(f"{page}: p50 {statistics.median(found):.0f} ms, p95 {percentile_95(found):.0f} ms")
     return int(cpu > MOST_CPU_S)
 
 
