@@ -6,8 +6,10 @@ The differences are the vendor's: times in UTC, amounts without needless zeros, 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, tzinfo
+from functools import cache
 from math import ceil, floor
 from typing import Any
 
@@ -21,6 +23,7 @@ _SORTS = {"CREATED_AT": "created_at", "PROCESSED_AT": "created_at", "UPDATED_AT"
 _LOWER, _UPPER = {">=": 0, ">": 1}, {"<=": 0, "<": 1}
 
 
+@cache
 def camel(name: str) -> str:
     """Return a REST name as GraphQL spells it."""
     first, *others = name.split("_")
@@ -65,33 +68,48 @@ def _bounded(query: OrderQuery, column: str, operator: str, epoch: float) -> Ord
     return replace(query, **{name: min(getattr(query, name), bound)})
 
 
-def order_node(order: dict[str, Any]) -> dict[str, Any]:
-    """Return a REST order as a GraphQL one."""
-    items = [_line_item(item) for item in order.get("line_items") or ()]
-    financial, fulfilment = order.get("financial_status"), order.get("fulfillment_status")
+class OrderNode(Mapping[str, Any]):
+    """A REST order as a GraphQL one; a field is made when it is asked for, since a query asks for a few of them."""
+
+    def __init__(self, order: Mapping[str, Any]) -> None:
+        self._order = order
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a field's value."""
+        return _FIELDS[name](self._order)
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the fields' names."""
+        return iter(_FIELDS)
+
+    def __len__(self) -> int:
+        """Return how many fields an order has."""
+        return len(_FIELDS)
+
+
+def _same(name: str) -> Callable[[Mapping[str, Any]], Any]:
+    return lambda order: order.get(name)
+
+
+def _timed(name: str) -> Callable[[Mapping[str, Any]], Any]:
+    return lambda order: _time(order.get(name))
+
+
+def _priced(name: str) -> Callable[[Mapping[str, Any]], Any]:
+    return lambda order: _money(order.get(f"{name}_set"))
+
+
+def _capitals(name: str) -> Callable[[Mapping[str, Any]], Any]:
+    return lambda order: str(order[name]).upper() if order.get(name) else None
+
+
+def _lines(order: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [_line_item(item) for item in order.get("line_items") or ()]
+
+
+def _customer(order: Mapping[str, Any]) -> dict[str, Any] | None:
     customer = order.get("customer")
-    times = ("created_at", "processed_at", "updated_at", "cancelled_at", "closed_at")
-    return {
-        "__typename": "Order",
-        "id": f"gid://shopify/Order/{order['id']}",
-        "legacyResourceId": str(order["id"]),
-        **{name: order.get(name) for name in ("name", "test", "confirmed", "email", "phone")},
-        **{camel(name): _time(order.get(name)) for name in times},
-        "cancelReason": str(order["cancel_reason"]).upper() if order.get("cancel_reason") else None,
-        "displayFinancialStatus": financial.upper() if financial else None,
-        "displayFulfillmentStatus": "FULFILLED" if fulfilment == "fulfilled" else "UNFULFILLED",
-        "currencyCode": order.get("currency"),
-        "presentmentCurrencyCode": order.get("presentment_currency") or order.get("currency"),
-        "sourceName": order.get("source_name"),
-        "tags": [tag for tag in str(order.get("tags") or "").split(", ") if tag],
-        **{f"{camel(name)}Set": _money(order.get(f"{name}_set")) for name in _MONEY},
-        "subtotalLineItemsQuantity": sum(item["quantity"] for item in items),
-        "currentSubtotalLineItemsQuantity": sum(item["currentQuantity"] for item in items),
-        "lineItems": items,
-        "shippingAddress": _address(order.get("shipping_address")),
-        "clientIp": order.get("browser_ip"),
-        "customer": _renamed(customer, "Customer") if isinstance(customer, dict) else None,
-    }
+    return _renamed(customer, "Customer") if isinstance(customer, dict) else None
 
 
 def _time(text: Any) -> str | None:
@@ -133,3 +151,26 @@ def _address(address: Any) -> dict[str, Any] | None:
 
 def _renamed(thing: dict[str, Any], kind: str) -> dict[str, Any]:
     return {**{camel(name): value for name, value in thing.items()}, "id": f"gid://shopify/{kind}/{thing.get('id')}"}
+
+
+_FIELDS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    "__typename": lambda _: "Order",
+    "id": lambda order: f"gid://shopify/Order/{order['id']}",
+    "legacyResourceId": lambda order: str(order["id"]),
+    **{name: _same(name) for name in ("name", "test", "confirmed", "email", "phone")},
+    **{camel(name): _timed(name) for name in ("created_at", "processed_at", "updated_at", "cancelled_at", "closed_at")},
+    "cancelReason": _capitals("cancel_reason"),
+    "displayFinancialStatus": _capitals("financial_status"),
+    "displayFulfillmentStatus": lambda order: "FULFILLED" if order.get("fulfillment_status") == "fulfilled" else "UNFULFILLED",
+    "currencyCode": _same("currency"),
+    "presentmentCurrencyCode": lambda order: order.get("presentment_currency") or order.get("currency"),
+    "sourceName": _same("source_name"),
+    "tags": lambda order: [tag for tag in str(order.get("tags") or "").split(", ") if tag],
+    **{f"{camel(name)}Set": _priced(name) for name in _MONEY},
+    "subtotalLineItemsQuantity": lambda order: sum(item["quantity"] for item in _lines(order)),
+    "currentSubtotalLineItemsQuantity": lambda order: sum(item["currentQuantity"] for item in _lines(order)),
+    "lineItems": _lines,
+    "shippingAddress": lambda order: _address(order.get("shipping_address")),
+    "clientIp": _same("browser_ip"),
+    "customer": _customer,
+}

@@ -10,7 +10,7 @@ from graphql import GraphQLError
 
 from weathervane_resources.sandbox import order_history, shopify, shopify_orders
 from weathervane_resources.sandbox.call import Call, pack, unpack
-from weathervane_resources.sandbox.graphql_orders import order_node, parse_search
+from weathervane_resources.sandbox.graphql_orders import OrderNode, parse_search
 from weathervane_resources.sandbox.graphql_plan import Field, connection, plan
 from weathervane_resources.sandbox.shopify_bulk import OPERATIONS, node_of, rows
 from weathervane_resources.sandbox.shopify_orders import BadOrderQuery, OrderQuery, OrderTable
@@ -44,7 +44,7 @@ def _orders(call: Call, field: Field) -> dict[str, Any]:
     found = shopify_orders.select(table, query)
     start = shopify_orders.position(table, query, found, cursor) if cursor else 0
     page = found[start : start + first]
-    nodes = [order_node(table.show(int(row))) for row in page]
+    nodes = [OrderNode(table.show(int(row))) for row in page]
     marks = [pack({"after": key}) for key in shopify_orders.keys(table, query, page)]
     info = {"hasNextPage": start + first < found.size, "hasPreviousPage": start > 0}
     ends = {"startCursor": marks[0], "endCursor": marks[-1]} if marks else {}
@@ -75,13 +75,13 @@ def _orders_count(call: Call, field: Field) -> dict[str, Any]:
     return {"count": count, "precision": "EXACT"}
 
 
-def _node(call: Call, field: Field) -> dict[str, Any] | None:
+def _node(call: Call, field: Field) -> Mapping[str, Any] | None:
     gid = str(field.arguments["id"])
     operation = call.request.app[OPERATIONS].find(call.tenant, gid)
     return operation.look() if operation else _order(call, field)
 
 
-def _order(call: Call, field: Field) -> dict[str, Any] | None:
+def _order(call: Call, field: Field) -> Mapping[str, Any] | None:
     number = str(field.arguments["id"]).removeprefix("gid://shopify/Order/")
     if not number.isdigit():
         return None
@@ -93,7 +93,7 @@ def _order(call: Call, field: Field) -> dict[str, Any] | None:
     table = shopify.order_table(call, query, None)
     found = shopify_orders.select(table, query)[:1]
     is_there = bool(found.size) and int(table.order_id[found[0]]) == int(number)
-    return order_node(table.show(int(found[0]))) if is_there else None
+    return OrderNode(table.show(int(found[0]))) if is_there else None
 
 
 def _shop(call: Call, _field: Field) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def _run_bulk(call: Call, field: Field) -> dict[str, Any]:
 
     def run() -> Any:
         table, found = _all_orders(call, root)
-        return rows(node, (order_node(table.show(int(row))) for row in found))
+        return rows(node, (OrderNode(table.show(int(row))) for row in found))
 
     operation = operations.start(call.request, call.tenant, text, call.now, run)
     return {"bulkOperation": operation.shown(), "userErrors": []}
