@@ -34,10 +34,12 @@ def orders_picture(orders: pl.DataFrame, days: Sequence[date]) -> str:
     counts = orders.group_by("date").agg(found.sum().alias("located"), (~found).sum().alias("unlocated"))
     table = spine.join(counts, on="date", how="left", validate="1:1").with_columns(pl.exclude("date").fill_null(0))
     figure, axes = canvas("Orders by day")
-    axes.bar(table["date"], table["located"], color=BLUE, width=0.9, label="with a cell")
-    axes.bar(table["date"], table["unlocated"], bottom=table["located"], color=ORANGE, width=0.9, label="without")
-    highest = max(table.select((pl.col("located") + pl.col("unlocated")).alias("n"))["n"].to_list())
-    axes.set_ylim(0, 1.25 * max(1, highest))  # room for the legend
+    located, total = table["located"].to_list(), (table["located"] + table["unlocated"]).to_list()
+    edges = (table["date"].cast(pl.Datetime) - ONE_DAY / 2).to_list()
+    edges.append(edges[-1] + ONE_DAY)
+    axes.stairs(located, edges, fill=True, color=BLUE, label="with a cell")
+    axes.stairs(total, edges, baseline=located, fill=True, color=ORANGE, label="without")
+    axes.set_ylim(0, 1.25 * max(1, *total))  # room for the legend
     date_axis(axes)
     return markdown(figure, axes, f"Orders by day, {min(days)} to {max(days)}")
 

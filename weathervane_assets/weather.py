@@ -36,6 +36,7 @@ from weathervane_resources.state import open_state
 from weathervane_resources.weather_cache import (
     ARCHIVE_MODEL,
     LOCK_PATIENCE_S,
+    Answer,
     Lock,
     WeatherCache,
     cell_table,
@@ -269,7 +270,7 @@ async def _learn(
     today = window.tenant.today(window.now)
     gate = asyncio.Semaphore(ISSUES_AT_ONCE)
 
-    async def learn(day: date, points: list[str]) -> tuple[list[pl.DataFrame], int]:
+    async def learn(day: date, points: list[str]) -> tuple[list[Answer], int]:
         issued = window.now if day == today else window.tenant.day_start(day) + timedelta(hours=ISSUE_HOUR)
         plan = cache.whole_forecast(points, day, day + timedelta(days=FORECAST_DAYS))
         async with gate, connect(issued if access.is_stub else None) as client:
@@ -278,7 +279,8 @@ async def _learn(
     by_day = missing.group_by("date").agg(pl.col("point").unique().sort()).sort("date").iter_rows()
     learnable = [(day, points) for day, points in by_day if day == today or (access.is_stub and day < today)]
     learnt = await asyncio.gather(*(learn(day, points) for day, points in learnable))
-    cache.keep([frame for frames, _ in learnt for frame in frames])
+    answers = [answer for found, _ in learnt for answer in found]
+    cache.keep([cache.versions_of(answers)] if answers else [])
     return sum(requests for _, requests in learnt)
 
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
 
 import polars as pl
 
@@ -36,6 +37,7 @@ from weathervane_resources.weather_plan import (
 __all__ = [
     "ARCHIVE_MODEL",
     "FORECAST_MODEL",
+    "Answer",
     "Request",
     "WeatherCache",
     "archive_end",
@@ -87,6 +89,16 @@ UNANSWERED_SCHEMA = pl.Schema(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a host said of the days of some points, and when we knew it."""
+
+    points: Sequence[str]
+    places: Sequence[PlaceDays]
+    model: str
+    known_at: datetime
+
+
 def point_of(cell: str) -> str:
     """Return the grid point that serves a cell, as `latitude,longitude` with one decimal."""
     latitude, longitude = centre(cell)
@@ -105,6 +117,7 @@ def cell_table(cells: Sequence[str]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
+@cache
 def offset_of(point: str) -> int:
     """Return the standard-time offset by which a point's days are cut, in hours."""
     return standard_offset_hours(time_zone(*_coordinates(point)), ZONE_YEAR)
@@ -199,24 +212,22 @@ class WeatherCache:
         frames: list[pl.DataFrame] = []
         try:
             for request in requests:
-                frames += await self.ask(client, [request], known_at=known_at)
+                frames.append(self.versions_of(await self.ask(client, [request], known_at=known_at)))
                 self._note_unanswered(request, frames[-1], known_at)
         finally:
             self.keep(frames)
 
-    async def ask(
-        self, client: OpenMeteoClient, requests: Sequence[Request], *, known_at: datetime
-    ) -> list[pl.DataFrame]:
-        """Return the versions that each of `requests` brings; a day without values is not among them."""
-        frames = []
+    async def ask(self, client: OpenMeteoClient, requests: Sequence[Request], *, known_at: datetime) -> list[Answer]:
+        """Return what is answered to each of `requests`."""
+        answers = []
         for request in requests:
             points = [_asked(point) for point in request.points]
             model = ARCHIVE_MODEL if request.model == ARCHIVE_MODEL else None
             span = (request.start, request.end)
             batches = client.daily(request.host, points, *span, request.variables, model)
             places = [place async for batch in batches for place in batch]
-            frames.append(self._versions(request.points, places, request.model, known_at))
-        return frames
+            answers.append(Answer(request.points, places, request.model, known_at))
+        return answers
 
     def _note_unanswered(self, request: Request, versions: pl.DataFrame, asked_at: datetime) -> None:
         """Remember the days that a host answered with null, so that not every run asks for them again."""
@@ -281,28 +292,31 @@ class WeatherCache:
             & pl.col("valid_date").is_between(start, end)
         )
 
-    def _versions(
-        self, points: Sequence[str], places: Sequence[PlaceDays], model: str, known_at: datetime
-    ) -> pl.DataFrame:
-        """Return one row per point and day that has a temperature, of points with the same days."""
-        days = len(places[0].times)
+    def versions_of(self, answers: Sequence[Answer]) -> pl.DataFrame:
+        """Return one row per answer, point and day that has a temperature."""
+        told = [(answer, *pair) for answer in answers for pair in zip(answer.points, answer.places, strict=True)]
+        rows = [n for n, (_, _, place) in enumerate(told) for _ in place.times]
 
         def per_place(values: Sequence[object], dtype: pl.DataType) -> pl.Series:
-            return pl.Series(values, dtype=dtype).gather([n for n in range(len(places)) for _ in range(days)])
+            return pl.Series(values, dtype=dtype).gather(rows)
 
         def per_day(variable: str) -> pl.Series:
-            missing: list[float | None] = [None] * days
-            return pl.Series([v for p in places for v in p.columns.get(variable, missing)], dtype=pl.Float64)
+            values = (place.columns.get(variable) or [None] * len(place.times) for _, _, place in told)
+            return pl.Series([value for column in values for value in column], dtype=pl.Float64)
 
         return (
             pl.DataFrame(
                 {
-                    "point": per_place(points, pl.String()),
-                    "valid_date": pl.Series([t for p in places for t in p.times], dtype=pl.String).str.to_date(),
-                    "lst_offset_hours": per_place([offset_of(point) for point in points], pl.Int8()),
-                    "grid_latitude": per_place([p.grid_latitude for p in places], pl.Float64()),
-                    "grid_longitude": per_place([p.grid_longitude for p in places], pl.Float64()),
-                    "elevation_m": per_place([p.elevation for p in places], pl.Float64()),
+                    "point": per_place([point for _, point, _ in told], pl.String()),
+                    "valid_date": pl.Series([t for *_, p in told for t in p.times], dtype=pl.String).str.to_date(),
+                    "lst_offset_hours": per_place([offset_of(point) for _, point, _ in told], pl.Int8()),
+                    "grid_latitude": per_place([place.grid_latitude for *_, place in told], pl.Float64()),
+                    "grid_longitude": per_place([place.grid_longitude for *_, place in told], pl.Float64()),
+                    "elevation_m": per_place([place.elevation for *_, place in told], pl.Float64()),
+                    "model": per_place([answer.model for answer, *_ in told], pl.String()),
+                    "known_at_utc": per_place(
+                        [answer.known_at.astimezone(UTC) for answer, *_ in told], pl.Datetime("us", "UTC")
+                    ),
                     **{name: per_day(variable) for variable, name in VALUES_BY_VARIABLE.items()},
                 }
             )
@@ -310,8 +324,6 @@ class WeatherCache:
             .with_columns(
                 pl.col("precip_probability") / 100,
                 source=pl.lit(self.source),
-                model=pl.lit(model),
-                known_at_utc=pl.lit(known_at).dt.cast_time_unit("us"),
                 valid_year=pl.col("valid_date").dt.year(),
             )
             .select(pl.col(name).cast(dtype) for name, dtype in VERSIONS_SCHEMA.items())

@@ -15,7 +15,8 @@ from weathervane_checks.findings import Finding
 def judge_contract(frame: pl.DataFrame, contract: type[pa.DataFrameModel], days: Sequence[date]) -> list[Finding]:
     """Return one finding a day; a violation is critical. It names columns and rules, never values."""
     violations = _violations(frame, contract)
-    return [_judge(day, violations, frame) for day in sorted(days)]
+    rows: dict[date, int] = dict(frame.group_by("date").len().iter_rows())
+    return [_judge(day, violations, rows.get(day, 0)) for day in sorted(days)]
 
 
 def _violations(frame: pl.DataFrame, contract: type[pa.DataFrameModel]) -> pl.DataFrame:
@@ -33,9 +34,9 @@ def _violations(frame: pl.DataFrame, contract: type[pa.DataFrameModel]) -> pl.Da
     return pl.DataFrame(schema={"rule": pl.String, "row": pl.UInt32, "date": pl.Date})
 
 
-def _judge(day: date, violations: pl.DataFrame, frame: pl.DataFrame) -> Finding:
-    rows = frame.filter(pl.col("date") == day).height
-    mine = violations.filter((pl.col("date") == day) | pl.col("date").is_null())
+def _judge(day: date, violations: pl.DataFrame, rows: int) -> Finding:
+    is_of_day = (pl.col("date") == day) | pl.col("date").is_null()
+    mine = violations.filter(is_of_day) if violations.height else violations
     if mine.is_empty():
         return Finding(day, "ok", 0, 0, note=f"{rows} rows keep the contract", extra={"rows": rows})
     rules = mine.group_by("rule").len().sort("len", "rule", descending=[True, False])

@@ -207,8 +207,10 @@ def judge_leakage(join: Join, days: Sequence[date]) -> list[Finding]:
 
     A rule about normals speaks against every day of their year.
     """
-    violations = [(rule, _located(find(join))) for rule, find in RULES.items()]
-    return [_judge(day, violations, join.features) for day in sorted(days)]
+    found = [(rule, _located(find(join))) for rule, find in RULES.items()]
+    violations = [(rule, broken) for rule, broken in found if broken.height]
+    rows: dict[date, int] = dict(join.features.group_by("date").len().iter_rows())
+    return [_judge(day, violations, rows.get(day, 0)) for day in sorted(days)]
 
 
 def _located(rows: pl.DataFrame) -> pl.DataFrame:
@@ -216,10 +218,9 @@ def _located(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.select(pl.col("date"), pl.col("geohash").cast(pl.String), is_yearly.alias("is_yearly"))
 
 
-def _judge(day: date, violations: Sequence[tuple[str, pl.DataFrame]], features: pl.DataFrame) -> Finding:
+def _judge(day: date, violations: Sequence[tuple[str, pl.DataFrame]], rows: int) -> Finding:
     is_of_day = (pl.col("date") == day) | (pl.col("is_yearly") & (pl.col("date").dt.year() == day.year))
-    hits = [(rule, found) for rule, rows in violations if (found := rows.filter(is_of_day)).height]
-    rows = features.filter(pl.col("date") == day).height
+    hits = [(rule, found) for rule, broken in violations if (found := broken.filter(is_of_day)).height]
     if not hits:
         return Finding(day, "ok", 0, 0, note=f"{rows} rows, {len(RULES)} rules, none broken", extra={"rows": rows})
     count = sum(found.height for _, found in hits)

@@ -161,7 +161,9 @@ _FIELDS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     **{camel(name): _timed(name) for name in ("created_at", "processed_at", "updated_at", "cancelled_at", "closed_at")},
     "cancelReason": _capitals("cancel_reason"),
     "displayFinancialStatus": _capitals("financial_status"),
-    "displayFulfillmentStatus": lambda order: "FULFILLED" if order.get("fulfillment_status") == "fulfilled" else "UNFULFILLED",
+    "displayFulfillmentStatus": lambda order: (
+        "FULFILLED" if order.get("fulfillment_status") == "fulfilled" else "UNFULFILLED"
+    ),
     "currencyCode": _same("currency"),
     "presentmentCurrencyCode": lambda order: order.get("presentment_currency") or order.get("currency"),
     "sourceName": _same("source_name"),

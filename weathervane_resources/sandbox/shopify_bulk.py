@@ -7,7 +7,7 @@ It sees the shop as it stood when it was created.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -128,7 +128,7 @@ async def _result(request: web.Request) -> web.Response:
     return web.Response(body=b"".join(line + b"\n" for line in found.result()), content_type="application/jsonl")
 
 
-def rows(node: Field, values: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def rows(node: Field, values: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield each object on a line of its own: first itself without its connections, then their objects."""
     plain = tuple(one for one in node.fields or () if not one.is_connection)
     nested = [one for one in node.fields or () if one.is_connection]
