@@ -73,6 +73,7 @@ ORDERS = (
     _peer("dlt rest_api, columns by hand", "dlt_orders.py", "columns"),
     _peer("requests + pandas", "plain_orders.py"),
     _module("our work alone, REST", "bench.peers.own_work", "{first}", "{last}", "rest"),
+    _module("our work alone, REST, 1 window", "bench.peers.own_work", "{first}", "{last}", "rest", "1"),
     _module("our work alone, GraphQL", "bench.peers.own_work", "{first}", "{last}", "graphql"),
     _module("bare loop, 8 windows", *BARE),
     _module("bare loop, 1 window", *BARE, "1"),

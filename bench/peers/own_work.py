@@ -1,7 +1,7 @@
-"""Our own work without Dagster, `own_work.py FROM TO [rest|graphql]`: request to committed table, as the asset does it.
+"""Our own work without Dagster, `own_work.py FROM TO [rest|graphql] [WINDOWS]`: request to committed table, as the asset does it.
 
 Counts the window at the vendor, reads it, finds the cells, keeps the contract's columns, compares with what was there and
-commits table and ledger. Prints the seconds, without imports.
+commits table and ledger. WINDOWS of 1 reads one page after another by REST. Prints the seconds, without imports.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.quarantine import Fetched, read_pages
 from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_assets.transforms.orders import order_rows
+from weathervane_resources.clients import shopify_window
 from weathervane_resources.clients.shopify import Order
 from weathervane_resources.connectors import ShopifyConnector
 from weathervane_resources.geocoder import PostalPlaces
@@ -30,8 +31,9 @@ async def fetch(platform: Platform, tenant: str, first: datetime, last: datetime
         return Fetched(rows, bad, client.session.requests)
 
 
-def main(first: str, last: str, protocol: str = "rest") -> None:
+def main(first: str, last: str, protocol: str = "rest", windows: str = str(shopify_window.AT_ONCE)) -> None:
     """Do it once."""
+    shopify_window.AT_ONCE = int(windows)
     platform = Platform(threshold_names=sorted(OVERRIDABLE))
     tenant = next(iter(platform.tenants().values()))
     lake, now = platform.lake(), datetime.now(UTC)
