@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
@@ -12,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.resources.weather_versions import BERLIN, BOSTON, HOUR, NOW, TODAY, days_ago, versions
+from weathervane_resources.clients.open_meteo_answer import PlaceDays, Point
 from weathervane_resources.geocoder import centre
 from weathervane_resources.lake import Lake
 from weathervane_resources.weather_cache import (
     ARCHIVE_MODEL,
     FORECAST_MODEL,
     VERSIONS_SCHEMA,
+    Answer,
     Request,
     WeatherCache,
     archive_end,
@@ -193,6 +196,34 @@ def test_a_forecast_issued_on_a_day_is_the_first_one_learnt_on_it(cache: Weather
     new_york = cache.issued([BOSTON], days_ago(2), days_ago(0), "America/New_York")
     assert new_york.select("issue_date", "temp_c").rows() == [(days_ago(2), 1.0), (days_ago(1), 2.0)]
     assert cache.issued([BOSTON], days_ago(1), days_ago(1), "UTC")["temp_c"].to_list() == [1.0]
+
+
+def place(first: date, temperatures: list[float | None]) -> PlaceDays:
+    times = [(first + timedelta(days=n)).isoformat() for n in range(len(temperatures))]
+    return PlaceDays(Point(0.0, 0.0, "UTC"), 1.0, 2.0, None, 0, {}, times, {"temperature_2m_mean": temperatures})
+
+
+def test_answers_of_other_lengths_times_and_models_become_one_table(cache: WeatherCache) -> None:
+    """Made in one go for a year of days: each row must keep its own point, moment and model, and no value may slip a row."""
+    new_york = datetime(2025, 6, 28, 22, 30, tzinfo=ZoneInfo("America/New_York"))
+    answers = [
+        Answer([BERLIN, BOSTON], [place(TODAY, [1.0, None]), place(TODAY, [3.0, 4.0])], ARCHIVE_MODEL, NOW),
+        Answer([BOSTON], [place(days_ago(2), [5.0, 6.0, 7.0])], FORECAST_MODEL, new_york),
+    ]
+    table = cache.versions_of(answers)
+    assert table.schema == VERSIONS_SCHEMA
+    later = new_york.astimezone(UTC)
+    assert table.select("point", "valid_date", "temp_c", "model", "known_at_utc").rows() == [
+        (BERLIN, TODAY, 1.0, ARCHIVE_MODEL, NOW),
+        (BOSTON, TODAY, 3.0, ARCHIVE_MODEL, NOW),
+        (BOSTON, TODAY + timedelta(days=1), 4.0, ARCHIVE_MODEL, NOW),
+        (BOSTON, days_ago(2), 5.0, FORECAST_MODEL, later),
+        (BOSTON, days_ago(1), 6.0, FORECAST_MODEL, later),
+        (BOSTON, TODAY, 7.0, FORECAST_MODEL, later),
+    ]
+    assert table["lst_offset_hours"].to_list() == [offset_of(BERLIN), *[offset_of(BOSTON)] * 5]
+    assert table["precip_mm"].null_count() == table.height
+    assert cache.versions_of([]).schema == VERSIONS_SCHEMA
 
 
 def test_tenants_that_fill_the_cache_at_once_lose_nothing(tmp_path: Path) -> None:
