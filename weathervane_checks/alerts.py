@@ -98,9 +98,7 @@ class Progress:
         if not news and (incident is None or seen.backfill):
             return
         if incident is None:
-            incident_id = short_id(
-                *subject, *(() if seen.backfill else (seen.event_id,)), *([self.now] if not seen.event_id else [])
-            )
+            incident_id = short_id(*subject, seen.event_id, *([self.now] if not seen.event_id else []))
             incident = Incident(incident_id, subject, seen.severity, seen.facts, self.now, self.now)
             self.ledger.incidents[subject] = incident
             self.opened.add(incident.id)

@@ -179,6 +179,19 @@ def test_a_digest_waits_for_the_backfills_runs(tower: Watchtower, hook: Webhook)
     assert len(hook.taken) == 1
 
 
+def test_what_a_backfill_finds_after_its_digest_is_told_too(tower: Watchtower, hook: Webhook) -> None:
+    """Failed days of a backfill were started again: their digest had the key of the first one, and was not sent."""
+    for n, day in enumerate(("2026-11-01", "2026-11-02")):
+        drop(tower, "warning", day, run_id=str(n), tags=HISTORY)
+        tower.instance.report_run_canceled(tower.instance.get_run_by_id(run_named(str(n))))
+        tower.tick(after=timedelta(hours=1))
+        tower.tick(after=timedelta(minutes=5))
+    assert [body.splitlines()[2] for _, _, body in hook.taken] == [
+        "- orders row_count_drop: warning, 2026-11-01",
+        "- orders row_count_drop: warning, 2026-11-02",
+    ]
+
+
 @pytest.mark.parametrize("how", ["old day", "judged as"])
 def test_days_long_past_page_nobody_either(tower: Watchtower, hook: Webhook, how: str) -> None:
     """A run of old days that nobody tagged is a backfill all the same."""
