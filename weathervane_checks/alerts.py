@@ -11,7 +11,7 @@ restatements judge the last month again every night. It ends when each of its da
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from weathervane_resources.alert_records import (
@@ -93,6 +93,9 @@ class Progress:
         if seen.backfill and _is_standing(seen.facts):
             return
         news = [day for day in seen.labels if self._is_news(seen, day)]
+        if seen.backfill and (held := self._held_open(seen.subject, news)):
+            self._take_bad(replace(seen, days=held, backfill=""))
+            news = [day for day in news if day not in held]
         subject = Subject(seen.subject.tenant, BACKFILL, seen.backfill) if seen.backfill else seen.subject
         incident = self.ledger.incidents.get(subject)
         if not news and (incident is None or seen.backfill):
@@ -108,6 +111,12 @@ class Progress:
         self.touched[incident.id] = incident
         for day in news:
             self._write(seen.subject, day, Verdict(seen.severity, seen.event_id, incident.id))
+
+    def _held_open(self, subject: Subject, days: Sequence[str]) -> tuple[str, ...]:
+        """Return those of the days that the subject's open incident is about: it would end if a backfill took them from it."""
+        incident = self.ledger.incidents.get(subject)
+        known = {day: self.ledger.days.get((subject, day)) for day in days}
+        return tuple(day for day, one in known.items() if incident and one and one.incident_id == incident.id)
 
     def _is_news(self, seen: Observation, day: str) -> bool:
         """An older event that comes late says nothing, nor does what is known of the day."""

@@ -192,6 +192,18 @@ def test_what_a_backfill_finds_after_its_digest_is_told_too(tower: Watchtower, h
     ]
 
 
+def test_a_backfill_that_finds_a_day_worse_does_not_end_its_incident(tower: Watchtower, hook: Webhook) -> None:
+    """The day went to the backfill's digest, the incident had none left, and any good day of last week ended it."""
+    drop(tower, "warning")
+    tower.tick()
+    drop(tower, "critical", run_id="b", tags=HISTORY)
+    tower.instance.report_run_canceled(tower.instance.get_run_by_id(run_named("b")))
+    tower.tick()
+    drop(tower, "ok", "2026-11-10", run_id="restatement")
+    tower.tick(after=timedelta(minutes=5))
+    assert hook.titles[1:] == [f"[critical] acme orders: row_count_drop got worse ({DAY})"]
+
+
 @pytest.mark.parametrize("how", ["old day", "judged as"])
 def test_days_long_past_page_nobody_either(tower: Watchtower, hook: Webhook, how: str) -> None:
     """A run of old days that nobody tagged is a backfill all the same."""
