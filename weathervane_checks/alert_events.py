@@ -237,7 +237,9 @@ def observe_end(instance: dg.DagsterInstance, end: dg.EventLogRecord, now: datet
         return []
     about = _RunFacts(run, end.storage_id, now)
     if end.event_log_entry.dagster_event_type == ENDS[0]:
-        return [*about.all_well(), *_not_run(instance, about)]
+        done = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_SUCCESS).records
+        steps = [_dataset_of(r.event_log_entry.step_key) for r in done]
+        return [*about.all_well(steps), *_not_run(instance, about)]
     if run.tags.get(WILL_RETRY_TAG, "").lower() == "true" or run.tags.get(DEFERRED_TAG) == WAITING:
         return []  # the last attempt, or the run that resumes it, speaks for all of them
     failed = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
@@ -271,8 +273,9 @@ class _RunFacts:
         keys = self.run.asset_selection
         return sorted(key.path[-1] for key in keys) if keys else list(CONTRACTS)
 
-    def all_well(self) -> Iterator[Observation]:
-        for dataset in (*self.datasets(), "run"):
+    def all_well(self, steps: Sequence[str]) -> Iterator[Observation]:
+        """Not every step is a dataset's: compaction and freshness have one of their own, which may have failed before."""
+        for dataset in dict.fromkeys((*self.datasets(), *steps, "run")):
             for cause in (FAILED_RUN, NOT_RUN):
                 yield self.observe(dataset, cause, "ok")
 
@@ -281,8 +284,11 @@ class _RunFacts:
         for event in events:
             data = event.step_failure_data
             if data.error is None or data.error.cls_name != BLOCKED:
-                dataset = (event.step_key or "run").removesuffix("_checks")
-                yield self.observe(dataset, FAILED_RUN, "critical", failure_said(event))
+                yield self.observe(_dataset_of(event.step_key), FAILED_RUN, "critical", failure_said(event))
+
+
+def _dataset_of(step_key: str | None) -> str:
+    return (step_key or "run").removesuffix("_checks")
 
 
 def failure_said(event: dg.DagsterEvent) -> str:

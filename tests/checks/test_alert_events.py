@@ -185,6 +185,31 @@ def test_a_good_run_ends_what_a_failed_one_began(instance: dg.DagsterInstance, c
     } <= ended
 
 
+@dg.op
+def compact() -> None:
+    if "op" in broken:
+        raise dg.Failure("the disk is full")
+
+
+@dg.job
+def compaction() -> None:
+    compact()
+
+
+def test_a_good_run_of_a_job_without_assets_ends_its_failure(
+    instance: dg.DagsterInstance, cursor: tuple[int, set[int]]
+) -> None:
+    """One Sunday's compaction failed, and people were reminded of it every week for good."""
+    broken.add("op")
+    compaction.execute_in_process(instance=instance, raise_on_error=False)
+    batch = read(instance, cursor)
+    assert wrong(batch) == [("compact", "failed_run", ())]
+    broken.clear()
+    compaction.execute_in_process(instance=instance)
+    after = read(instance, (batch.cursor, cursor[1] | batch.event_ids))
+    assert ("", "compact", "failed_run") in {o.subject for o in after.observations if o.severity == "ok"}
+
+
 def test_a_backfills_failure_is_the_digests(instance: dg.DagsterInstance, cursor: tuple[int, set[int]]) -> None:
     """Someone who looks at the backfill in the UI needs no page."""
     broken.add("asset")
