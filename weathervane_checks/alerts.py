@@ -182,12 +182,12 @@ def due(progress: Progress, unfinished: Collection[str] = ()) -> list[Due]:
 
     `unfinished` are the backfills and runs whose digest has to wait.
     """
-    ledger, now = progress.ledger, progress.now
+    ledger = progress.ledger
     everything = {**progress.touched, **{incident.id: incident for incident in ledger.incidents.values()}}
     found: list[Due] = []
     for incident in sorted(everything.values(), key=lambda i: (i.opened_at, i.id)):
         kinds = (
-            _digest_kinds(incident, now, unfinished)
+            _digest_kinds(incident, progress, unfinished)
             if incident.subject.dataset == BACKFILL
             else _kinds(incident, progress)
         )
@@ -227,8 +227,11 @@ def _closing(incident: Incident, progress: Progress) -> Sequence[NoticeKind]:
     return ("alert", "recovery")
 
 
-def _digest_kinds(incident: Incident, now: datetime, unfinished: Collection[str]) -> Sequence[NoticeKind]:
+def _digest_kinds(incident: Incident, progress: Progress, unfinished: Collection[str]) -> Sequence[NoticeKind]:
+    now = progress.now
     if not incident.is_open or incident.subject.cause in unfinished or now - incident.last_at < SETTLES_AFTER:
+        return ()
+    if _is_snoozed(incident, progress):
         return ()
     incident.told_at, incident.told_severity, incident.closed_at = now, incident.severity, now
     return ("digest",)
@@ -238,13 +241,17 @@ def _is_silent(incident: Incident, progress: Progress) -> bool:
     """Whether nobody wants to hear of it: standing, snoozed, or a consequence of another incident that is open."""
     if _is_standing(incident.facts):
         return True
-    if any(snooze.covers(incident, progress.now) for snooze in progress.ledger.snoozes):
+    if _is_snoozed(incident, progress):
         return True
     tenant, dataset, cause = incident.subject
     opened = progress.ledger.incidents
     if cause in COVERED_BY_FAILED_RUN and any(s.tenant == tenant and s.cause == FAILED_RUN for s in opened):
         return True
     return any(Subject(tenant, *other) in opened for other in COVERED.get((dataset, cause), ()))
+
+
+def _is_snoozed(incident: Incident, progress: Progress) -> bool:
+    return any(snooze.covers(incident, progress.now) for snooze in progress.ledger.snoozes)
 
 
 def _is_standing(facts: Facts) -> bool:

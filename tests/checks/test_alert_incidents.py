@@ -252,6 +252,19 @@ def test_a_snoozed_incident_is_silent_until_it_ends_and_told_if_it_lasts(tower: 
     assert hook.titles[1:] == [f"[critical] acme orders: row_count_drop ({DAY})"]
 
 
+def test_the_digest_of_a_tenant_that_is_silent_waits_for_the_end_of_it(tower: Watchtower, hook: Webhook) -> None:
+    """A brand was snoozed for the week in which its history was brought in anew; a message came with every backfill."""
+    with AlertStore(open_state(tower.state_url)).session() as session:
+        session.snooze(Snooze(NOW + timedelta(hours=2), tenant="acme"), NOW)
+    drop(tower, "warning", "2026-11-01", run_id="a", tags=HISTORY)
+    tower.instance.report_run_canceled(tower.instance.get_run_by_id(run_named("a")))
+    tower.tick()
+    tower.tick(after=timedelta(hours=1))
+    assert hook.titles == []
+    tower.tick(after=timedelta(hours=1))
+    assert hook.titles == ["[warning] backfill of acme"]
+
+
 def test_what_follows_from_another_incident_is_not_told_beside_it(tower: Watchtower, hook: Webhook) -> None:
     """Meta's dead token was three messages: meta_ads, ads, and everything that is late because of it."""
     for dataset in ("meta_ads", "ads"):
