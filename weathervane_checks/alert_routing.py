@@ -6,7 +6,7 @@ concerns the installation goes to no tenant's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from weathervane_resources.alert_records import SEVERITY_RANK, Notice
@@ -37,6 +37,14 @@ def configured_targets(settings: Settings, tenants: Iterable[Tenant]) -> tuple[l
             own_id = f"{target.id}{f'.{tenant}'[:16] if tenant else ''}"
             targets.append(replace(target, id=own_id, may_reach_inside=not tenant or settings.alert_inside))
     return targets, complaints
+
+
+def address(notice: Notice, targets: Sequence[Target]) -> Iterator[tuple[Notice, list[Target]]]:
+    """Yield what goes where. A message about many incidents would begin one at PagerDuty that nothing ends: it gets its parts."""
+    keepers = [target for target in targets if notice.parts and target.keeps_incidents]
+    yield notice, route(notice, [target for target in targets if target not in keepers])
+    for part in notice.parts:
+        yield part, route(part, keepers)
 
 
 def route(notice: Notice, targets: Iterable[Target]) -> list[Target]:

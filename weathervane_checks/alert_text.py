@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from urllib.parse import quote
 
@@ -61,7 +62,7 @@ def compose(found: Sequence[Due], names: Mapping[str, str], ui_url: str) -> list
         items = list(group)
         name = clean(names.get(tenant, ""), 60)
         if len(items) > GROUP_OVER:
-            notices.append(_together(items, name))
+            notices.append(replace(_together(items, name), parts=tuple(_one(item, name, ui_url) for item in items)))
         else:
             notices += [_one(item, name, ui_url) for item in items]
     order = {item.incident.id: n for n, item in enumerate(found)}

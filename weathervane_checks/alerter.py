@@ -30,7 +30,7 @@ from weathervane_resources.state import open_state
 
 from weathervane_checks.alert_events import OVERLAP, Batch, read_events, stuck_runs, unfinished_backfills
 from weathervane_checks.alert_metrics import publish_incidents, publish_runs
-from weathervane_checks.alert_routing import configured_targets, route
+from weathervane_checks.alert_routing import address, configured_targets
 from weathervane_checks.alert_text import clean, compose
 from weathervane_checks.alerts import BACKFILL, STUCK_RUN, Observation, Progress, due
 
@@ -103,7 +103,7 @@ class Alerter:
         waiting = [s.cause for s in progress.ledger.incidents if s.dataset == BACKFILL]
         found = due(progress, unfinished_backfills(self.instance, waiting))
         notices = compose(found, self.names, self.ui_url)
-        enqueued = sum(enqueue(session, notice, route(notice, self.targets), now) for notice in notices)
+        enqueued = sum(enqueue(session, n, to, now) for notice in notices for n, to in address(notice, self.targets))
         session.save(progress.touched.values(), progress.verdicts, now)
         session.mark_seen(batch.event_ids, now, batch.cursor - OVERLAP)
         session.beat(Watch(batch.cursor, now, lag_s))

@@ -97,6 +97,8 @@ class Notice:
     body: str
     about_target: str = ""
     """The target that this notice says is broken: it goes to the others."""
+    parts: tuple[Notice, ...] = ()
+    """The messages that this one stands for, for receivers that keep an incident of their own for each of ours."""
 
 
 @dataclass

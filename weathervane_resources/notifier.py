@@ -53,6 +53,11 @@ class Target:
         """Whether a message there calls somebody at night."""
         return self.url.partition("://")[0].lower() in PAGERS
 
+    @property
+    def keeps_incidents(self) -> bool:
+        """Whether an incident there ends only by a message with the key of the one that began it."""
+        return self.url.partition("://")[0].lower() == "pagerduty"
+
 
 def open_target(url: str, *, min_severity: str = "warning", tenant: str = "", where: str = "") -> Target:
     """Return the target behind an Apprise URL.

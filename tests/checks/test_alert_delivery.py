@@ -217,6 +217,27 @@ def test_pagerduty_has_one_incident_and_it_is_resolved(tmp_path: Path, hook: Web
     assert [said["payload"]["severity"] for said in hook.bodies[:2]] == ["critical", "warning"]
 
 
+def test_a_storm_at_pagerduty_is_resolved_incident_by_incident(
+    tmp_path: Path, hook: Webhook, pagerduty: Target
+) -> None:
+    """More than five at once were one message with a key of its own: what it began there was never resolved."""
+    with watchtower(tmp_path) as tower:
+        tower.targets = [pagerduty]
+        tower.tick()
+        for n in range(7):
+            tower.judge("acme", "orders", f"check_{n}", "critical", DAY)
+        tower.tick()
+        for n in range(7):
+            tower.judge("acme", "orders", f"check_{n}", "ok", DAY, run_id="mended")
+        tower.tick()
+    keys = {
+        action: {b["dedup_key"] for b in hook.bodies if b["event_action"] == action}
+        for action in ("trigger", "resolve")
+    }
+    assert len(keys["trigger"]) == 7
+    assert keys["trigger"] == keys["resolve"]
+
+
 def test_a_key_that_someone_chose_for_pagerduty_stays(hook: Webhook, pagerduty: Target) -> None:
     deliver(
         replace(pagerduty, url=f"{pagerduty.url}?dedup=mine&action=trigger"), "t", "b", key="one-alert", kind="recovery"
