@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import sqlalchemy as sa
 from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.event_log import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
@@ -33,6 +35,9 @@ MOST_ENGINES = 32
 """Engines kept: one for each run that was asked for last, and the index of all runs."""
 BATCH_SIZE_VARIABLE, BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE", "500"
 """Dagster hands over the days of a run in batches only where this variable of the environment says how many."""
+DELETED = "(deleted)"
+"""Stands for the run in the row that keeps an id; the row has no type, so nothing reads it."""
+_EVENTS = SqlEventLogStorageTable
 
 
 class LocalEventLogStorage(SqliteEventLogStorage):
@@ -75,6 +80,15 @@ class LocalEventLogStorage(SqliteEventLogStorage):
         with self._db_lock, self._held(events[0].run_id), self._held(INDEX_SHARD_NAME):
             for event in events:
                 self.store_event(event)
+
+    def delete_events(self, run_id: str) -> None:
+        """Delete a run's events. The newest id of the index is not given out again: who has read up to it would skip what gets it."""
+        newest = sa.select(sa.func.max(_EVENTS.c.id))
+        with self._db_lock, self._held(INDEX_SHARD_NAME), self.index_connection() as index:
+            before = index.execute(newest).scalar() or 0
+            super().delete_events(run_id)
+            if before > (index.execute(newest).scalar() or 0):
+                index.execute(sa.insert(_EVENTS).values(id=before, run_id=DELETED, event=""))
 
     @contextmanager
     def _held(self, shard: str) -> Iterator[None]:

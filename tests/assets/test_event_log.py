@@ -146,6 +146,26 @@ def test_reading_a_log_does_not_look_like_writing_it(home: Path) -> None:
         assert file.stat().st_mtime_ns == before
 
 
+def test_the_ids_of_a_deleted_run_are_not_given_out_again(home: Path) -> None:
+    """A run was deleted in the UI; the alerter had seen its ids, and took the events of the next run for known."""
+    with open_instance(read_settings({"DAGSTER_HOME": str(home)})) as instance:
+        runs = [dg.materialize([wind], instance=instance).run_id for _ in range(2)]
+        before = _ids(instance)
+        for run_id in reversed(runs):
+            instance.delete_run(run_id)
+        assert _ids(instance) == before[-1:]
+        dg.materialize([wind], instance=instance)
+        assert min(_ids(instance)[1:]) > before[-1]
+        assert instance.fetch_materializations(dg.AssetKey("wind"), limit=9).records
+
+
+def _ids(instance: dg.DagsterInstance) -> list[int]:
+    storage = instance.event_log_storage
+    assert isinstance(storage, LocalEventLogStorage)
+    with storage.index_connection() as connection:
+        return list(connection.execute(sa.text("SELECT id FROM event_logs ORDER BY id")).scalars())
+
+
 def _watch_engines(monkeypatch: pytest.MonkeyPatch, seen: Callable[[str, sa.Engine], object]) -> None:
     """Let `seen` be told of each engine that the event log makes."""
     create = event_log.create_engine
