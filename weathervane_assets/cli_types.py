@@ -6,6 +6,8 @@ with a message that says more.
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 from click.shell_completion import CompletionItem
 
@@ -14,6 +16,12 @@ class TenantId(click.ParamType[str]):
     """A tenant; completed from tenants.toml."""
 
     name = "tenant"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the id. An empty one is a shell variable that is not set: it must not stand for every tenant."""
+        if not value:
+            self.fail("it is empty; name a tenant of tenants.toml", param, ctx)
+        return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return the tenants that begin so; none where the configuration is wrong, since a shell shows no messages."""

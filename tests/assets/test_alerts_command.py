@@ -73,6 +73,7 @@ def test_a_tenant_or_one_of_its_checks_is_silenced(tower: Watchtower, hook: Webh
         (("snooze", "abc", "--for", "2 days"), "30m, 12h, 2d or 1w"),
         (("snooze", "abc", "--for", "2d"), "no open incident 'abc'"),
         (("snooze", "--tenant", "nobody", "--for", "2d"), "unknown tenant 'nobody'"),
+        (("snooze", "--tenant", "", "--for", "2d"), "'--tenant': it is empty"),
         (("list", "--tenant", "nobody"), "unknown tenant 'nobody'"),
     ],
 )
