@@ -98,6 +98,8 @@ def alerts_snooze(
         ids = {incident.id for incident, _ in session.listed(None)}
         if incident_id is not None and incident_id not in ids:
             raise Complaint(f"no open incident {incident_id!r}; `weathervane alerts list` shows them")
+        if check and check not in (known := _causes()):
+            raise Complaint(f"unknown check {check!r}; there are: {', '.join(known)}")
         session.snooze(Snooze(now + span, incident_id, tenant_id, check, reason[:200]), now)
     whom = incident_id or f"{tenant_id}{f' {check}' if check else ''}"
     click.echo(f"{whom} is silent until {now + span:%Y-%m-%d %H:%M} UTC")
@@ -182,6 +184,14 @@ def _line(row: dict[str, Any]) -> str:
     state = f"  silent until {row['snoozed_until']}" if row["snoozed_until"] else "" if row["told_at"] else "  not told"
     whose = row["tenant"] or "(installation)"
     return f"{row['id']}  {row['severity']:<8} {whose} {row['dataset']} {row['cause']}{when}{observed}{state}"
+
+
+def _causes() -> list[str]:
+    """Return what an incident of a tenant may be about: its checks, and what happens to its runs."""
+    from weathervane_checks.alerts import FAILED_RUN, NOT_RUN, STUCK_RUN
+    from weathervane_checks.cures import CURES
+
+    return sorted([*CURES, FAILED_RUN, NOT_RUN, STUCK_RUN])
 
 
 def _store(settings: Settings) -> AlertStore:

@@ -74,6 +74,7 @@ def test_a_tenant_or_one_of_its_checks_is_silenced(tower: Watchtower, hook: Webh
         (("snooze", "abc", "--for", "2d"), "no open incident 'abc'"),
         (("snooze", "--tenant", "nobody", "--for", "2d"), "unknown tenant 'nobody'"),
         (("snooze", "--tenant", "", "--for", "2d"), "'--tenant': it is empty"),
+        (("snooze", "--tenant", "acme", "--check", "row_cuont_drop", "--for", "2d"), "unknown check 'row_cuont_drop'"),
         (("list", "--tenant", "nobody"), "unknown tenant 'nobody'"),
     ],
 )
