@@ -66,12 +66,17 @@ def alerts_list(tenant_id: str | None, as_json: bool) -> None:  # noqa: FBT001 -
     with _store(settings).session() as session:
         found, snoozes, outbox = session.listed(tenant_id), session.snoozed(now), count_waiting(session)
     rows = [_plain(incident, days, snoozes, now) for incident, days in found]
+    silent = [_plain_snooze(one) for one in snoozes if one.tenant and tenant_id in (None, one.tenant)]
     if as_json:
-        said = {"incidents": rows, "waiting": outbox.waiting, "parked": outbox.parked}
+        said = {"incidents": rows, "snoozes": silent, "waiting": outbox.waiting, "parked": outbox.parked}
         click.echo(json.dumps(said, indent=2, default=str))
         return
     for row in rows:
         click.echo(_line(row))
+    for one in silent:
+        whom = " ".join(filter(None, (one["tenant"], one["cause"])))
+        why = f" ({one['reason']})" if one["reason"] else ""
+        click.echo(f"snoozed: {whom} until {one['until']}{why}")
     click.echo(f"{len(rows)} open incidents; {outbox.waiting} messages wait, {outbox.parked} are parked")
 
 
@@ -175,6 +180,12 @@ def _plain(incident: Incident, days: list[str], snoozes: list[Snooze], now: date
         "told_at": incident.told_at.isoformat() if incident.told_at else None,
         "snoozed_until": max(until).isoformat() if until else None,
     }
+
+
+def _plain_snooze(snooze: Snooze) -> dict[str, str | None]:
+    """Return the silence of a tenant, or of a check of it; that of an incident stands beside the incident."""
+    until = snooze.until.isoformat()
+    return {"tenant": snooze.tenant, "cause": snooze.cause, "until": until, "reason": snooze.reason}
 
 
 def _line(row: dict[str, Any]) -> str:

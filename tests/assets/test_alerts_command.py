@@ -65,6 +65,15 @@ def test_a_tenant_or_one_of_its_checks_is_silenced(tower: Watchtower, hook: Webh
     assert hook.titles == [f"[critical] acme orders: contract ({day})"]
 
 
+def test_a_silence_is_listed_where_nothing_is_open(tower: Watchtower) -> None:
+    """A shop was snoozed for a year by a typing error, and no command said so until something was wrong with it."""
+    weathervane("snooze", "--tenant", "acme", "--check", "contract", "--for", "52w", "--reason", "moves")
+    assert "snoozed: acme contract until" in weathervane("list").output
+    assert "snoozed" not in weathervane("list", "--tenant", "kiwi").output
+    (said,) = json.loads(weathervane("list", "--json").output)["snoozes"]
+    assert (said["tenant"], said["cause"], said["reason"]) == ("acme", "contract", "moves")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
