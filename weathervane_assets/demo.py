@@ -73,29 +73,36 @@ def _forget_credentials() -> None:
 
 def _demo_tenants(settings: Settings, count: int) -> list[Tenant]:
     file, shops = settings.tenants_file, SHOPS[:count]
-    if not file.exists() or file.read_text(encoding="utf-8").startswith(HEADER):
-        _write_whole(file, HEADER + "".join(_table(shop, settings) for shop in _at_least(file, shops)))
-    known = load_tenants(file, OVERRIDABLE, settings.start_date)
-    missing = [tenant_id for tenant_id, *_ in shops if tenant_id not in known]
-    if missing:
+    written = _shops_of(file) if file.exists() else ()
+    if written is None:
         raise ConfigurationError(
             f"{file} holds your own tenants, and the demo does not touch them; run it beside them with "
             "WEATHERVANE_TENANTS=demo.toml WEATHERVANE_LAKE=storage/demo-lake weathervane demo"
         )
+    _write_whole(file, HEADER + "".join(_table(shop, settings.start_date) for shop in max(shops, written, key=len)))
+    known = load_tenants(file, OVERRIDABLE, settings.start_date)
     return [known[tenant_id] for tenant_id, *_ in shops]
 
 
-def _at_least(file: Path, shops: Sequence[tuple[str, str, str, str]]) -> Sequence[tuple[str, str, str, str]]:
-    """Return the shops asked for and those an earlier, larger demo has written."""
-    written = file.read_text(encoding="utf-8").count("[tenants.") if file.exists() else 0
-    return SHOPS[: max(len(shops), written)]
+def _shops_of(file: Path) -> Sequence[tuple[str, str, str, str]] | None:
+    """Return the shops of a file as an earlier demo left it, whatever their first day; None where anything else stands in it."""
+    said = _without_starts(file.read_text(encoding="utf-8"))
+    for count in range(1, len(SHOPS) + 1):
+        shops = SHOPS[:count]
+        if said == _without_starts(HEADER + "".join(_table(shop, date.min) for shop in shops)):
+            return shops
+    return None
 
 
-def _table(shop: tuple[str, str, str, str], settings: Settings) -> str:
+def _without_starts(text: str) -> list[str]:
+    return [line for line in text.splitlines() if not line.startswith("start_date = ")]
+
+
+def _table(shop: tuple[str, str, str, str], start_date: date) -> str:
     tenant_id, name, timezone, currency = shop
     return (
         f'\n[tenants.{tenant_id}]\nname = "{name}"\ntimezone = "{timezone}"\ncurrency = "{currency}"\n'
-        f'start_date = {settings.start_date.isoformat()}\nshopify_protocol = "rest"\n'
+        f'start_date = {start_date.isoformat()}\nshopify_protocol = "rest"\n'
     )
 
 

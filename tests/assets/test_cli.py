@@ -51,6 +51,7 @@ def run(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProces
         (GOOD, ["sandbox", "--replay", "nowhere"], {}, "--replay nowhere: no such folder"),
         (GOOD, ["sandbox", "--faults", "gremlins"], {}, "gremlins"),
         (GOOD, ["demo", "--days", "2"], {}, "holds your own tenants"),
+        (GOOD, ["demo", "--days", "2", "--tenants", "1"], {}, "holds your own tenants"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_nothing_is_written(
