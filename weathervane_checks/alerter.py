@@ -21,7 +21,7 @@ from weathervane_resources.alert_outbox import (
     send_by_apprise,
     send_due,
 )
-from weathervane_resources.alert_records import Facts, Snooze, Subject
+from weathervane_resources.alert_records import Facts, Ledger, Snooze, Subject
 from weathervane_resources.alert_store import AlertStore, Session, Watch
 from weathervane_resources.clock import Clock
 from weathervane_resources.notifier import Target
@@ -65,7 +65,7 @@ class Alerter:
     ui_url: str
     send: Send = send_by_apprise
     paused: frozenset[str] = frozenset()
-    """Tenants of whom nothing is said; what still lasts when one goes on is told then."""
+    """Tenants of whom nothing is said, as of any that `names`, if it has some, lacks; what still lasts when one goes on is told then."""
 
     def tick(self, now: datetime) -> Ticked:
         """Take in what is new, say what is due, send what waits."""
@@ -96,10 +96,10 @@ class Alerter:
         labels = sorted({label for one in batch.observations for label in one.labels})
         span = (labels[0], labels[-1]) if labels else ("", "")
         ledger = session.ledger(now, {one.subject.tenant for one in batch.observations}, span)
-        ledger.snoozes += [Snooze(now + timedelta(days=1), tenant=tenant) for tenant in self.paused]
         progress = Progress(ledger, now)
         progress.take(batch.observations)
         progress.hold([*stuck, *self._own_troubles(session, lag_s)], LASTING)
+        ledger.snoozes += [Snooze(now + timedelta(days=1), tenant=tenant) for tenant in self._silent(ledger)]
         waiting = [s.cause for s in progress.ledger.incidents if s.dataset == BACKFILL]
         found = due(progress, unfinished_backfills(self.instance, waiting))
         notices = compose(found, self.names, self.ui_url)
@@ -111,6 +111,11 @@ class Alerter:
             session.prune(now)
             prune_outbox(session, now)
         return len(notices), enqueued
+
+    def _silent(self, ledger: Ledger) -> set[str]:
+        """Return the paused tenants, and those that left tenants.toml: nothing judges these again, so nothing would ever end."""
+        left = {subject.tenant for subject in ledger.incidents} - {"", *self.names} if self.names else ()
+        return {*self.paused, *left}
 
     def _own_troubles(self, session: Session, lag_s: float) -> list[Observation]:
         """Return what is wrong with the alerter itself."""

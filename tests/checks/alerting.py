@@ -80,7 +80,7 @@ class Watchtower:
     state_url: str
     targets: list[Target]
     now: datetime = NOW
-    names: dict[str, str] = field(default_factory=lambda: {"acme": "Acme <!channel> @here"})
+    names: dict[str, str] = field(default_factory=lambda: {"acme": "Acme <!channel> @here", "kiwi": "Kiwi"})
 
     def tick(self, *, after: timedelta = timedelta(0)) -> Ticked:
         self.now += after

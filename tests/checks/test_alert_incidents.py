@@ -265,6 +265,16 @@ def test_the_digest_of_a_tenant_that_is_silent_waits_for_the_end_of_it(tower: Wa
     assert hook.titles == ["[warning] backfill of acme"]
 
 
+def test_nobody_is_reminded_of_a_tenant_that_left(tower: Watchtower, hook: Webhook) -> None:
+    """A customer was taken out of tenants.toml with an incident open; its reminder came every week for good."""
+    drop(tower, "critical")
+    tower.tick()
+    tower.names = {"kiwi": "Kiwi"}
+    for _ in range(3):
+        tower.tick(after=timedelta(days=8))
+    assert len(hook.taken) == 1
+
+
 def test_what_follows_from_another_incident_is_not_told_beside_it(tower: Watchtower, hook: Webhook) -> None:
     """Meta's dead token was three messages: meta_ads, ads, and everything that is late because of it."""
     for dataset in ("meta_ads", "ads"):
