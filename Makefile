@@ -105,6 +105,6 @@ fuzz-lock:  ## Resolve bench/fuzz/requirements.lock again (needs uv)
 	$(@D)/bin/python -m pip install --quiet --require-hashes --requirement $<
 	@touch $@
 
-clean:  ## Remove .venv, caches and what the demo wrote into storage/ (tenants.toml stays)
-	rm -rf .venv .venv-peers .venv-supply .venv-fuzz storage .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist *.egg-info
+clean:  ## Remove .venv, caches and build/ (tenants.toml and storage/, which is lake, tokens and history, stay)
+	rm -rf .venv .venv-peers .venv-supply .venv-fuzz .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
