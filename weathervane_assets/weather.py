@@ -254,9 +254,14 @@ async def _learn_forecasts(
 
 
 def _unlearnt(window: Window, wanted: pl.DataFrame, cache: WeatherCache) -> pl.DataFrame:
-    """Return the days and points of which no forecast of that day is known."""
+    """Return the days and points of which no forecast of that day is known that reaches as far as ours.
+
+    What `weather_daily`, or a tenant whose day is another, asked of the same host that day is learnt on it too: days that
+    are over, or fewer days ahead.
+    """
     known = cache.issued(wanted["point"].to_list(), window.first, window.last, window.tenant.timezone)
-    return wanted.join(known, left_on=["date", "point"], right_on=["issue_date", "point"], how="anti")
+    whole = known.filter(pl.col("valid_date") == pl.col("issue_date").dt.offset_by(f"{FORECAST_DAYS}d"))
+    return wanted.join(whole, left_on=["date", "point"], right_on=["issue_date", "point"], how="anti")
 
 
 async def _learn(

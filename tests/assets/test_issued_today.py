@@ -1,0 +1,35 @@
+"""Today's forecast, where the forecast host was asked for other days earlier today."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+
+from tests.assets.conftest import Installation
+from weathervane_resources.weather_cache import FORECAST_MODEL
+
+TODAY, YESTERDAY = date(2026, 11, 20), date(2026, 11, 19)
+MORNING, LATER = "2026-11-20T10:00:00+00:00", "2026-11-20T11:00:00+00:00"
+
+
+@pytest.mark.parametrize("asked_before", [YESTERDAY, TODAY])
+def test_weather_that_was_read_in_the_morning_does_not_stand_in_for_the_forecast(
+    installation: Installation, asked_before: date
+) -> None:
+    """The night reads yesterday from the forecast host before today's forecast is asked for: it was never asked for."""
+    installation.backfill("acme", YESTERDAY, TODAY, "orders")
+    installation.backfill("acme", asked_before, asked_before, "weather_daily", now=MORNING)
+    installation.backfill("acme", TODAY, TODAY, "weather_forecast", now=LATER)
+    issued = installation.rows("acme", "weather_forecast")
+    assert set(issued["lead_days"]) == set(range(8))
+    assert set(issued["source_model"]) == {FORECAST_MODEL}
+    assert issued["valid_date"].max() == TODAY + timedelta(days=7)
+
+
+def test_a_forecast_that_is_whole_is_not_asked_for_again(installation: Installation) -> None:
+    installation.backfill("acme", YESTERDAY, TODAY, "orders")
+    installation.backfill("acme", TODAY, TODAY, "weather_forecast", now=MORNING)
+    again = installation.backfill("acme", TODAY, TODAY, "weather_forecast", now=LATER)
+    (made,) = installation.materializations(again, "weather_forecast").values()
+    assert made.metadata["requests"].value == 0
