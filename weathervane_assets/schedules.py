@@ -96,7 +96,7 @@ ROUTINES = (
         "Today's forecast, which cannot be had tomorrow.",
         ("weather_forecast",),
         days=1,
-        hour=6,
+        hour=2,  # what is learnt later than `decision_hour` (6) is a day old at the next decision
         ends_days_ago=0,
         priority=10,
     ),
