@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 from weathervane_assets.tables import CONTRACTS, shape_of
 
-from weathervane_checks.evidence import Evidence
+from weathervane_checks.evidence import Evidence, Rebuild
 from weathervane_checks.rules.canary import canary
 from weathervane_checks.rules.join import Join
 
@@ -34,7 +34,7 @@ def gather_join(evidence: Evidence) -> Join:
     years = rebuild.decisions.select("date", "normals_year")
     return Join(
         evidence.frame,
-        rebuild.weather(rebuild.versions) if as_of else evidence.table("weather_daily"),
+        _weather(evidence, rebuild) if as_of else evidence.table("weather_daily"),
         rebuild.normals.drop("year") if as_of else normals,
         evidence.today,
         decisions=decisions_of(evidence).join(years, on="date", how="inner", validate="1:1"),
@@ -44,6 +44,13 @@ def gather_join(evidence: Evidence) -> Join:
         shuffled=_shuffled(evidence) if as_of else pl.DataFrame(),
         modes=_modes(evidence),
     )
+
+
+def _weather(evidence: Evidence, rebuild: Rebuild) -> pl.DataFrame:
+    """Return what was joined: of days in join mode as_of what the decisions knew, of others the stored weather."""
+    days = evidence.frame.filter(pl.col("join_mode") == "as_of")["date"].unique().implode()
+    known, stored = rebuild.weather(rebuild.versions), evidence.table("weather_daily")
+    return pl.concat([known.filter(pl.col("date").is_in(days)), stored.filter(~pl.col("date").is_in(days))])
 
 
 def _shuffled(evidence: Evidence) -> pl.DataFrame:

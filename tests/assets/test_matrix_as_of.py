@@ -61,3 +61,21 @@ def test_the_canary_runs_in_the_check_and_finds_a_build_that_looks_ahead(
     alerts = {e.partition: str(e.metadata["alerts"].value) for e in leaks}
     assert "leakage_W02" in alerts["2026-11-06|acme"]
     assert "leakage_W16" in alerts["2026-11-06|acme"]
+
+
+@pytest.mark.parametrize("is_as_of_first", [True, False])
+def test_days_of_the_other_join_mode_are_no_leak(installation: Installation, *, is_as_of_first: bool) -> None:
+    """For a quarter after a change of join mode the report said of every day of before that it knew the future."""
+    before, after = (date(2026, 10, 30), date(2026, 11, 3)), (date(2026, 11, 4), date(2026, 11, 5))
+    plain = (installation.folder / "tenants.toml").read_text()
+    if is_as_of_first:
+        as_of(installation)
+    installation.backfill("acme", *before)
+    if is_as_of_first:
+        (installation.folder / "tenants.toml").write_text(plain)
+    else:
+        as_of(installation)
+    installation.backfill("acme", *after)
+    assert set(installation.rows("acme", "features")["join_mode"]) == {"observed", "as_of"}
+    found = json.loads(installation.lake.files.read("_reports/acme/weather_join_validation.json") or b"")
+    assert (found["leakage"]["rules"], found["leakage"]["total_rows"]) == ({}, 0)

@@ -25,7 +25,7 @@ KEYS = ["date", "geohash"]
 class Join:
     """The matrix of a window, the weather it was joined from, and the normals behind the weather's anomalies.
 
-    In join mode as_of, `weather` is what the decisions knew, rebuilt. What a rule needs and is empty here (a frame without
+    Of days in join mode as_of, `weather` is what the decisions knew, rebuilt. What a rule needs and is empty here (a frame without
     columns) that rule does not judge. `decisions`: `date`, `decision_at`, `normals_year`, `ends_at`. `versions`: every
     version of the window's cells, `geohash`, `valid_date`, `known_at_utc`, `is_archived`, `source_model`, values.
     `shuffled`: what the canary found. `modes`: the join modes in the whole stored matrix.
