@@ -49,7 +49,7 @@ ISSUES_AT_ONCE = 8
 """Days of issue asked for at the same time (stub mode only: live there is one, today)."""
 ISSUE_HOUR = 6
 """Tenant-local hour at which the sandbox is asked for forecasts of past days of issue."""
-ORDERS_SHAPE = shape_of(Orders)
+ORDERS_SHAPE, NORMALS_SHAPE = shape_of(Orders), shape_of(Climatology)
 
 
 def shipping_days(window: Window, since: date, until: date) -> pl.DataFrame:
@@ -170,9 +170,8 @@ def weather_daily(
     start = window.first - timedelta(days=LOOKBACK_DAYS)
     requests = asyncio.run(_fill(open_meteo, access, platform, cache, (points, start, window.last), window.now))
     values = _cell_values(cells, cache.latest(points, start, window.last), access)
-    described = describe_days(
-        values, _with_year(climatology), active, cells.drop("point"), FlagLimits.of(window.tenant.thresholds)
-    )
+    normals_known, limits = _normals_since(start, window, climatology), FlagLimits.of(window.tenant.thresholds)
+    described = describe_days(values, normals_known, active, cells.drop("point"), limits)
     frame = conform(described.with_columns(tenant_id=pl.lit(window.tenant.id)), WeatherDaily)
     by_day = _coverage(frame, active, window)
     by_day.setdefault(window.last, {}).update(_spent(open_meteo, access, platform, requests))
@@ -193,8 +192,12 @@ def _cell_values(cells: pl.DataFrame, latest: pl.DataFrame, access: Access) -> p
     )
 
 
-def _with_year(climatology: pl.LazyFrame) -> pl.DataFrame:
-    return climatology.with_columns(pl.col("date").dt.year().alias("year")).collect()
+def _normals_since(start: date, window: Window, climatology: pl.LazyFrame) -> pl.DataFrame:
+    """Return the normals of the window's years, and of the year before where the days that it looks back to begin in it."""
+    tables = [climatology]
+    if start.year < window.first.year:
+        tables.append(window.lake.scan(window.tenant.id, "climatology", NORMALS_SHAPE, [date(start.year, 1, 1)]))
+    return pl.concat(tables).with_columns(pl.col("date").dt.year().alias("year")).collect()
 
 
 def _coverage(frame: pl.DataFrame, active: pl.DataFrame, window: Window) -> dict[date, dict[str, object]]:

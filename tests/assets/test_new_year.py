@@ -1,0 +1,41 @@
+"""The first days of a year, whose weather looks back into the year before."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import polars as pl
+
+from tests.assets.conftest import Installation
+from weathervane_assets.tables import CONTRACTS, polars_schema, shape_of
+from weathervane_resources.weather_cache import ARCHIVE_MODEL
+
+NEW_YEAR = date(2026, 1, 1)
+LEARNT = datetime(2026, 1, 10, tzinfo=UTC)
+
+
+def always_hot(here: Installation, tenant: str, year: int, cells: list[str]) -> None:
+    """Write normals by which every day is hot."""
+    rows = pl.DataFrame({"geohash": cells}).join(pl.DataFrame({"day_of_year": range(1, 367)}), how="cross")
+    told = rows.with_columns(
+        tenant_id=pl.lit(tenant), date=pl.lit(date(year, 1, 1)), temp_mean_c=0.0, temp_sd_c=1.0, temp_p10_c=-101.0, temp_p90_c=-100.0,
+        precip_mean_mm=1.0, precip_sd_mm=1.0, years=10, base_start=pl.lit(date(year - 10, 1, 1)), base_end=pl.lit(date(year - 1, 12, 31)),
+        model=pl.lit(ARCHIVE_MODEL), source=pl.lit("stub"), as_of_utc=pl.lit(LEARNT),
+    )  # fmt: skip
+    schema = polars_schema(CONTRACTS["climatology"])
+    here.lake.replace(
+        tenant, "climatology", told.select(pl.col(n).cast(t) for n, t in schema.items()), shape=shape_of(CONTRACTS["climatology"]),
+        days=[date(year, 1, 1)], source="stub", run_id="r", now=LEARNT,
+    )  # fmt: skip
+
+
+def test_a_heatwave_that_began_in_december_is_known_on_new_years_day(installation: Installation) -> None:
+    """The night of January 1 had the normals of its year only: whether the days before were hot, nobody knew."""
+    file = installation.folder / "tenants.toml"
+    file.write_text(file.read_text() + "heat_min_c = 0\n")
+    installation.backfill("kiwi", NEW_YEAR, NEW_YEAR, "orders")
+    cells = installation.rows("kiwi", "orders")["ship_geohash"].drop_nulls().unique().to_list()
+    for year in (2025, 2026):
+        always_hot(installation, "kiwi", year, cells)
+    installation.backfill("kiwi", NEW_YEAR, NEW_YEAR, "weather_daily")
+    assert installation.rows("kiwi", "weather_daily")["heatwave_flag"].to_list() == [1] * len(cells)
