@@ -169,7 +169,7 @@ def decided(join: Join) -> Join:
         (at + pl.duration(days=1)).alias("ends_at"),
     )  # fmt: skip
     versions = join.weather.select(
-        "geohash", pl.col("date").alias("valid_date"), *WEATHER_VALUES, "source_model",
+        "geohash", pl.col("date").alias("valid_date"), *WEATHER_VALUES, "source_model", "source",
         (at - pl.duration(days=1)).alias("known_at_utc"), pl.lit(value=False).alias("is_archived"),
     )  # fmt: skip
     bought = [pl.lit(None, dtype).alias(name) for name, dtype in polars_schema(Features).items() if name in OF_THE_DAY]
@@ -318,6 +318,18 @@ def test_only_the_day_concerned_is_red_and_its_cell_is_named(rule: str) -> None:
     red = [finding for finding in judge_leakage(join, DAYS) if not finding.is_ok]
     assert [finding.day for finding in red] == [BAD]
     assert set(red[0].sample_keys) == {f"{BAD}/{CELLS[0]}"}
+
+
+@pytest.mark.parametrize("lag", [{"temp_c_lag1": -40.0}, {"uv_index_lag1": 0.0}])
+def test_a_lag_is_judged_in_a_run_of_one_day_too(lag: dict[str, float]) -> None:
+    """Each night is a run of one day: with no row of yesterday beside it, its lags were held against nothing."""
+    join = clean()
+    night = replace(join, versions=decided(join).versions, weather=join.weather.filter(date=BAD))
+    stub = night.weather.with_columns(source=pl.lit("stub"), temp_c_lag1=pl.lit(3.0))
+    for right in (night, replace(night, weather=stub)):
+        assert RULES["W05"](right).is_empty()
+    wrong = RULES["W05"](on_weather(**lag)(night))
+    assert wrong.select("date", "geohash").rows() == [(BAD, CELLS[0])]
 
 
 def test_trap_11_a_forecast_on_an_observed_day_is_found_and_blocks() -> None:
