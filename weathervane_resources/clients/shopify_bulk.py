@@ -5,7 +5,7 @@ where there are no rows; an operation sees the shop as it stands while it runs. 
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated
 
@@ -34,7 +34,7 @@ BUSY_WAITS_S = (5.0, 10.0, 20.0, 40.0)
 _RUN = """mutation Run($query: String!) { bulkOperationRunQuery(query: $query) {
   bulkOperation { id } userErrors { message } } }"""
 _LOOK = """query Look($id: ID!) { node(id: $id) { ... on BulkOperation {
-  id status errorCode objectCount rootObjectCount fileSize url } } }"""
+  id status createdAt errorCode objectCount rootObjectCount fileSize url } } }"""
 _QUERY = f"""{{ orders(query: "%s") {{ edges {{ node {{ {FIELDS}
   lineItems {{ edges {{ node {{ id quantity currentQuantity }} }} }} }} }} }} }}"""
 _GOING = frozenset({"CREATED", "RUNNING"})
@@ -46,11 +46,16 @@ class BulkUnusable(Exception):
     """No bulk operation will answer this time; the pages will. Says why."""
 
 
+class _Started(msgspec.Struct):
+    id: str
+
+
 class Operation(msgspec.Struct, rename="camel"):
     """A bulk operation as it stands; counts are strings."""
 
     id: str
-    status: str = ""
+    status: str
+    created_at: datetime
     error_code: str | None = None
     object_count: Count = "0"
     root_object_count: Count = "0"
@@ -63,7 +68,7 @@ class _UserError(msgspec.Struct):
 
 
 class _Payload(msgspec.Struct, rename="camel"):
-    bulk_operation: Operation | None
+    bulk_operation: _Started | None
     user_errors: list[_UserError]
 
 
@@ -93,7 +98,7 @@ class BulkReader:
     sleep: Callable[[float], Awaitable[object]]
 
     async def orders(self, search: str, window: str) -> Found:
-        """Return all orders of a search.
+        """Return all orders of a search; those of an earlier run's operation with the time up to which they are sure.
 
         Raises:
             BulkUnusable: refused, failed, or no place free; nothing is known of the orders.
@@ -104,6 +109,7 @@ class BulkReader:
         mark = job_mark("shopify bulk", self.graph.url, query)
         known = await self.jobs.find(mark)
         done = await self._done(known, where) if known else None
+        seen_at = done.created_at if done else None
         if done is None:
             started = await self._start(query, where)
             await self.jobs.keep(mark, started)
@@ -116,7 +122,7 @@ class BulkReader:
             await self.jobs.drop(mark)
             raise
         await self.jobs.drop(mark)
-        return found
+        return replace(found, seen_at=seen_at)
 
     async def _start(self, query: str, where: Where) -> str:
         def parse(reply: Reply) -> _Payload:

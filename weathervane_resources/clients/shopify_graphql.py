@@ -16,8 +16,10 @@ from typing import Generic, TypeVar
 import msgspec
 
 from weathervane_resources.clients.jobs import Jobs, MemoryJobs
-from weathervane_resources.clients.shopify import OrdersPage, Shop, TimeField
+from weathervane_resources.clients.rows import BadRow
+from weathervane_resources.clients.shopify import Order, OrdersPage, Shop, TimeField
 from weathervane_resources.clients.shopify_bulk import BulkReader, BulkUnusable
+from weathervane_resources.clients.shopify_file import Found
 from weathervane_resources.clients.shopify_graph import Graph
 from weathervane_resources.clients.shopify_pages import pages, search
 from weathervane_resources.clients.shopify_window import ceil_second, kept_page, require_sight, window_name
@@ -28,6 +30,8 @@ from weathervane_resources.http.strict_json import decode
 D = TypeVar("D")
 COUNTS_AT_ONCE = 50
 LONGEST_IN_PAGES = timedelta(days=31)
+SEARCH_LAG = timedelta(minutes=1)
+"""A change may show in a search a little after the time it carries."""
 
 _SHOP = "query Shop { shop { ianaTimezone currencyCode } }"
 _SCOPES = "query Scopes { currentAppInstallation { accessScopes { handle } } }"
@@ -153,10 +157,24 @@ class ShopifyGraphql:
             except BulkUnusable as reason:
                 _log.warning("shopify %s: no bulk operation (%s), so pages are read", self.session.tenant, reason)
             if found is not None:
-                yield kept_page(found.orders, found.bad, set(), by, first, last)
+                rows, bad = await self._since(found)
+                yield kept_page([*rows, *found.orders], [*bad, *found.bad], set(), by, first, last)
                 continue
             async for page in pages(self.graph, by, first, last):
                 yield page
+
+    async def _since(self, found: Found) -> tuple[list[Order], list[BadRow]]:
+        """Return what changed since an earlier run's operation began: other runs may have stored it, and it would be lost.
+
+        They go before the operation's rows, of which those that changed are then duplicates.
+        """
+        rows: list[Order] = []
+        bad: list[BadRow] = []
+        if found.seen_at is not None:
+            async for page in pages(self.graph, "updated_at", found.seen_at - SEARCH_LAG, self.clock()):
+                rows += page.rows
+                bad += page.bad
+        return rows, bad
 
     async def _require_sight(self, start: datetime, window: str) -> None:
         await require_sight(start, self.clock(), self.access_scopes, self.session.where(window))

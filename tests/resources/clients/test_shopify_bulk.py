@@ -88,7 +88,8 @@ def refused(text: str) -> web.Response:
 
 def looked(status: str = "COMPLETED", url: str | None = None, objects: int = 0, roots: int = 0, **more: Any) -> Any:
     counts = {"objectCount": str(objects), "rootObjectCount": str(roots)}
-    return data(node={"id": "op1", "status": status, "errorCode": None, "fileSize": None, "url": url, **counts, **more})
+    asked = {"id": "op1", "status": status, "createdAt": "2026-11-20T12:00:00Z", "errorCode": None, "fileSize": None}
+    return data(node={**asked, "url": url, **counts, **more})
 
 
 def order(number: int) -> dict[str, Any]:
@@ -251,9 +252,30 @@ def test_an_operation_outlives_the_run_that_started_it(by_http: None) -> None:
     second = Shop([file_at(1, 1)], [web.Response(status=503)], first.jobs)
     with pytest.raises(Unavailable):
         second.read()
-    third = Shop([file_at(1, 1)], [jsonl(order(1))], first.jobs)
+    third = Shop([file_at(1, 1), data(**NEXT_TO_IT)], [jsonl(order(1))], first.jobs)
     assert [row.id for page in third.read() for row in page.rows] == [1]
-    assert (second.asked(), third.asked(), first.jobs.ids) == (["Look"], ["Look"], {})
+    assert (second.asked(), third.asked(), first.jobs.ids) == (["Look"], ["Look", "Orders"], {})
+
+
+def test_what_changed_since_an_earlier_runs_operation_began_is_not_written_over(by_http: None) -> None:
+    """A refund came while the run was deferred, a change sensor's run stored it, and the file that was older undid it."""
+    waits = Shop([started(), looked("RUNNING")])
+    with pytest.raises(Deferred):
+        waits.read()
+    bag = {"shopMoney": {"amount": "20.00", "currencyCode": "USD"}}
+    none = {"shopMoney": {"amount": "0.00", "currencyCode": "USD"}}
+    lines = {"lineItems": {"nodes": [], "pageInfo": {"hasNextPage": False}}, "updatedAt": "2026-11-20T12:05:00Z"}
+    late = [
+        {**order(2), **lines, "currentSubtotalPriceSet": none},
+        {**order(3), **lines, "createdAt": "2026-11-20T12:05:00Z"},
+    ]
+    changed = data(orders={"nodes": late, "pageInfo": {"hasNextPage": False}})
+    body = jsonl(order(1), {**order(2), "currentSubtotalPriceSet": bag})
+    shop = Shop([file_at(2, 2), changed], [body], waits.jobs)
+    (page,) = shop.read()
+    assert {row.id: row.amount("current_subtotal_price") for row in page.rows} == {1: None, 2: "0.00"}
+    (asked,) = [json.loads(text)["variables"]["query"] for text in shop.api.bodies if "query Orders" in text]
+    assert "updated_at:>='2026-11-20T11:59:00Z'" in asked
 
 
 def test_an_operation_that_shopify_forgot_is_started_again(by_http: None) -> None:
