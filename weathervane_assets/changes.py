@@ -10,7 +10,7 @@ Days that are not over are the nightly run's: each of their orders is a change, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -33,7 +33,8 @@ from weathervane_assets.partitions import TENANT_PARTITIONS, day_key, range_tags
 from weathervane_assets.quarantine import Page
 from weathervane_assets.schedules import active_tenants, paused_tenants
 from weathervane_resources.clients.klaviyo import CHANNELS, Campaign
-from weathervane_resources.clients.shopify import Order
+from weathervane_resources.clients.shopify import Order, ShopifyClient
+from weathervane_resources.clients.shopify_window import ALL_ORDERS, VISIBLE
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import KlaviyoConnector, ShopifyConnector
 from weathervane_resources.credentials import Access
@@ -46,7 +47,13 @@ CHECK_SECONDS = 600
 TENANTS_AT_ONCE = 8
 TENANT_SECONDS = 40
 """A tick is cut off by Dagster after a minute; a tenant that takes longer keeps its cursor and is tried again."""
+QUEUED = timedelta(hours=1)
+"""A run that is asked for may wait that long until it reads."""
 STORED_PROMOS = Shape(pl.Schema({"campaign_id": pl.String(), "date": pl.Date()}), ())
+
+
+async def _any_day(_client: object, _changes: Collection[Change]) -> date:
+    return date.min
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,8 @@ class Reader:
     connect: Callable[[], AbstractAsyncContextManager[Any]]
     lists: Mapping[str, Callable[[Any, datetime, datetime], AsyncGenerator[Page[Any]]]]
     as_change: Callable[[Any], Change | None]
+    first_day: Callable[[Any, Collection[Change]], Awaitable[date]] = _any_day
+    """The first day that can be read again, given the client and what changed."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,7 @@ class Found:
     changes: list[Change]
     positions: Mapping[str, Position]
     unreadable: int = 0
+    first_day: date = date.min
     error: str = ""
 
 
@@ -101,6 +111,7 @@ def build_change_sensors(status: dg.DefaultSensorStatus) -> tuple[dg.SensorDefin
                 lambda: shopify.connect(access, platform, protocol=tenant.shopify_protocol),
                 {"orders": lambda client, since, until: client.changed_orders(since, until)},
                 lambda order: _changed_order(order, tenant),
+                lambda client, changes: _first_whole_day(client, changes, tenant, clock.now()),
             )
 
         return _tick(context, platform, clock, shopify.access, reader, "orders")
@@ -156,6 +167,15 @@ def _changed_order(order: Order, tenant: Tenant) -> Change | None:
     return Change(str(order.id), updated, frozenset({tenant.today(created)})) if created and updated else None
 
 
+async def _first_whole_day(client: ShopifyClient, changes: Collection[Change], tenant: Tenant, now: datetime) -> date:
+    """Return the first day that the token sees whole: a run with an earlier one would be refused, with all of its days."""
+    edge = now - VISIBLE + QUEUED
+    is_near = any(tenant.day_start(day) < edge for change in changes for day in change.days)
+    if not is_near or ALL_ORDERS in await client.access_scopes():
+        return date.min
+    return tenant.today(edge) + timedelta(days=1)
+
+
 def _changed_campaign(campaign: Campaign, tenant: Tenant, stored: frozenset[date]) -> Change | None:
     """Return the day that the campaign is on now, as `transforms.promos` places it, and those that it stood on."""
     updated = _instant(campaign.updated_at)
@@ -184,10 +204,7 @@ def _tick(
     tenants = active_tenants(context.instance, platform)
     found = asyncio.run(_read_all(tenants, positions, platform, access_of, reader_of, now))
     for one in found:
-        if one.error:
-            context.log.error(f"{one.tenant.id}: changes of {asset} were not read, and will be again: {one.error}")
-        if one.unreadable:
-            context.log.warning(f"{one.tenant.id}: {one.unreadable} changed rows of {asset} have no usable time")
+        _report(context, one, asset)
     earliest = platform.settings().start_date
     requests = [request for one in found for request in _requests(one, asset, earliest, now)]
     kept = {tenant: known for tenant, known in positions.items() if tenant in synced}
@@ -199,6 +216,16 @@ def _tick(
         f"could not be read: {', '.join(failed)}" if failed else f"nothing changed on past days of {len(found)} tenants"
     )
     return dg.SensorResult(skip_reason=said + paused_tenants(platform), cursor=cursor)
+
+
+def _report(context: dg.SensorEvaluationContext, one: Found, asset: str) -> None:
+    """Say what of a tenant's changes could not be read."""
+    if one.error:
+        context.log.error(f"{one.tenant.id}: changes of {asset} were not read, and will be again: {one.error}")
+    if one.unreadable:
+        context.log.warning(f"{one.tenant.id}: {one.unreadable} changed rows of {asset} have no usable time")
+    if any(day < one.first_day for change in one.changes for day in change.days):
+        context.log.warning(f"{one.tenant.id}: days before {one.first_day} changed, but cannot be read whole any more")
 
 
 async def _read_all(
@@ -240,7 +267,8 @@ async def _read_one(tenant: Tenant, reader: Reader, known: Mapping[str, Position
             new, missed, after[name] = await read
             changes += new
             unreadable += missed
-    return Found(tenant, changes, after, unreadable)
+        first_day = await reader.first_day(client, changes)
+    return Found(tenant, changes, after, unreadable, first_day)
 
 
 def _requests(found: Found, asset: str, earliest: date, now: datetime) -> list[dg.RunRequest]:
@@ -252,5 +280,5 @@ def _requests(found: Found, asset: str, earliest: date, now: datetime) -> list[d
             asset_selection=[dg.AssetKey(name) for name in downstream(asset)],
             tags=range_tags(tenant.id, day_key(tenant.id, first), day_key(tenant.id, last)),
         )
-        for first, last in touched(found.changes, max(earliest, tenant.start_date), yesterday)
+        for first, last in touched(found.changes, max(earliest, tenant.start_date, found.first_day), yesterday)
     ]

@@ -7,7 +7,7 @@ import os
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -299,3 +299,23 @@ def test_both_sensors_are_off_until_someone_switches_them_on() -> None:
     """Without credentials they would log an error every ten minutes."""
     for sensor in (changed_orders, changed_campaigns):
         assert sensor.default_status == dg.DefaultSensorStatus.STOPPED
+
+
+def test_a_day_that_the_token_does_not_see_whole_takes_no_other_day_with_it(
+    here: Installation, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixty days ago is cut in two for a token without `read_all_orders`: its run was refused, and the next day's change with it."""
+    midnight = datetime.now(ZoneInfo("America/New_York")).replace(hour=0, minute=0, second=0, microsecond=0)
+    time.now = (midnight + timedelta(minutes=1)).astimezone(UTC)
+    blind = SandboxConfig(tenants=QUIET, clock=time, shopify_scopes=("read_orders",))
+    with RunningSandbox(blind) as shop:
+        monkeypatch.setenv("WEATHERVANE_SANDBOX_URL", shop.url)
+        daemon = Daemon(changed_orders, time, here.instance)
+        assert daemon.tick() == []
+        edge = midnight.date() - timedelta(days=60)
+        for day in (edge, edge + timedelta(days=1)):
+            refund(replace(here, sandbox=shop), order_of(replace(here, sandbox=shop), day))
+        time.pass_by(minutes=2)
+        (request,) = daemon.tick()
+        assert days_of(request) == (f"{edge + timedelta(days=1)}|acme", f"{edge + timedelta(days=1)}|acme")
+        assert execute(here, request, time).success
