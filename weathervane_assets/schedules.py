@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 import dagster as dg
+import polars as pl
 
 from weathervane_assets import graph
 from weathervane_assets.partitions import TENANT_PARTITIONS, day_key, range_tags, year_key
@@ -26,8 +27,6 @@ HOURLY = "0 * * * *"
 TICK = timedelta(hours=1)
 MOST_CAUGHT_UP = 14
 """Days; a longer outage is a backfill's, which someone should look at."""
-LAST_OF_A_NIGHT = "features"
-"""The table that a night writes last: where it has the day, the night was complete."""
 NORMALS_HOUR = 8
 NORMALS_DAYS = ((1, 1), (1, 10))
 """Month and day on which the year's normals are made: for the first night, and again when the archive has all of December."""
@@ -247,8 +246,13 @@ def _requests(
 
 
 def complete_nights(lake: Lake, tenant_id: str) -> set[date]:
-    """Return the days that the last table of a night was written for, by the lake's ledger."""
-    return set(lake.ledger(tenant_id, LAST_OF_A_NIGHT)["date"])
+    """Return the days that every table of a night was written for, by the lake's ledger.
+
+    `features` alone says nothing: days that are read again for ads or weather write it too, also where orders failed.
+    """
+    ledger = lake.ledger(tenant_id).filter(pl.col("dataset").is_in(graph.DAILY))
+    tables = ledger.group_by("date").agg(pl.col("dataset").n_unique())
+    return set(tables.filter(pl.col("dataset") == len(graph.DAILY))["date"])
 
 
 def _yearly_schedule(status: dg.DefaultScheduleStatus) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:

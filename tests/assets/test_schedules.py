@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -127,13 +127,14 @@ def test_everything_is_off_until_someone_switches_it_on_and_the_night_is_complet
     assert len(hours) == len(set(hours))
 
 
-def wrote(installation: Installation, tenant_id: str, *days: date) -> None:
-    """Put a night's last table into the lake, empty: the ledger says that the night was complete."""
-    shape = shape_of(CONTRACTS["features"])
-    installation.lake.replace(
-        tenant_id, "features", shape.schema.to_frame(), shape=shape, days=days, source="stub", run_id="r",
-        now=datetime(2026, 11, 1, tzinfo=UTC),
-    )  # fmt: skip
+def wrote(installation: Installation, tenant_id: str, *days: date, tables: Sequence[str] = graph.DAILY) -> None:
+    """Put a night's tables into the lake, empty: the ledger says that they were written."""
+    for name in tables:
+        shape = shape_of(CONTRACTS[name])
+        installation.lake.replace(
+            tenant_id, name, shape.schema.to_frame(), shape=shape, days=days, source="stub", run_id="r",
+            now=datetime(2026, 11, 1, tzinfo=UTC),
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -154,6 +155,17 @@ def test_missed_nights_are_caught_up_as_one_range(
     wrote(installation, "acme", *complete)
     assert spans(tick(daemon, "nightly", datetime(2026, 11, 20, 8, tzinfo=UTC))) == [
         (f"{first}|acme", "2026-11-19|acme")
+    ]
+
+
+def test_a_night_whose_orders_failed_is_caught_up_though_its_matrix_was_written_for_the_ads(
+    installation: Installation, daemon: dg.DagsterInstance
+) -> None:
+    """An hour after the failed night the ads were read again, with the matrix: nobody ever fetched that day's orders."""
+    wrote(installation, "acme", date(2026, 11, 17))
+    wrote(installation, "acme", date(2026, 11, 18), tables=("meta_ads", "google_ads", "ads", "features"))
+    assert spans(tick(daemon, "nightly", datetime(2026, 11, 20, 8, tzinfo=UTC))) == [
+        ("2026-11-18|acme", "2026-11-19|acme")
     ]
 
 
