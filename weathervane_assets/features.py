@@ -44,7 +44,7 @@ def features(
 ) -> Batch:
     """The modelling matrix: each cell a tenant ships to, each day, with its sales, its weather and the tenant's ads and promos.
 
-    A day without orders is a row with zero orders. Missing weather is null and marked. Columns that begin with
+    A day without orders is a row with zero orders; a day whose orders were never read has no row. Missing weather is null and marked. Columns that begin with
     `tenant_` concern the whole tenant-day and repeat on each cell: never sum them over cells. In join mode `as_of` each
     row knows the weather, cells and plans that its decision could know, and nothing later.
     """
@@ -73,7 +73,7 @@ def is_as_of(window: Window) -> bool:
 def _observed(window: Window, tables: Tables, weather: pl.DataFrame) -> pl.DataFrame:
     fetched = _fetched(window)
     matrix = build_matrix(
-        active_in(window),
+        _sold(active_in(window), window),
         tables.orders,
         tenant_ads(tables.ads, fetched, window.tenant.currency),
         tenant_promos(tables.promos, fetched),
@@ -91,7 +91,7 @@ def matrix_as_of(as_of: AsOf, tables: Tables, versions: pl.DataFrame | None = No
     window = as_of.window
     unread = day_frame(window.days).with_columns(has_meta=pl.lit(value=False), has_google=pl.lit(value=False))
     matrix = build_matrix(
-        as_of.active,
+        _sold(as_of.active, window),
         tables.orders,
         tenant_ads(tables.ads.clear(), unread, window.tenant.currency),
         planned_promos(tables.promos, as_of.decisions),
@@ -123,6 +123,12 @@ def open_rebuild(tenant: Tenant, days: Sequence[date], lake: Lake, now: datetime
 def _finish(matrix: pl.DataFrame, window: Window) -> pl.DataFrame:
     as_of = pl.lit(window.now).dt.cast_time_unit("us")
     return finish_matrix(matrix, window.tenant.id, _source(sources_of(window, INPUTS)), as_of)
+
+
+def _sold(active: pl.DataFrame, window: Window) -> pl.DataFrame:
+    """Return the active cells of the days whose orders were read: what was never read is unknown, not zero."""
+    ledger = window.lake.ledger(window.tenant.id, "orders").filter(pl.col("source") != NOT_CONFIGURED)
+    return active.filter(pl.col("date").is_in(ledger["date"].implode()))
 
 
 def _fetched(window: Window) -> pl.DataFrame:
