@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 
 
-def limit(default: float, unit: str, reason: str) -> float:
-    """Describe one threshold."""
-    return field(default=default, metadata={"unit": unit, "reason": reason})
+def limit(default: float, unit: str, reason: str, least: float = 0) -> float:
+    """Describe one threshold; a smaller value than `least` means the same as that one."""
+    return field(default=default, metadata={"unit": unit, "reason": reason, "least": least})
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Thresholds:
         "before and after two quiet days in a row (Christmas) trade falls by itself",
     )
     holiday_days: float = limit(5, "days before and after", "the last day for deliveries, and what is open after it")
-    new_rows_median_min: float = limit(20, "rows a day", "below this a ratio says nothing: 3 of 6 is chance")
+    new_rows_median_min: float = limit(20, "rows a day", "below this a ratio says nothing: 3 of 6 is chance", least=1)
     zero_rows_streak_warning: float = limit(2, "days in a row", "one empty day may be a holiday, two are noticed")
     zero_rows_streak_critical: float = limit(4, "days in a row", "longer than a long weekend")
     geocoded_ratio_warning: float = limit(
@@ -68,7 +68,7 @@ class Thresholds:
     geocoded_drop_chance: float = limit(
         0.001, "probability", "a fall that chance brings once in three years; keeps small shops from flapping"
     )
-    geocoded_baseline_days: float = limit(28, "days", "four weeks hold each weekday four times")
+    geocoded_baseline_days: float = limit(28, "days", "four weeks hold each weekday four times", least=1)
     freshness_grace_hours: float = limit(
         8, "hours after the tenant's midnight", "the night starts at 3 and may wait for a vendor's quota"
     )
@@ -80,7 +80,7 @@ class Thresholds:
         10, "weeks", "the same weekdays that a day is held against; older ones are another season"
     )
     weekday_points_min: float = limit(
-        3, "days", "fewer of the same weekday have no median; until then the last week alone"
+        3, "days", "fewer of the same weekday have no median; until then the last week alone", least=1
     )
     relearn_weeks: float = limit(
         2, "weeks in a row", "an incident is mended within two weeks; what lasts longer is the new level"
@@ -90,12 +90,14 @@ class Thresholds:
     )
     ads_restatement_days: float = limit(30, "days", "what is read again every night: Meta restates 28 days")
     weather_restatement_days: float = limit(7, "days", "what is read again every night: the archive lags 5 days")
-    baseline_days: float = limit(7, "days", "a week holds each weekday once")
+    baseline_days: float = limit(7, "days", "a week holds each weekday once", least=1)
     history_runs: float = limit(90, "runs", "a quarter of nightly runs")
 
     def for_tenant(self, overrides: Mapping[str, float]) -> Thresholds:
         """Return the thresholds with those of a tenant's overrides that are thresholds."""
-        return replace(self, **{name: value for name, value in overrides.items() if name in THRESHOLD_NAMES})
+        taken = {name: max(value, LEAST[name]) for name, value in overrides.items() if name in THRESHOLD_NAMES}
+        return replace(self, **taken)
 
 
 THRESHOLD_NAMES = frozenset(f.name for f in fields(Thresholds))
+LEAST: Mapping[str, float] = {f.name: f.metadata["least"] for f in fields(Thresholds)}
