@@ -61,12 +61,16 @@ Positions = Mapping[str, Mapping[str, Position]]
 
 
 async def read_changes(
-    pages: AsyncGenerator[Page[Row]], as_change: Callable[[Row], Change | None], start: Position, until: datetime
+    pages: AsyncGenerator[Page[Row]],
+    as_change: Callable[[Row], Change | None],
+    start: Position,
+    until: datetime,
+    is_late: Callable[[], bool] = lambda: False,
 ) -> tuple[list[Change], int, Position]:
     """Read pages sorted by `updated_at`; return what is new, how many rows could not be read, and the new position.
 
-    Rows seen at an earlier tick are passed over. After `MOST_NEW_PAGES` pages with something new it stops there; pages
-    without anything new do not count, so that many changes of one second cannot hold it up for ever.
+    Rows seen at an earlier tick are passed over. After `MOST_NEW_PAGES` pages with something new, or one when it `is_late`, it
+    stops there; pages without anything new do not count, so that many changes of one second cannot hold it up for ever.
     """
     new: list[Change] = []
     unreadable = new_pages = 0
@@ -77,7 +81,7 @@ async def read_changes(
             unreadable += len(page.bad) + changes.count(None)
             new += fresh
             new_pages += bool(fresh)
-            if new_pages >= MOST_NEW_PAGES:
+            if fresh and (new_pages >= MOST_NEW_PAGES or is_late()):
                 until = max(change.updated_at for change in fresh)
                 break
     return new, unreadable, start.advanced(new, max(start.until, until))

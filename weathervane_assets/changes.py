@@ -45,8 +45,9 @@ from weathervane_resources.tenants import Tenant
 
 CHECK_SECONDS = 600
 TENANTS_AT_ONCE = 8
-TENANT_SECONDS = 40
-"""A tick is cut off by Dagster after a minute; a tenant that takes longer keeps its cursor and is tried again."""
+TENANT_SECONDS, LATE_SECONDS = 40, 20
+"""A tick is cut off by Dagster after a minute; a tenant that takes longer than the first keeps its cursor and is tried again. A page that
+ends after the second is the last: what was read counts, and the next tick goes on from there."""
 QUEUED = timedelta(hours=1)
 """A run that is asked for may wait that long until it reads."""
 STORED_PROMOS = Shape(pl.Schema({"campaign_id": pl.String(), "date": pl.Date()}), ())
@@ -260,10 +261,13 @@ async def _read_one(tenant: Tenant, reader: Reader, known: Mapping[str, Position
         return Found(tenant, [], after)
     changes: list[Change] = []
     unreadable = 0
+    passed_s = asyncio.get_running_loop().time
+    late_s = passed_s() + LATE_SECONDS
     async with reader.connect() as client:
         for name, pages in reader.lists.items():
             since, until = after[name].span(now)
-            read = read_changes(pages(client, since, until), reader.as_change, after[name], until)
+            listed = pages(client, since, until)
+            read = read_changes(listed, reader.as_change, after[name], until, lambda: passed_s() > late_s)
             new, missed, after[name] = await read
             changes += new
             unreadable += missed

@@ -49,8 +49,11 @@ async def pages_of(changes: Sequence[Change], start: Position, until: datetime, 
         yield Listed(mine[at : at + size])
 
 
-def read(changes: Sequence[Change], start: Position, until: datetime, size: int = 5) -> tuple[list[Change], Position]:
-    new, _, after = asyncio.run(read_changes(pages_of(changes, start, until, size), lambda row: row, start, until))
+def read(
+    changes: Sequence[Change], start: Position, until: datetime, size: int = 5, *, is_late: bool = False
+) -> tuple[list[Change], Position]:
+    pages = pages_of(changes, start, until, size)
+    new, _, after = asyncio.run(read_changes(pages, lambda row: row, start, until, lambda: is_late))
     return new, after
 
 
@@ -92,6 +95,18 @@ def test_more_changes_of_one_second_than_a_tick_reads_are_read_in_the_end() -> N
         assert len(new) <= MOST_NEW_PAGES
         found += new
     assert len(found) == len({c.key for c in found}) == len(changes)
+
+
+def test_a_slow_vendor_is_read_page_by_page_over_many_ticks() -> None:
+    """More changes than a tick had time for were begun again from the first at every tick, and none ever came in."""
+    changes = [change(str(n), 2 * n) for n in range(6)]
+    position, found = Position(T0), []
+    for _ in changes:
+        new, position = read(changes, position, T0 + timedelta(minutes=20), size=1, is_late=True)
+        assert len(new) == 1
+        found += new
+    assert [c.key for c in found] == [c.key for c in changes]
+    assert read(changes, position, T0 + timedelta(minutes=20), size=1, is_late=True)[0] == []
 
 
 def test_a_row_without_a_usable_time_is_counted() -> None:
