@@ -73,7 +73,7 @@ def is_as_of(window: Window) -> bool:
 def _observed(window: Window, tables: Tables, weather: pl.DataFrame) -> pl.DataFrame:
     fetched = _fetched(window)
     matrix = build_matrix(
-        _sold(active_in(window), window),
+        _sold(active_in(window), fetched),
         tables.orders,
         tenant_ads(tables.ads, fetched, window.tenant.currency),
         tenant_promos(tables.promos, fetched),
@@ -89,9 +89,10 @@ def matrix_as_of(as_of: AsOf, tables: Tables, versions: pl.DataFrame | None = No
     What ads cost on the day is not known before it: null. `versions` stands in for those of the lake.
     """
     window = as_of.window
-    unread = day_frame(window.days).with_columns(has_meta=pl.lit(value=False), has_google=pl.lit(value=False))
+    fetched = _fetched(window)
+    unread = fetched.with_columns(has_meta=pl.lit(value=False), has_google=pl.lit(value=False))
     matrix = build_matrix(
-        _sold(as_of.active, window),
+        _sold(as_of.active, fetched),
         tables.orders,
         tenant_ads(tables.ads.clear(), unread, window.tenant.currency),
         planned_promos(tables.promos, as_of.decisions),
@@ -125,10 +126,9 @@ def _finish(matrix: pl.DataFrame, window: Window) -> pl.DataFrame:
     return finish_matrix(matrix, window.tenant.id, _source(sources_of(window, INPUTS)), as_of)
 
 
-def _sold(active: pl.DataFrame, window: Window) -> pl.DataFrame:
-    """Return the active cells of the days whose orders were read: what was never read is unknown, not zero."""
-    ledger = window.lake.ledger(window.tenant.id, "orders").filter(pl.col("source") != NOT_CONFIGURED)
-    return active.filter(pl.col("date").is_in(ledger["date"].implode()))
+def _sold(active: pl.DataFrame, fetched: pl.DataFrame) -> pl.DataFrame:
+    """Return the active cells of the days whose orders were read."""
+    return active.filter(pl.col("date").is_in(fetched.filter("has_orders")["date"].implode()))
 
 
 def _fetched(window: Window) -> pl.DataFrame:
@@ -139,7 +139,10 @@ def _fetched(window: Window) -> pl.DataFrame:
         return pl.col("date").is_in(ledger.filter(pl.col("dataset") == dataset)["date"].to_list())
 
     return day_frame(window.days).with_columns(
-        has_meta=was_read("meta_ads"), has_google=was_read("google_ads"), has_promos=was_read("promos")
+        has_orders=was_read("orders"),
+        has_meta=was_read("meta_ads"),
+        has_google=was_read("google_ads"),
+        has_promos=was_read("promos"),
     )
 
 
