@@ -34,7 +34,7 @@ from weathervane_assets.quarantine import Page
 from weathervane_assets.schedules import active_tenants, paused_tenants
 from weathervane_resources.clients.klaviyo import CHANNELS, Campaign
 from weathervane_resources.clients.shopify import Order, ShopifyClient
-from weathervane_resources.clients.shopify_window import ALL_ORDERS, VISIBLE
+from weathervane_resources.clients.shopify_window import VISIBLE, is_seen
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import KlaviyoConnector, ShopifyConnector
 from weathervane_resources.credentials import Access
@@ -170,11 +170,11 @@ def _changed_order(order: Order, tenant: Tenant) -> Change | None:
 
 async def _first_whole_day(client: ShopifyClient, changes: Collection[Change], tenant: Tenant, now: datetime) -> date:
     """Return the first day that the token sees whole: a run with an earlier one would be refused, with all of its days."""
-    edge = now - VISIBLE + QUEUED
-    is_near = any(tenant.day_start(day) < edge for change in changes for day in change.days)
-    if not is_near or ALL_ORDERS in await client.access_scopes():
+    read_at = now + QUEUED
+    days = [day for change in changes for day in change.days]
+    if not days or await is_seen(tenant.day_start(min(days)), read_at, client.access_scopes):
         return date.min
-    return tenant.today(edge) + timedelta(days=1)
+    return tenant.today(read_at - VISIBLE) + timedelta(days=1)
 
 
 def _changed_campaign(campaign: Campaign, tenant: Tenant, stored: frozenset[date]) -> Change | None:

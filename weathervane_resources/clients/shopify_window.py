@@ -29,15 +29,20 @@ def parts_of(start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
     return list(pairwise([start, *inner, end]))
 
 
+async def is_seen(start: datetime, now: datetime, scopes: Callable[[], Awaitable[frozenset[str]]]) -> bool:
+    """Return whether the token sees every order since `start`; the scopes are asked for only where it matters."""
+    return start >= now - VISIBLE or ALL_ORDERS in await scopes()
+
+
 async def require_sight(
     start: datetime, now: datetime, scopes: Callable[[], Awaitable[frozenset[str]]], where: Where
 ) -> None:
-    """Ask for the scopes only where it matters.
+    """Return where the token sees every order since `start`.
 
     Raises: PermissionLost: `start` is more than 60 days ago and the token lacks `read_all_orders`.
     """
     _require_zone(start)
-    if start >= now - VISIBLE or ALL_ORDERS in await scopes():
+    if await is_seen(start, now, scopes):
         return
     raise PermissionLost(
         f"the window begins more than 60 days ago and the token lacks the scope {ALL_ORDERS}:"
