@@ -201,14 +201,24 @@ def prepare(folder: Path, tenants: list[str], sandbox_url: str) -> Path:
     return home
 
 
+@contextmanager
+def working_folder(kept: Path | None) -> Iterator[Path]:
+    """Yield a new folder for the instance, the lake and the logs, which goes at the end unless it is one to keep."""
+    if kept:
+        kept.mkdir(parents=True)
+        yield kept.resolve()
+        return
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
 def main(given: argparse.Namespace) -> int:
     """Print the figures; 1 where a night costs more CPU than it may."""
     names = [f"shop-{n:03}" for n in range(KNOWN_TENANTS)]
     profiles = {name: TenantProfile("America/New_York", "USD") for name in names}
     days, some = [(FIRST_NIGHT + timedelta(days=n)).isoformat() for n in range(given.nights)], names[: given.tenants]
     load = os.getloadavg()
-    with tempfile.TemporaryDirectory() as name, RunningSandbox(SandboxConfig(tenants=profiles)) as sandbox:
-        folder = Path(name)
+    with working_folder(given.keep) as folder, RunningSandbox(SandboxConfig(tenants=profiles)) as sandbox:
         home, log = prepare(folder, names, sandbox.url), folder / "runs.log"
         worked([("normals", tenant, str(FIRST_NIGHT.year)) for tenant in some], given.workers or 1, log)
         before = size_of(home)
@@ -259,5 +269,6 @@ if __name__ == "__main__":
     parser.add_argument("--nights", type=int, default=3)
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=inf, help="begin no night after so long")
+    parser.add_argument("--keep", type=Path, help="a new folder, left with the grown instance for more measurements")
     parser.add_argument("--no-compaction", dest="compaction", action="store_false")
     sys.exit(main(parser.parse_args()))
