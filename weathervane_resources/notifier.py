@@ -11,14 +11,14 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Self
-
-import apprise
-from apprise.plugins.pagerduty import NotifyPagerDuty, PagerDutyAction
+from typing import TYPE_CHECKING, Self
 
 from weathervane_resources.alert_records import NoticeKind
 from weathervane_resources.inside import is_inside
 from weathervane_resources.settings import ConfigurationError
+
+if TYPE_CHECKING:
+    from apprise import NotifyBase
 
 TIMEOUT_S, DEADLINE_S = 4, 10
 TITLE_MOST, BODY_MOST = 120, 1800
@@ -26,12 +26,8 @@ WEBHOOK_SCHEMAS = frozenset({"json", "jsons", "form", "forms", "xml", "xmls"})
 PAGERS = frozenset({"pagerduty", "opsgenie", "pagertree", "signl4", "spike", "splunk", "victorops"})
 """Services that call somebody out of bed."""
 THIS_MACHINE = frozenset({"syslog", "dbus", "kde", "qt", "glib", "gnome", "macosx", "windows"})
-NOTIFY_TYPES = {
-    "alert": apprise.NotifyType.FAILURE,
-    "worse": apprise.NotifyType.FAILURE,
-    "reminder": apprise.NotifyType.WARNING,
-    "recovery": apprise.NotifyType.SUCCESS,
-}
+NOTIFY_TYPES = {"alert": "failure", "worse": "failure", "reminder": "warning", "recovery": "success"}
+"""How Apprise calls what is sent; anything else is "info"."""
 _QUIET = ("apprise", "urllib3")
 
 
@@ -84,6 +80,9 @@ def deliver(target: Target, title: str, body: str, *, key: str, kind: NoticeKind
     `key` begins with the incident's id and a dash. A webhook gets it as the header Idempotency-Key, PagerDuty the id as its
     deduplication key: one incident there, which a recovery resolves. A chat has no such thing; the text carries the id.
     """
+    import apprise  # noqa: PLC0415 - a tenth of a second that only a message should pay
+    from apprise.plugins.pagerduty import NotifyPagerDuty, PagerDutyAction  # noqa: PLC0415
+
     service = _service(target.url)
     if service is None:
         return "Apprise cannot read its URL"
@@ -101,20 +100,22 @@ def deliver(target: Target, title: str, body: str, *, key: str, kind: NoticeKind
         result = sender.notify(
             body[:BODY_MOST],
             title[:TITLE_MOST],
-            notify_type=NOTIFY_TYPES.get(kind, apprise.NotifyType.INFO),
+            notify_type=apprise.NotifyType(NOTIFY_TYPES.get(kind, "info")),
             body_format=apprise.NotifyFormat.TEXT,
             timeout=DEADLINE_S,
         )
     return "" if result else said.reason(target) or "the receiver did not take it"
 
 
-def _service(url: str) -> apprise.NotifyBase | None:
+def _service(url: str) -> NotifyBase | None:
+    import apprise  # noqa: PLC0415 - as above
+
     with _Overheard():
         found = apprise.Apprise.instantiate(url, suppress_exceptions=True)
     return found if isinstance(found, apprise.NotifyBase) else None
 
 
-def _leads_inside(service: apprise.NotifyBase, url: str) -> bool:
+def _leads_inside(service: NotifyBase, url: str) -> bool:
     """Return whether a message would go to this machine or its network.
 
     Only services whose URL names a host are looked up: the "host" of a chat service is a token, which must not reach DNS.

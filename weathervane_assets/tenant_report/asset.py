@@ -4,18 +4,19 @@ Belongs here: the asset, its check and how they look in the UI. Does not belong 
 """
 
 from html.parser import HTMLParser
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from weathervane_assets.tenant_report.page import Page, examine_tenant, keep_page
-from weathervane_assets.tenant_report.view import view_of
 from weathervane_checks.cures import described
 from weathervane_checks.reports import FOLDER
 from weathervane_resources.alert_store import AlertStore
 from weathervane_resources.clock import Clock
 from weathervane_resources.platform import Platform
 from weathervane_resources.state import open_state
+
+if TYPE_CHECKING:
+    from weathervane_assets.tenant_report.page import Page
 
 LARGEST_BYTES = 600_000
 """What an e-mail still carries without a thought."""
@@ -53,6 +54,9 @@ def build_tenant_report(tenants: dg.PartitionsDefinition, owner: str) -> dg.Asse
         normals, the matrix, incidents) is the HTML file at `path`; it stands alone: it can be mailed and opened without a
         network. Made after `dq_report`, in the same run. It judges nothing anew, and no ingestion waits for it.
         """
+        from weathervane_assets.tenant_report.page import examine_tenant, keep_page  # noqa: PLC0415 - no night needs it
+        from weathervane_assets.tenant_report.view import view_of  # noqa: PLC0415
+
         tenant, lake = platform.tenants()[context.partition_key], platform.lake()
         store = AlertStore(open_state(platform.settings().state_url))
         page = examine_tenant(tenant, lake, store, clock.now())
@@ -70,7 +74,7 @@ def build_tenant_report(tenants: dg.PartitionsDefinition, owner: str) -> dg.Asse
     return tenant_report
 
 
-def _stands_alone(page: Page, html: str, stored: bytes | None) -> dg.AssetCheckResult:
+def _stands_alone(page: "Page", html: str, stored: bytes | None) -> dg.AssetCheckResult:
     size, foreign = len(html.encode()), foreign_references(html)
     alerts = [
         *([] if stored == html.encode() else ["report_not_kept"]),
