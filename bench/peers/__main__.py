@@ -77,6 +77,7 @@ ORDERS = (
     _module("our work alone, GraphQL", "bench.peers.own_work", "{first}", "{last}", "graphql"),
     _module("bare loop, 8 windows", *BARE),
     _module("bare loop, 1 window", *BARE, "1"),
+    _module("bare loop, GraphQL in bulk", *BARE, "bulk"),
 )
 
 

@@ -1,15 +1,17 @@
-"""The physical limit: the same orders by a bare loop, `bare.py URL FOLDER FROM TO [windows]`. Runs in our .venv.
+"""The physical limit: the same orders by a bare loop, `bare.py URL FOLDER FROM TO [windows|bulk]`. Runs in our .venv.
 
-aiohttp, eight windows at once, msgspec into typed rows, columns by polars, one Delta commit. No contract, no places, no
-comparison with what was there, no retries, no limits: nobody should run this against a vendor. Prints the seconds of the
-work itself, without imports.
+aiohttp, eight windows at once by REST or one bulk operation by GraphQL, msgspec into typed rows, columns by polars, one Delta
+commit. No contract, no places, no comparison with what was there, no retries, no limits: nobody should run this against a
+vendor. Prints the seconds of the work itself, without imports.
 """
 
 import asyncio
 import sys
 import time
+from collections import defaultdict
 from datetime import datetime
 from itertools import pairwise
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -62,9 +64,54 @@ class Page(msgspec.Struct):
     orders: list[Order]
 
 
+class Money(msgspec.Struct, rename="camel"):
+    """An amount."""
+
+    amount: str
+    currency_code: str
+
+
+class Bag(msgspec.Struct, rename="camel"):
+    """An amount in the shop's currency."""
+
+    shop_money: Money
+
+
+class Node(msgspec.Struct, rename="camel"):
+    """A line of a bulk operation's file: an order, or one of its line items."""
+
+    id: str
+    parent_id: str | None = msgspec.field(name="__parentId", default=None)
+    quantity: int = 0
+    legacy_resource_id: str = ""
+    name: str | None = None
+    created_at: str = ""
+    updated_at: str = ""
+    cancelled_at: str | None = None
+    test: bool = False
+    display_financial_status: str | None = None
+    currency_code: str = ""
+    total_price_set: Bag | None = None
+    subtotal_price_set: Bag | None = None
+    total_tax_set: Bag | None = None
+    total_discounts_set: Bag | None = None
+    current_subtotal_price_set: Bag | None = None
+    shipping_address: dict[str, str | float | None] | None = None
+
+
 FLAT = [name for name in Order.__struct_fields__ if name not in ("line_items", "shipping_address")]
 NOWHERE = Address()
 FIELDS = ",".join(Order.__struct_fields__)
+PLACE = {"countryCodeV2": "country_code"}
+LOOK_EACH_S = 0.5
+_SET = "{ shopMoney { amount currencyCode } }"
+RUN = "mutation Run($query: String!) { bulkOperationRunQuery(query: $query) { bulkOperation { id } } }"
+LOOK = "query Look($id: ID!) { node(id: $id) { ... on BulkOperation { status url } } }"
+BULK = f"""{{ orders(query: "%s") {{ edges {{ node {{ id legacyResourceId name createdAt updatedAt cancelledAt test
+  displayFinancialStatus currencyCode totalPriceSet {_SET} subtotalPriceSet {_SET} totalTaxSet {_SET}
+  totalDiscountsSet {_SET} currentSubtotalPriceSet {_SET}
+  shippingAddress {{ zip countryCodeV2 city latitude longitude }}
+  lineItems {{ edges {{ node {{ id quantity }} }} }} }} }} }} }}"""
 
 
 async def read(session: aiohttp.ClientSession, url: str, first: datetime, last: datetime) -> list[Order]:
@@ -89,11 +136,47 @@ async def read_all(url: str, first: datetime, last: datetime, windows: int) -> l
     return [order for part in parts for order in part]
 
 
+async def ask(session: aiohttp.ClientSession, url: str, document: str, **variables: str) -> Any:
+    """Return the one field of an answer."""
+    async with session.post(f"{url}/graphql.json", json={"query": document, "variables": variables}) as answer:
+        answer.raise_for_status()
+        (value,) = msgspec.json.decode(await answer.read())["data"].values()
+        return value
+
+
+async def read_bulk(url: str, first: datetime, last: datetime) -> list[Order]:
+    """Return the orders of one bulk operation."""
+    search = f"created_at:>='{first.isoformat()}' created_at:<='{last.isoformat()}'"
+    async with aiohttp.ClientSession(headers={"X-Shopify-Access-Token": "stub"}) as session:
+        started = await ask(session, url, RUN, query=BULK % search)
+        while (found := await ask(session, url, LOOK, id=started["bulkOperation"]["id"]))["status"] != "COMPLETED":  # noqa: ASYNC110
+            await asyncio.sleep(LOOK_EACH_S)
+        async with session.get(found["url"]) as answer:
+            nodes = msgspec.json.Decoder(Node).decode_lines(await answer.read())
+    lines: dict[str, list[Line]] = defaultdict(list)
+    for node in nodes:
+        if node.parent_id:
+            lines[node.parent_id].append(Line(node.quantity))
+    return [order_of(node, lines[node.id]) for node in nodes if not node.parent_id]
+
+
+def order_of(node: Node, lines: list[Line]) -> Order:
+    """Return a line of the file as a REST order."""
+    amounts = {name: bag.shop_money.amount for name in AMOUNTS if (bag := getattr(node, f"{name}_set"))}
+    place = {PLACE.get(name, name): value for name, value in (node.shipping_address or {}).items()}
+    return Order(
+        int(node.legacy_resource_id), node.created_at, node.updated_at, node.currency_code, name=node.name,
+        cancelled_at=node.cancelled_at, test=node.test, financial_status=node.display_financial_status, line_items=lines,
+        shipping_address=Address(**place) if place else None, **amounts,
+    )  # fmt: skip
+
+
 def main(url: str, folder: str, first: str, last: str, windows: str = str(WINDOWS)) -> None:
     """Read, make columns, commit."""
     begun, cpu = time.perf_counter(), time.process_time()
     span = datetime.fromisoformat(first), datetime.fromisoformat(last)
-    orders = asyncio.run(read_all(url, *span, int(windows)))
+    reading = read_bulk(url, *span) if windows == "bulk" else read_all(url, *span, int(windows))
+    orders = asyncio.run(reading)
     columns = {name: [getattr(order, name) for order in orders] for name in FLAT}
     places = [order.shipping_address or NOWHERE for order in orders]
     columns |= {name: [getattr(place, name) for place in places] for name in Address.__struct_fields__}

@@ -107,6 +107,10 @@ def _lines(order: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [_line_item(item) for item in order.get("line_items") or ()]
 
 
+def _quantity(order: Mapping[str, Any], name: str) -> int:
+    return sum(item.get(name, item.get("quantity", 0)) for item in order.get("line_items") or ())
+
+
 def _customer(order: Mapping[str, Any]) -> dict[str, Any] | None:
     customer = order.get("customer")
     return _renamed(customer, "Customer") if isinstance(customer, dict) else None
@@ -169,8 +173,8 @@ _FIELDS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "sourceName": _same("source_name"),
     "tags": lambda order: [tag for tag in str(order.get("tags") or "").split(", ") if tag],
     **{f"{camel(name)}Set": _priced(name) for name in _MONEY},
-    "subtotalLineItemsQuantity": lambda order: sum(item["quantity"] for item in _lines(order)),
-    "currentSubtotalLineItemsQuantity": lambda order: sum(item["currentQuantity"] for item in _lines(order)),
+    "subtotalLineItemsQuantity": lambda order: _quantity(order, "quantity"),
+    "currentSubtotalLineItemsQuantity": lambda order: _quantity(order, "current_quantity"),
     "lineItems": _lines,
     "shippingAddress": lambda order: _address(order.get("shipping_address")),
     "clientIp": _same("browser_ip"),
