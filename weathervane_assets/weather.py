@@ -38,6 +38,7 @@ from weathervane_resources.weather_cache import (
     LOCK_PATIENCE_S,
     Answer,
     Lock,
+    Now,
     WeatherCache,
     cell_table,
     observation_type,
@@ -75,7 +76,7 @@ async def _fill(
     platform: Platform,
     cache: WeatherCache,
     span: tuple[list[str], date, date],
-    now: datetime,
+    now: Now,
 ) -> int:
     """Fetch what the cache misses of the points and days; return the number of requests."""
     with as_failure():
@@ -115,7 +116,7 @@ def climatology(
         return empty_batch(polars_schema(Climatology))
     frames, requests = [], 0
     for january_first in window.days:
-        frame, sent = _normals_of_year(window, january_first, open_meteo, access, platform)
+        frame, sent = _normals_of_year(window, january_first, open_meteo, access, platform, clock)
         frames.append(frame)
         requests += sent
     spent = _spent(open_meteo, access, platform, requests)
@@ -123,7 +124,7 @@ def climatology(
 
 
 def _normals_of_year(
-    window: Window, january_first: date, connector: OpenMeteoConnector, access: Access, platform: Platform
+    window: Window, january_first: date, connector: OpenMeteoConnector, access: Access, platform: Platform, clock: Clock
 ) -> tuple[pl.DataFrame, int]:
     year = january_first.year
     shipped = shipping_days(window, history_start(january_first), date(year, 12, 31))
@@ -131,7 +132,7 @@ def _normals_of_year(
     start, end = base_period(year, window.tenant.climatology_years)
     points = cells["point"].unique().sort().to_list()
     cache = WeatherCache(window.lake, access.source)
-    requests = asyncio.run(_fill(connector, access, platform, cache, (points, start, end), window.now))
+    requests = asyncio.run(_fill(connector, access, platform, cache, (points, start, end), clock.now))
     history = cache.latest(points, start, end).filter(pl.col("model") == ARCHIVE_MODEL)
     by_cell = cells.join(history.drop("lst_offset_hours"), on="point", how="inner", validate="m:m")
     table = normals(by_cell.rename({"valid_date": "date"})).with_columns(
@@ -168,7 +169,7 @@ def weather_daily(
     points = cells["point"].unique().sort().to_list()
     cache = WeatherCache(window.lake, access.source)
     start = window.first - timedelta(days=LOOKBACK_DAYS)
-    requests = asyncio.run(_fill(open_meteo, access, platform, cache, (points, start, window.last), window.now))
+    requests = asyncio.run(_fill(open_meteo, access, platform, cache, (points, start, window.last), clock.now))
     values = _cell_values(cells, cache.latest(points, start, window.last), access)
     normals_known, limits = _normals_since(start, window, climatology), FlagLimits.of(window.tenant.thresholds)
     described = describe_days(values, normals_known, active, cells.drop("point"), limits)
@@ -231,7 +232,7 @@ def weather_forecast(
     cells = cell_table(active["geohash"].to_list())
     wanted = active.join(cells.select("geohash", "point"), on="geohash", how="inner", validate="m:1")
     cache = WeatherCache(window.lake, access.source)
-    requests = asyncio.run(_learn_forecasts(window, wanted, cache, open_meteo, access, platform))
+    requests = asyncio.run(_learn_forecasts(window, wanted, cache, open_meteo, access, platform, clock))
     frame = _issued_forecasts(window, wanted, cache).with_columns(source=pl.lit(access.source))
     spent = _spent(open_meteo, access, platform, requests)
     return Batch(conform(frame, WeatherForecast), access.source, {"requests": requests}, {window.last: spent})
@@ -244,6 +245,7 @@ async def _learn_forecasts(
     connector: OpenMeteoConnector,
     access: Access,
     platform: Platform,
+    clock: Clock,
 ) -> int:
     """Fetch the forecasts that can still be had: today's; in stub mode also past ones, by the sandbox's clock."""
     is_hit = _unlearnt(window, wanted, cache).is_empty()
@@ -253,7 +255,9 @@ async def _learn_forecasts(
     with as_failure():
         async with _lock(platform, cache)():
             missing = _unlearnt(window, wanted, cache)
-            return await _learn(window, missing, cache, lambda at: connector.connect(access, platform, at), access)
+            return await _learn(
+                window, missing, cache, lambda at: connector.connect(access, platform, at), access, clock.now
+            )
 
 
 def _unlearnt(window: Window, wanted: pl.DataFrame, cache: WeatherCache) -> pl.DataFrame:
@@ -273,6 +277,7 @@ async def _learn(
     cache: WeatherCache,
     connect: Callable[[datetime | None], AbstractAsyncContextManager[OpenMeteoClient]],
     access: Access,
+    now: Now,
 ) -> int:
     """Fetch and keep what can still be had of the missing forecasts; return the number of requests."""
     today = window.tenant.today(window.now)
@@ -282,7 +287,8 @@ async def _learn(
         issued = window.now if day == today else window.tenant.day_start(day) + timedelta(hours=ISSUE_HOUR)
         plan = cache.whole_forecast(points, day, day + timedelta(days=FORECAST_DAYS))
         async with gate, connect(issued if access.is_stub else None) as client:
-            return await cache.ask(client, plan, known_at=issued), client.session.requests
+            known = now if day == today else lambda: issued
+            return await cache.ask(client, plan, known), client.session.requests
 
     by_day = missing.group_by("date").agg(pl.col("point").unique().sort()).sort("date").iter_rows()
     learnable = [(day, points) for day, points in by_day if day == today or (access.is_stub and day < today)]

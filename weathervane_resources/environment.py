@@ -68,7 +68,7 @@ INSTALLATION = (
     Variable("DAGSTER_HOME", "`storage/dagster`", "the Dagster instance; gets our `dagster.yaml` if it has none"),
     Variable(
         "DAGSTER_EVENT_BATCH_SIZE",
-        "`500` on SQLite",
+        "`500` on SQLite and in the image",
         "Dagster's: events of planned and materialised days that are stored at once; 0 stores each by itself",
     ),
 )

@@ -48,6 +48,7 @@ __all__ = [
 
 Connect = Callable[[], AbstractAsyncContextManager[OpenMeteoClient]]
 Lock = Callable[[], AbstractAsyncContextManager[None]]
+Now = Callable[[], datetime]
 
 ARCHIVE_DELAY_DAYS = 6
 """Days before today that the archive does not have yet; the forecast host has them."""
@@ -185,16 +186,15 @@ class WeatherCache:
         """Return requests for start..end of every point, whatever is known already."""
         return split(points, start, end, FORECAST_MODEL)
 
-    async def fill(
-        self, points: Sequence[str], start: date, end: date, now: datetime, connect: Connect, lock: Lock
-    ) -> int:
+    async def fill(self, points: Sequence[str], start: date, end: date, now: Now, connect: Connect, lock: Lock) -> int:
         """Fetch what is missing of the points and days; return the number of HTTP requests.
 
-        Runs that want the same at once fetch it once: the plan is made again under the lock, after the others' fetch.
+        Runs that want the same at once fetch it once: the plan is made again under the lock, after the others' fetch. A value
+        is known from when its answer came, not from when the run began: the lock may take half an hour.
         """
 
         def plan() -> list[Request]:
-            span = (points, start, end, now)
+            span = (points, start, end, now())
             return self.plan_archive(*span) + self.plan_forecast(*span)
 
         if not plan():
@@ -204,21 +204,22 @@ class WeatherCache:
             if not requests:
                 return 0
             async with connect() as client:
-                await self.fetch(client, requests, known_at=now)
+                await self.fetch(client, requests, now)
                 return client.session.requests
 
-    async def fetch(self, client: OpenMeteoClient, requests: Sequence[Request], *, known_at: datetime) -> None:
+    async def fetch(self, client: OpenMeteoClient, requests: Sequence[Request], now: Now) -> None:
         """Fetch `requests` and keep what came, also if a later one fails: it was paid for."""
         frames: list[pl.DataFrame] = []
         try:
             for request in requests:
-                frames.append(self.versions_of(await self.ask(client, [request], known_at=known_at)))
-                self._note_unanswered(request, frames[-1], known_at)
+                answers = await self.ask(client, [request], now)
+                frames.append(self.versions_of(answers))
+                self._note_unanswered(request, frames[-1], answers[0].known_at)
         finally:
             self.keep(frames)
 
-    async def ask(self, client: OpenMeteoClient, requests: Sequence[Request], *, known_at: datetime) -> list[Answer]:
-        """Return what is answered to each of `requests`."""
+    async def ask(self, client: OpenMeteoClient, requests: Sequence[Request], now: Now) -> list[Answer]:
+        """Return what is answered to each of `requests`, known from when it came by `now`."""
         answers = []
         for request in requests:
             points = [_asked(point) for point in request.points]
@@ -226,7 +227,7 @@ class WeatherCache:
             span = (request.start, request.end)
             batches = client.daily(request.host, points, *span, request.variables, model)
             places = [place async for batch in batches for place in batch]
-            answers.append(Answer(request.points, places, request.model, known_at))
+            answers.append(Answer(request.points, places, request.model, now()))
         return answers
 
     def _note_unanswered(self, request: Request, versions: pl.DataFrame, asked_at: datetime) -> None:

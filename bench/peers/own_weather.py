@@ -27,7 +27,7 @@ def main(first: str, last: str, *points: str) -> None:
     cache = WeatherCache(platform.lake(), access.source)
     begun, cpu = time.perf_counter(), time.process_time()
     span = list(points), date.fromisoformat(first), date.fromisoformat(last)
-    asyncio.run(cache.fill(*span, datetime.now(UTC), lambda: connector.connect(access, platform), alone))
+    asyncio.run(cache.fill(*span, lambda: datetime.now(UTC), lambda: connector.connect(access, platform), alone))
     rows = len(points) * ((span[2] - span[1]).days + 1)
     print(f"{rows} rows in {time.perf_counter() - begun:.2f} s, {time.process_time() - cpu:.2f} CPU s")
 

@@ -18,6 +18,7 @@ from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.tables import Orders, polars_schema, shape_of
 from weathervane_assets.weather import _normals_of_year
 from weathervane_assets.window import Window
+from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import OpenMeteoConnector
 from weathervane_resources.lake import Lake
 from weathervane_resources.platform import Platform
@@ -72,7 +73,7 @@ class Place:
     def normals(self, year: int = YEAR) -> pl.DataFrame:
         platform, connector = Platform(threshold_names=sorted(OVERRIDABLE)), OpenMeteoConnector()
         window = Window(platform.tenants()["acme"], (date(year, 1, 1),), NOW, self.lake)
-        table, requests = _normals_of_year(window, date(year, 1, 1), connector, connector.access("acme", platform), platform)  # fmt: skip
+        table, requests = _normals_of_year(window, date(year, 1, 1), connector, connector.access("acme", platform), platform, Clock(fixed=NOW.isoformat()))  # fmt: skip
         assert requests == 0, "everything is in the lake"
         return table
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import date, datetime, timedelta
 
 import pytest
 
 from tests.assets.conftest import Installation
+from weathervane_assets import weather
+from weathervane_resources.clock import Clock
 from weathervane_resources.weather_cache import FORECAST_MODEL
 
 TODAY, YESTERDAY = date(2026, 11, 20), date(2026, 11, 19)
@@ -33,3 +37,23 @@ def test_a_forecast_that_is_whole_is_not_asked_for_again(installation: Installat
     again = installation.backfill("acme", TODAY, TODAY, "weather_forecast", now=LATER)
     (made,) = installation.materializations(again, "weather_forecast").values()
     assert made.metadata["requests"].value == 0
+
+
+@pytest.mark.parametrize("asset", ["weather_forecast", "weather_daily"])
+def test_weather_is_known_from_when_it_came_not_from_when_the_run_began(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, asset: str
+) -> None:
+    """A run that waited for another one's fetch was said to have known its weather before the decision of the hour."""
+    installation.backfill("acme", YESTERDAY, TODAY, "orders")
+    clock = {"now": datetime.fromisoformat(MORNING)}
+    came = clock["now"] + timedelta(minutes=30)
+
+    @asynccontextmanager
+    async def waited_for() -> AsyncIterator[None]:
+        clock["now"] = came
+        yield
+
+    monkeypatch.setattr(Clock, "now", lambda _: clock["now"])
+    monkeypatch.setattr(weather, "_lock", lambda *_: waited_for)
+    installation.backfill("acme", TODAY, TODAY, asset)
+    assert installation.rows("acme", asset)["as_of_utc"].unique().to_list() == [came]

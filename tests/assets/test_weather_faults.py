@@ -59,7 +59,7 @@ async def fetch(cache: WeatherCache, url: str) -> None:
     no_auth, pace, policy = StaticHeaders({}), Pace(10_000, 10_000), RetryPolicy(attempts=3)
     async with VendorSession("open_meteo", "acme", url, no_auth, pace, policy, sleep=Naps()) as session:
         client = OpenMeteoClient(session, f"{url}/v1/forecast", f"{url}/v1/archive")
-        await cache.fetch(client, cache.plan_archive(*SPAN, NOW), known_at=NOW)
+        await cache.fetch(client, cache.plan_archive(*SPAN, NOW), lambda: NOW)
 
 
 def stored(here: Installation) -> pl.DataFrame:

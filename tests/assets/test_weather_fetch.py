@@ -26,7 +26,7 @@ def fill(here: Installation, tenant: str, points: list[str], start: date, end: d
     platform, connector = Platform(threshold_names=sorted(OVERRIDABLE)), OpenMeteoConnector()
     access = connector.access(tenant, platform)
     cache = WeatherCache(here.lake, access.source)
-    return asyncio.run(_fill(connector, access, platform, cache, (points, start, end), now))
+    return asyncio.run(_fill(connector, access, platform, cache, (points, start, end), lambda: now))
 
 
 def versions(here: Installation) -> pl.DataFrame:

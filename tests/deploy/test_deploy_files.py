@@ -21,6 +21,7 @@ from dagster._core.instance.config import dagster_instance_config_schema
 from dagster._core.workspace.load import location_origins_from_yaml_paths
 
 from tests.engines import Databases
+from weathervane_assets.event_log import BATCH_SIZE, BATCH_SIZE_VARIABLE
 from weathervane_assets.graph import NODES
 from weathervane_assets.run_queue import TenantRunCoordinator, vendor_tags
 from weathervane_resources.environment import CREDENTIALS, INSTALLATION
@@ -63,6 +64,11 @@ def test_the_image_runs_as_nobody_of_importance_and_says_how_it_is() -> None:
     assert "ENTRYPOINT" not in final, "the chart and compose.yaml give whole commands"
     assert final.index("USER") > final.index("install --directory")
     assert 'VOLUME ["/tmp", "/opt/dagster/dagster_home/storage"]' in final
+
+
+def test_the_image_stores_events_in_batches() -> None:
+    """On PostgreSQL one by one took 1.4 times as long for a year's days."""
+    assert f"    {BATCH_SIZE_VARIABLE}={BATCH_SIZE} " in DOCKERFILE.rpartition("\nFROM ")[2]
 
 
 def test_what_the_dockerfile_copies_is_there_and_not_ignored() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from weathervane_resources.weather_cache import (
 )
 from weathervane_resources.weather_plan import VALUES_BY_VARIABLE
 
+TOMORROW = TODAY + timedelta(days=1)
 UNITS = {"precipitation_sum": "mm", "precipitation_probability_max": "%", "relative_humidity_2m_mean": "%", "uv_index_max": "", "snowfall_sum": "cm"}  # fmt: skip
 
 
@@ -62,7 +63,7 @@ def fetch(cache: WeatherCache, requests: Sequence[Request], script: Script | Non
     async def main() -> None:
         async with calling(script, "open_meteo", StaticHeaders({})) as session:
             client = OpenMeteoClient(session, f"{session.origin}/v1/forecast", f"{session.origin}/v1/archive")
-            await cache.fetch(client, requests, known_at=NOW)
+            await cache.fetch(client, requests, lambda: NOW)
 
     asyncio.run(main())
     return script
@@ -151,7 +152,7 @@ def test_the_weight_of_a_request_is_known_before_it_is_spent(cache: WeatherCache
         async with calling(Script([open_meteo]), "open_meteo", StaticHeaders({})) as session:
             session._pace = Listening(1000, 1000)
             client = OpenMeteoClient(session, f"{session.origin}/v1/forecast", f"{session.origin}/v1/archive")
-            await cache.fetch(client, [ten_years], known_at=NOW)
+            await cache.fetch(client, [ten_years], lambda: NOW)
 
     asyncio.run(main())
     assert spent == [ten_years.weight]
@@ -165,7 +166,7 @@ def test_runs_that_want_the_same_at_once_fetch_it_once(cache: WeatherCache, stat
     async def main() -> list[int]:
         async with calling(script, "open_meteo", StaticHeaders({})) as session:
             client = OpenMeteoClient(session, f"{session.origin}/v1/forecast", f"{session.origin}/v1/archive")
-            span = ([BERLIN, BOSTON], days_ago(30), TODAY, NOW)
+            span = ([BERLIN, BOSTON], days_ago(30), TODAY, lambda: NOW)
             runs = [
                 cache.fill(*span, lambda: nullcontext(client), lambda: state.exclusive("weather test"))
                 for _ in range(6)
@@ -174,6 +175,33 @@ def test_runs_that_want_the_same_at_once_fetch_it_once(cache: WeatherCache, stat
 
     assert sorted(asyncio.run(main()))[:5] == [0] * 5
     assert [request.path for request in script.seen] == ["/v1/archive", "/v1/forecast"]
+
+
+def test_a_value_is_known_from_when_it_came_not_from_when_the_run_began(cache: WeatherCache) -> None:
+    """The lock took half an hour, and a decision in between was said to have known what nobody had yet."""
+    clock, sent = {"now": NOW}, []
+
+    @asynccontextmanager
+    async def after_another(client: OpenMeteoClient) -> AsyncIterator[None]:
+        clock["now"] = NOW + timedelta(minutes=10)
+        await cache.fetch(client, cache.plan_forecast([BERLIN], TODAY, TOMORROW, clock["now"]), lambda: clock["now"])
+        clock["now"] = NOW + timedelta(minutes=30)
+        yield
+
+    async def main() -> None:
+        async with calling(Script([open_meteo]), "open_meteo", StaticHeaders({})) as session:
+            client = OpenMeteoClient(session, f"{session.origin}/v1/forecast", f"{session.origin}/v1/archive")
+            for points in ([BERLIN], [BERLIN, BOSTON]):
+                clock["now"] = NOW
+                before = session.requests
+                span = (points, TODAY, TOMORROW, lambda: clock["now"])
+                await cache.fill(*span, lambda: nullcontext(client), lambda: after_another(client))
+                sent.append(session.requests - before)
+
+    asyncio.run(main())
+    known = cache.versions([BERLIN, BOSTON], TODAY, TODAY).select("point", "known_at_utc").collect()
+    assert sent == [1, 1], "what another run fetched meanwhile is not fetched again"
+    assert set(known.iter_rows()) == {(BERLIN, NOW + timedelta(minutes=10)), (BOSTON, NOW + timedelta(minutes=30))}
 
 
 def test_what_came_before_a_failure_is_kept(cache: WeatherCache) -> None:
