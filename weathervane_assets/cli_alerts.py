@@ -94,8 +94,7 @@ def alerts_snooze(
     from weathervane_resources.alert_records import Snooze
     from weathervane_resources.clock import system_now
 
-    if (incident_id is None) == (tenant_id is None) or (check and not tenant_id):
-        raise click.UsageError("name one INCIDENT, or --tenant T with or without --check C")
+    _refuse_unless_one_is_named(incident_id, tenant_id, check)
     settings = configured()
     chosen_tenants(settings, tenant_id)
     now = system_now()
@@ -108,6 +107,30 @@ def alerts_snooze(
         session.snooze(Snooze(now + span, incident_id, tenant_id, check, reason[:200]), now)
     whom = incident_id or f"{tenant_id}{f' {check}' if check else ''}"
     click.echo(f"{whom} is silent until {now + span:%Y-%m-%d %H:%M} UTC")
+
+
+@alerts.command("wake")
+@click.argument("incident_id", required=False, metavar="[INCIDENT]")
+@click.option("--tenant", "tenant_id", type=TENANT, help="What was said for a tenant instead of one incident.")
+@click.option("--check", help="With --tenant: what was said for this check.")
+@complains
+def alerts_wake(incident_id: str | None, tenant_id: str | None, check: str | None) -> None:
+    """End a snooze before its time; `alerts list` shows them."""
+    from weathervane_resources.clock import system_now
+
+    _refuse_unless_one_is_named(incident_id, tenant_id, check)
+    settings = configured()
+    with _store(settings).session() as session:
+        ended = session.wake(incident_id, tenant_id, check, system_now())
+    whom = incident_id or f"{tenant_id}{f' {check}' if check else ''}"
+    if not ended:
+        raise Complaint(f"{whom} is not snoozed; `weathervane alerts list` shows what is")
+    click.echo(f"{whom} is told of again")
+
+
+def _refuse_unless_one_is_named(incident_id: str | None, tenant_id: str | None, check: str | None) -> None:
+    if (incident_id is None) == (tenant_id is None) or (check and not tenant_id):
+        raise click.UsageError("name one INCIDENT, or --tenant T with or without --check C")
 
 
 @alerts.command("test")

@@ -121,7 +121,7 @@ def print_tokens(tokens: Sequence[TokenInfo]) -> None:
 
 def print_tenants(tenants: Sequence[Tenant]) -> None:
     """Print the tenants as a table."""
-    table = Table("id", "name", "time zone", "currency", "from", "shopify")
+    table = Table("id", "name", "time zone", "currency", "from", "shopify", "")
     for tenant in tenants:
         table.add_row(
             tenant.id,
@@ -130,6 +130,7 @@ def print_tenants(tenants: Sequence[Tenant]) -> None:
             tenant.currency,
             tenant.start_date.isoformat(),
             tenant.shopify_protocol,
+            "paused" if tenant.paused else "",
         )
     out.print(table)
 

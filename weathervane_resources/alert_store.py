@@ -154,6 +154,13 @@ class Session:
         """Add a snooze."""
         self.connection.execute(sa.insert(snoozes).values(**asdict(new), asked_at=now))
 
+    def wake(self, incident_id: str | None, tenant: str | None, cause: str | None, now: datetime) -> int:
+        """End the snoozes that name exactly this; return how many lasted still."""
+        named = {snoozes.c.incident_id: incident_id, snoozes.c.tenant: tenant, snoozes.c.cause: cause}
+        which = [column.is_(None) if value is None else column == value for column, value in named.items()]
+        ended = sa.update(snoozes).where(snoozes.c.until > now, *which).values(until=now)
+        return self.connection.execute(ended).rowcount
+
 
 def _incident(row: Any) -> Incident:
     facts = Facts(**{**row.facts, "codes": tuple(row.facts.get("codes", ()))})

@@ -40,7 +40,7 @@ INSTALLATION = (
         "`auto`",
         "`auto`: a source without credentials serves stub rows; `never`: its partitions stay empty",
     ),
-    Variable("WEATHERVANE_STUB_CHANGES", "`false`", "`true`: the change sensors also watch sources with stub rows"),
+    Variable("WEATHERVANE_STUB_CHANGES", "`off`", "`on`: the change sensors also watch sources with stub rows"),
     Variable("WEATHERVANE_START_DATE", "`2024-01-01`", "first partition"),
     Variable("WEATHERVANE_ALERT_URLS", "", "Apprise URLs, separated by spaces"),
     Variable("WEATHERVANE_ALERT_INSIDE", "`off`", "`on`: tenants' alert URLs may lead to this machine or its network"),

@@ -83,18 +83,21 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         alert_inside=_switch(env, "WEATHERVANE_ALERT_INSIDE"),
         ui_url=env.get("WEATHERVANE_UI_URL") or "http://127.0.0.1:3000",
         automation=_switch(env, "WEATHERVANE_AUTOMATION"),
-        stub_changes=env.get("WEATHERVANE_STUB_CHANGES", "").lower() in ("true", "1", "yes"),
+        stub_changes=_switch(env, "WEATHERVANE_STUB_CHANGES"),
         shard=_shard(env.get("WEATHERVANE_SHARD") or "1/1"),
         log_format=log_format,
         sandbox_url=env.get("WEATHERVANE_SANDBOX_URL") or None,
     )
 
 
+_ON, _OFF = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
+
+
 def _switch(env: Mapping[str, str], name: str) -> bool:
-    said = (env.get(name) or "off").lower()
-    if said not in ("on", "off"):
+    said = (env.get(name) or "off").strip().lower()
+    if said not in (*_ON, *_OFF):
         raise ConfigurationError(f"{name} is {said!r}; it must be on or off")
-    return said == "on"
+    return said in _ON
 
 
 def _shard(text: str) -> Shard:

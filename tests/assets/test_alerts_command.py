@@ -74,9 +74,31 @@ def test_a_silence_is_listed_where_nothing_is_open(tower: Watchtower) -> None:
     assert (said["tenant"], said["cause"], said["reason"]) == ("acme", "contract", "moves")
 
 
+def test_a_silence_is_ended_before_its_time(tower: Watchtower, hook: Webhook) -> None:
+    """What was snoozed for a year by a typing error stayed silent for it."""
+    day = tower.now.date().isoformat()
+    weathervane("snooze", "--tenant", "acme", "--check", "contract", "--for", "52w")
+    weathervane("snooze", "--tenant", "acme", "--for", "1h")
+    assert "acme contract is told of again" in weathervane("wake", "--tenant", "acme", "--check", "contract").output
+    (left,) = json.loads(weathervane("list", "--json").output)["snoozes"]
+    assert left["cause"] is None, "the other silence stays"
+    assert weathervane("wake", "--tenant", "acme").exit_code == 0
+    tower.now = datetime.now(UTC)
+    tower.judge("acme", "orders", "contract", "critical", day)
+    tower.tick()
+    assert hook.titles == [f"[critical] acme orders: contract ({day})"]
+    (row,) = json.loads(weathervane("list", "--json").output)["incidents"]
+    weathervane("snooze", row["id"], "--for", "2d")
+    assert weathervane("wake", row["id"]).exit_code == 0
+    assert "silent until" not in weathervane("list").output
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("wake",), "name one INCIDENT"),
+        (("wake", "abc"), "abc is not snoozed"),
+        (("wake", "--tenant", "acme", "--check", "contract"), "acme contract is not snoozed"),
         (("snooze", "--for", "2d"), "name one INCIDENT"),
         (("snooze", "abc", "--tenant", "acme", "--for", "2d"), "name one INCIDENT"),
         (("snooze", "abc", "--for", "2 days"), "30m, 12h, 2d or 1w"),

@@ -40,6 +40,16 @@ def test_a_variable_set_to_nothing_counts_as_unset() -> None:
     assert read_settings(blank) == read_settings({})
 
 
+@pytest.mark.parametrize(("said", "is_on"), [("on", True), ("True", True), ("1", True), ("off", False), ("no", False)])
+def test_a_switch_is_on_or_off_in_the_usual_words(said: str, is_on: bool) -> None:
+    """WEATHERVANE_STUB_CHANGES=on was silently off, and WEATHERVANE_AUTOMATION=true refused."""
+    names = ("WEATHERVANE_STUB_CHANGES", "WEATHERVANE_AUTOMATION", "WEATHERVANE_ALERT_INSIDE")
+    settings = read_settings(dict.fromkeys(names, said))
+    assert {settings.stub_changes, settings.automation, settings.alert_inside} == {is_on}
+    with pytest.raises(ConfigurationError, match=r"WEATHERVANE_STUB_CHANGES is 'maybe'; it must be on or off"):
+        read_settings({"WEATHERVANE_STUB_CHANGES": "maybe"})
+
+
 def test_what_is_set_is_what_is_read() -> None:
     """Docs and code disagreed on the names of variables."""
     settings = read_settings(
