@@ -86,7 +86,7 @@ def ads(
         pl.concat([meta_ads, google_ads]).collect().sort("date", "platform", "campaign_id", "adset_id"), Ads
     )
     shown = {window.last: lineage(OF_ADS)}
-    return Batch(frame, sources_of(window, ["meta_ads", "google_ads"]), metadata_by_day=shown)
+    return Batch(frame, sources_of(window, ["meta_ads", "google_ads"]), {"requests": 0}, shown)
 
 
 def sources_of(window: Window, datasets: list[str]) -> str:

@@ -36,7 +36,7 @@ from weathervane_resources.settings import Settings
 from weathervane_resources.state import StateError, open_state
 from weathervane_resources.tenants import Tenant
 from weathervane_resources.tokens import Vault
-from weathervane_resources.versions import DEFAULT_VERSIONS
+from weathervane_resources.versions import DEFAULT_VERSIONS, VersionWarning, sunset_of
 from weathervane_resources.versions import warnings as version_warnings
 
 Level = Literal["ok", "note", "finding"]
@@ -133,18 +133,23 @@ def _alerting(settings: Settings, tenants: list[Tenant], now: datetime) -> Itera
 
 
 def _versions(tenant_ids: list[str], now: datetime) -> Iterator[Line]:
-    """Yield what is wrong with the versions in use, the installation's and each tenant's own."""
-    by_owner = {"": dict(os.environ)}
+    """Yield each version in use with its end: the installation's, and those that a tenant has set for itself."""
+    by_owner = {"": {name: os.environ.get(name, "").strip() for name in DEFAULT_VERSIONS}}
     for tenant_id in tenant_ids:
-        own = {name: os.environ.get(tenant_variable(tenant_id, name), "") for name in DEFAULT_VERSIONS}
-        if any(own.values()):
-            by_owner[tenant_id] = own
-    found = [(owner, w) for owner, env in by_owner.items() for w in version_warnings(now.date(), env)]
-    for owner, warning in found:
-        level: Level = "note" if warning.ends is None else "finding"
-        yield Line(f"version {owner}".strip(), level, warning.message)
-    if not found:
-        yield Line("versions", "ok", "none ends within 60 days")
+        own = {name: os.environ.get(tenant_variable(tenant_id, name), "").strip() for name in DEFAULT_VERSIONS}
+        by_owner[tenant_id] = {name: version for name, version in own.items() if version}
+    for owner, versions in by_owner.items():
+        warned = {warning.variable: warning for warning in version_warnings(now.date(), versions)}
+        for name, version in versions.items():
+            yield _version(f"version {owner}".strip(), name, version or DEFAULT_VERSIONS[name], warned.get(name))
+
+
+def _version(subject: str, name: str, version: str, warning: VersionWarning | None) -> Line:
+    if warning is not None:
+        return Line(subject, "note" if warning.ends is None else "finding", warning.message)
+    row = sunset_of(name, version)
+    until = f"{'about ' if row.is_projected else ''}{row.ends}" if row else "an unknown day"
+    return Line(subject, "ok", f"{name}={version} is served until {until}")
 
 
 def _source(connector: Connector, probe: Probe, tenant: Tenant, platform: Platform, now: datetime) -> Line:

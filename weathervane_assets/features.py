@@ -53,7 +53,7 @@ def features(
     frame = (
         matrix_as_of(AsOf(window), tables) if is_as_of(window) else _observed(window, tables, weather_daily.collect())
     )
-    return Batch(frame, _source(sources_of(window, INPUTS)), metadata_by_day=_shown(frame, window))
+    return Batch(frame, _source(sources_of(window, INPUTS)), {"requests": 0}, _shown(frame, window))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import polars as pl
 
 from weathervane_assets import graph
 from weathervane_assets.partitions import TENANT_PARTITIONS, day_key, range_tags, year_key
-from weathervane_resources.lake import Lake
+from weathervane_resources.lake import Lake, Shape
 from weathervane_resources.partition_keys import PRIORITY_TAG, TENANT_TAG
 from weathervane_resources.platform import Platform
 from weathervane_resources.tenants import Tenant
@@ -30,6 +30,10 @@ MOST_CAUGHT_UP = 14
 NORMALS_HOUR = 8
 NORMALS_DAYS = ((1, 1), (1, 10))
 """Month and day on which the year's normals are made: for the first night, and again when the archive has all of December."""
+WEATHER_DAYS = 10
+"""The archive has a day when it is 7 days old in UTC, where it may be yesterday still: each day is read with it at least twice."""
+NEW_CELLS, NEW_CELLS_HOUR = "new_cells", 4
+"""After the night, which finds the cells, and before the weather is restated, which then has their anomalies."""
 Requests = Callable[[datetime, Sequence[Tenant], Platform], Iterator[dg.RunRequest]]
 """What to start at a tick, of the tenants that runs may start for."""
 
@@ -85,9 +89,9 @@ ROUTINES = (
     ),
     Routine(
         "restate_weather",
-        "Weather of the last 7 days: the archive replaces the forecast after about 5.",
+        "Weather of the last 10 days: the archive replaces the forecast after a week, or a day later east of India.",
         ("weather_daily", "features"),
-        days=7,
+        days=WEATHER_DAYS,
         hour=5,
     ),
     Routine(
@@ -109,6 +113,7 @@ ROUTINES = (
 )
 
 
+_CELLS = Shape(pl.Schema({"date": pl.Date(), "geohash": pl.String()}), ())
 FRESHNESS = "freshness"
 FRESHNESS_CHECKS = dg.AssetSelection.checks(*(dg.AssetCheckKey(dg.AssetKey(name), FRESHNESS) for name in graph.NODES))
 HALF_PAST = "30 * * * *"
@@ -144,11 +149,12 @@ def build_schedules(
     """Return a job and a schedule for each routine."""
     pairs = [
         *(_schedule(routine, status) for routine in ROUTINES),
-        _yearly_schedule(status),
+        *_yearly_schedules(status),
         _freshness(status),
         _dq_report(status),
     ]
-    return [job for job, _ in pairs], [schedule for _, schedule in pairs]
+    jobs = {job.name: job for job, _ in pairs}
+    return list(jobs.values()), [schedule for _, schedule in pairs]
 
 
 def _job(name: str, selection: dg.AssetSelection, says: str) -> dg.JobDefinition:
@@ -255,15 +261,42 @@ def complete_nights(lake: Lake, tenant_id: str) -> set[date]:
     return set(tables.filter(pl.col("dataset") == len(graph.DAILY))["date"])
 
 
-def _yearly_schedule(status: dg.DefaultScheduleStatus) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
+def _yearly_schedules(status: dg.DefaultScheduleStatus) -> list[tuple[dg.JobDefinition, dg.ScheduleDefinition]]:
+    """Return the job of the normals with its schedules: of a year that begins, and of cells that came since."""
     says = "The normals of the year that begins, from the years before it."
     job = _job("normals", dg.AssetSelection.assets(*graph.YEARLY), says)
 
-    def requests(tick: datetime, tenants: Sequence[Tenant], _: Platform) -> Iterator[dg.RunRequest]:
-        return (_normals_request(t, t.today(tick)) for t in tenants if normals_are_due(t, tick))
+    def of_the_year(tick: datetime, tenants: Sequence[Tenant], _: Platform) -> Iterator[dg.RunRequest]:
+        return (_normals_request(t, t.today(tick), t.today(tick).year) for t in tenants if normals_are_due(t, tick))
+
+    def of_new_cells(tick: datetime, tenants: Sequence[Tenant], platform: Platform) -> Iterator[dg.RunRequest]:
+        for tenant in tenants:
+            if is_due(tenant, NEW_CELLS_HOUR, tick):
+                today = tenant.today(tick)
+                for year in years_without_normals(platform.lake(), tenant.id, today):
+                    yield _normals_request(tenant, today, year)
 
     told = f"{says} On January 1 and 10 at {NORMALS_HOUR:02}:00 of the tenant's clock."
-    return job, _hourly("normals", job, told, status, requests, "not the day for it")
+    new = "The normals of places that were shipped to for the first time: their anomalies are null until then."
+    at = f"{NEW_CELLS_HOUR:02}:00"
+    none = f"it is {at} for none of {{}} tenants, or every place has its normals"
+    return [
+        (job, _hourly("normals", job, told, status, of_the_year, "not the day for it")),
+        (job, _hourly(NEW_CELLS, job, f"{new} At {at} of the tenant's clock.", status, of_new_cells, none)),
+    ]
+
+
+def years_without_normals(lake: Lake, tenant_id: str, today: date) -> list[int]:
+    """Return the years of the days that `restate_weather` reads next in which a cell with weather has no normals."""
+    days = [today - timedelta(days=n) for n in range(1, WEATHER_DAYS + 1)]
+    years = sorted({day.year for day in days})
+    weather = lake.scan(tenant_id, "weather_daily", _CELLS, days)
+    normals = lake.scan(tenant_id, "climatology", _CELLS, [date(year, 1, 1) for year in years])
+    by_year = pl.col("date").dt.year().alias("year"), pl.col("geohash")
+    without = (
+        weather.select(by_year).unique().join(normals.select(by_year).unique(), on=["year", "geohash"], how="anti")
+    )
+    return sorted(without.collect()["year"].unique().to_list())
 
 
 def normals_are_due(tenant: Tenant, tick: datetime) -> bool:
@@ -272,6 +305,6 @@ def normals_are_due(tenant: Tenant, tick: datetime) -> bool:
     return (today.month, today.day) in NORMALS_DAYS and is_due(tenant, NORMALS_HOUR, tick)
 
 
-def _normals_request(tenant: Tenant, today: date) -> dg.RunRequest:
-    key = year_key(tenant.id, today.year)
-    return dg.RunRequest(run_key=f"normals {tenant.id} {today}", tags=range_tags(tenant.id, key, key))
+def _normals_request(tenant: Tenant, today: date, year: int) -> dg.RunRequest:
+    key = year_key(tenant.id, year)
+    return dg.RunRequest(run_key=f"normals {tenant.id} {year} {today}", tags=range_tags(tenant.id, key, key))

@@ -34,7 +34,10 @@ def geocoding_report(tenant: Tenant, lake: Lake, now: datetime) -> dict[str, Any
         rows, geocoded = lake.filled(tenant.id, "orders", "ship_geohash")
         status = _status(rows, geocoded, limits) if is_there else "missing"
         fallen = _fallen(tenant, lake, limits, tenant.today(now))
-        status = "warning" if status == "ok" and fallen else status
+        is_low = any(
+            "geocoded_ratio_drop" in day["alerts"] or day["ratio"] < limits.geocoded_ratio_floor for day in fallen
+        )
+        status = "warning" if status == "ok" and is_low else status
     except LakeError as error:
         status, details["message"] = "error", str(error)
     return {

@@ -45,7 +45,8 @@ __all__ = [
 
 T = TypeVar("T")
 
-UNCLAIMED_SOURCES = frozenset({"stub", "not_configured"})
+STUB = "stub"
+UNCLAIMED_SOURCES = frozenset({STUB, "not_configured"})
 COMMIT_ATTEMPTS = 8
 TABLE_PROPERTIES = {
     "delta.checkpointInterval": "10",  # a night opens a hundred tables: docs/benchmarks.md
@@ -166,7 +167,7 @@ class Lake:
         )
         noted = self._noted(tenant, dataset, shape, before)
         notes = (
-            _against_the_notes(noted, row_changes(merged, before, shape.keys, days))
+            _against_the_notes(noted, row_changes(merged, before, shape.keys, days), source)
             .select(
                 pl.lit(dataset).alias("dataset"),
                 "date",
@@ -270,11 +271,16 @@ class Lake:
         raise LakeError(f"{uri}: {COMMIT_ATTEMPTS} commits in a row lost against other writers; run it again")
 
 
-def _against_the_notes(noted: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
-    """Let the count before be the one that was noted last: a run killed between table and ledger noted nothing."""
+def _against_the_notes(noted: pl.DataFrame, changes: pl.DataFrame, source: str) -> pl.DataFrame:
+    """Let the count before be the one that was noted last: a run killed between table and ledger noted nothing.
+
+    Where real rows take the place of made-up ones there is no count before.
+    """
     if not changes["previous_row_count"].sum():
         return changes
-    newest = noted.sort("table_version").unique("date", keep="last").select("date", pl.col("row_count").alias("_noted"))
+    made_up = pl.col("source").str.split("+").list.contains(STUB) & pl.lit(STUB not in source.split("+"))
+    count = pl.when(made_up).then(0).otherwise("row_count").alias("_noted")
+    newest = noted.sort("table_version").unique("date", keep="last").select("date", count)
     before = pl.coalesce("_noted", "previous_row_count").alias("previous_row_count")
     return changes.join(newest, on="date", how="left", validate="1:1").with_columns(before)
 

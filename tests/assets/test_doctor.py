@@ -45,6 +45,10 @@ def test_a_healthy_installation_has_no_finding(tmp_path: Path) -> None:
     with RunningSandbox() as sandbox:
         assert findings(tmp_path, **live(sandbox.url)) == (0, {})
         listed = run(tmp_path, "tokens", "list")
+        said = run(tmp_path, "doctor", **live(sandbox.url)).stdout
+    for version in ("SHOPIFY_API_VERSION=2026-10", "META_GRAPH_VERSION=v26.0", "GOOGLE_ADS_API_VERSION=v26"):
+        assert f"{version} is served until about 2027" in said
+    assert "KLAVIYO_REVISION=2026-07-15 is served until about 2028-07-15" in said
     assert "google_ads" in listed.stdout
     assert "valid" in listed.stdout
     assert "PLANTED" not in listed.stdout

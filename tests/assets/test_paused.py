@@ -14,12 +14,20 @@ import pytest
 from tests.assets.conftest import NOW, Installation
 from tests.checks.alerting import Webhook, webhook
 from tests.checks.alerting import watchtower as running_watchtower
+from weathervane_assets import schedules
 from weathervane_assets.change_cursor import read_cursor
 from weathervane_assets.changes import changed_orders
 from weathervane_assets.definitions import build_defs
 from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.partitions import TENANT_PARTITIONS
-from weathervane_assets.schedules import DQ_REPORT_HOUR, FRESHNESS, NORMALS_HOUR, ROUTINES, build_schedules
+from weathervane_assets.schedules import (
+    DQ_REPORT_HOUR,
+    FRESHNESS,
+    NEW_CELLS_HOUR,
+    NORMALS_HOUR,
+    ROUTINES,
+    build_schedules,
+)
 from weathervane_checks.alerter import Alerter, open_alerter
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import ShopifyConnector
@@ -30,7 +38,7 @@ from weathervane_resources.tenants import load_tenants
 HOURLY = [one for one in build_schedules()[1] if one.name != "freshness_schedule"]
 DAY = datetime(2026, 1, 10, tzinfo=UTC)
 HOURS = {f"{one.name}_schedule": one.hour for one in ROUTINES} | {
-    "normals_schedule": NORMALS_HOUR, "dq_report_schedule": DQ_REPORT_HOUR
+    "normals_schedule": NORMALS_HOUR, "new_cells_schedule": NEW_CELLS_HOUR, "dq_report_schedule": DQ_REPORT_HOUR
 }  # fmt: skip
 
 
@@ -71,9 +79,13 @@ def asked(instance: dg.DagsterInstance, schedule: dg.ScheduleDefinition) -> tupl
 
 @pytest.mark.parametrize("schedule", HOURLY, ids=lambda one: one.name)
 def test_no_schedule_starts_a_run_for_a_paused_tenant(
-    installation: Installation, daemon: dg.DagsterInstance, schedule: dg.ScheduleDefinition
+    installation: Installation,
+    daemon: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    schedule: dg.ScheduleDefinition,
 ) -> None:
     """A brand between two agencies had its nights fail for a month, each with a page."""
+    monkeypatch.setattr(schedules, "years_without_normals", lambda *_: [DAY.year])
     assert asked(daemon, schedule)[0] == {"acme", "kiwi"}
     pause(installation.folder, "kiwi")
     started, said = asked(daemon, schedule)

@@ -83,9 +83,22 @@ def test_a_recent_fall_is_named_though_all_orders_together_are_fine(tmp_path: Pa
         rows = [row | {"order_id": f"{row['date']}-{row['order_id']}"} for row in rows]
         put(lake, "orders", rows, days)
 
+    def steady() -> str:
+        """A shop of which each day has a cell for 0.85 of its orders: above the floor, below what a day warns of."""
+        rows = [
+            order(m, day, None if m % 20 < 3 else "drt2y") | {"order_id": f"{day}-{m}"}
+            for day in days
+            for m in range(40)
+        ]
+        put(lake, "orders", rows, days)
+        (report,) = json.loads(run(tmp_path, "coverage", "geocoding", "--tenant", "acme", "--json").stdout)
+        assert report["recent"]["fallen"], "the check warns of each day"
+        return str(report["status"])
+
     write(fallen=False)
     command = ("coverage", "geocoding", "--tenant", "acme", "--fail-on-warning")
     assert run(tmp_path, *command).returncode == 0
+    assert steady() == "ok"
     write(fallen=True)
     poor = run(tmp_path, *command)
     assert poor.returncode == 1

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+import polars as pl
 import pytest
 
 from tests.assets.conftest import Installation
@@ -15,14 +17,17 @@ from weathervane_assets.definitions import build_defs
 from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.partitions import RANGE_END, RANGE_START, TENANT_PARTITIONS, TENANT_TAG
 from weathervane_assets.run_queue import BACKFILL_PRIORITY
-from weathervane_assets.schedules import ROUTINES, build_schedules, is_due, normals_are_due
+from weathervane_assets.schedules import NEW_CELLS_HOUR, ROUTINES, build_schedules, is_due, normals_are_due
 from weathervane_assets.tables import CONTRACTS, shape_of
+from weathervane_resources.clock import Clock
+from weathervane_resources.lake import Shape
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import ConfigurationError
 from weathervane_resources.tenants import Tenant
+from weathervane_resources.weather_cache import archive_end
 
 JOBS, SCHEDULES = build_schedules()
-BY_NAME = {schedule.job_name: schedule for schedule in SCHEDULES}
+BY_NAME = {schedule.name.removesuffix("_schedule"): schedule for schedule in SCHEDULES}
 
 
 def tenant(timezone: str, start: date = date(2024, 1, 1)) -> Tenant:
@@ -85,7 +90,7 @@ def test_the_same_tick_twice_is_one_run(installation: Installation, daemon: dg.D
     ("name", "hour", "span"),
     [
         ("restate_ads", 9, ("2026-10-21|acme", "2026-11-19|acme")),
-        ("restate_weather", 10, ("2026-11-13|acme", "2026-11-19|acme")),
+        ("restate_weather", 10, ("2026-11-10|acme", "2026-11-19|acme")),
         ("issue_forecasts", 7, ("2026-11-20|acme", "2026-11-20|acme")),
     ],
 )
@@ -94,6 +99,20 @@ def test_restated_days_are_read_again(
 ) -> None:
     """Meta changed conversions of four weeks ago; the table still had those of the first morning."""
     assert spans(tick(daemon, name, datetime(2026, 11, 20, hour, tzinfo=UTC))) == [span]
+
+
+@pytest.mark.parametrize(
+    "zone", ["America/Los_Angeles", "UTC", "Asia/Kolkata", "Pacific/Auckland", "Pacific/Kiritimati"]
+)
+@pytest.mark.parametrize("day", [date(2026, 2, 27), date(2026, 9, 26), date(2026, 12, 31)])
+def test_every_day_is_read_again_at_least_twice_after_the_archive_has_it(zone: str, day: date) -> None:
+    """East of India a day left the week that is read again before the archive had it, and stayed a forecast for ever."""
+    (routine,) = (routine for routine in ROUTINES if routine.name == "restate_weather")
+    acme, first = tenant(zone), datetime(day.year, day.month, day.day, tzinfo=UTC)
+    ticks = [at for n in range(24 * 16) if is_due(acme, routine.hour, at := first + timedelta(hours=n))]
+    spans = {at: routine.span(acme, at, date(2024, 1, 1)) for at in ticks}
+    with_it = [at for at, span in spans.items() if span and span[0] <= day <= span[1] and day <= archive_end(at)]
+    assert len(with_it) >= 2
 
 
 def test_todays_forecast_is_there_before_the_decision_of_the_day() -> None:
@@ -189,6 +208,46 @@ def test_the_normals_of_a_year_are_made_before_its_first_night_and_again_when_de
         ("2027-01-09T19", [("kiwi|2027", "kiwi|2027")]),
         ("2027-01-10T13", [("acme|2027", "acme|2027")]),
     ]
+
+
+def test_places_that_are_new_get_their_normals_before_the_weather_is_restated(
+    installation: Installation, daemon: dg.DagsterInstance
+) -> None:
+    """A town first shipped to in February had no anomaly until the next January."""
+    (restated,) = (routine for routine in ROUTINES if routine.name == "restate_weather")
+    assert ROUTINES[0].hour < NEW_CELLS_HOUR < restated.hour
+    at = datetime(2026, 11, 20, 9, tzinfo=UTC)
+    assert tick(daemon, "new_cells", at) == [], "no weather, no places"
+    installation.backfill("acme", date(2026, 11, 17), date(2026, 11, 17))
+    assert tick(daemon, "new_cells", at) == [], "a backfill brings the normals of its places"
+    for name in ("orders", "weather_daily"):
+        installation.backfill("acme", date(2026, 11, 18), date(2026, 11, 19), name)
+    before = set(installation.rows("acme", "climatology")["geohash"])
+    new = set(installation.rows("acme", "weather_daily")["geohash"]) - before
+    assert new, "the two days ship to other places than the first"
+    (request,) = tick(daemon, "new_cells", at)
+    assert spans([request]) == [("acme|2026", "acme|2026")]
+    assert tick(daemon, "new_cells", at + timedelta(hours=1)) == []
+    job = build_defs(os.environ, {"clock": Clock(fixed=at.isoformat())}).resolve_job_def("normals")
+    assert job.execute_in_process(instance=installation.instance, tags=request.tags).success
+    assert new <= set(installation.rows("acme", "climatology")["geohash"])
+    assert tick(daemon, "new_cells", at) == []
+
+
+def test_new_places_are_looked_for_in_both_years_around_january(
+    installation: Installation, daemon: dg.DagsterInstance
+) -> None:
+    """On January 3 the restated days are of two years, and so are their normals."""
+    days, learnt = [date(2026, 12, 30), date(2027, 1, 1)], datetime(2027, 1, 2, tzinfo=UTC)
+    rows = pl.DataFrame({"date": days, "geohash": ["9q8yy", "9q8yy"]}).with_columns(
+        source=pl.lit("stub"), as_of_utc=pl.lit(learnt).dt.cast_time_unit("us")
+    )
+    shape = Shape(rows.schema, ("geohash",))
+    installation.lake.replace(
+        "acme", "weather_daily", rows, shape=shape, days=days, source="stub", run_id="r", now=learnt
+    )
+    found = tick(daemon, "new_cells", datetime(2027, 1, 3, 9, tzinfo=UTC))
+    assert spans(found) == [("acme|2026", "acme|2026"), ("acme|2027", "acme|2027")]
 
 
 def test_everything_is_on_where_one_asks_for_it() -> None:

@@ -145,6 +145,8 @@ def test_stub_rows_may_be_written_where_no_live_row_is_and_live_rows_may_replace
     put(lake, frame((TUE, "s", "1"), source="stub"), [TUE], source="stub")
     put(lake, frame((TUE, "live", "1")), [TUE])
     assert stored(lake)["source"].to_list() == ["shopify_api", "shopify_api"]
+    counts = lake.ledger("acme").sort("date").select("row_count", "previous_row_count")
+    assert counts.rows() == [(1, 0), (1, 0)], "a made-up count is none to fall from"
 
 
 @pytest.mark.parametrize(

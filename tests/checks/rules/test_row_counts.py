@@ -49,6 +49,17 @@ def test_a_usual_day_is_ok_and_says_what_it_was_measured_by() -> None:
     }  # fmt: skip
 
 
+def test_made_up_days_say_nothing_of_the_shops_own() -> None:
+    """A demo sells forty a day; the small shop that came after it was told of a collapse for a month."""
+    week = [DAY - timedelta(days=n) for n in range(1, 8)]
+    stub = [(day, 40, 0, "stub") for day in week]
+    mixed = ledger(*stub, (DAY, 9, 0, "shopify_api"))
+    assert judge(mixed).alerts == ()
+    assert judge_row_counts(mixed, [DAY], LIMITS, TODAY, backfilled={DAY})[0].alerts == ()
+    assert judge(ledger(*stub, (DAY, 9, 0, "stub"))).alerts == ("new_rows_drop_warning",)
+    assert [f.day for f in judge_row_counts(mixed, [*week, DAY], LIMITS, TODAY)] == [*week[::-1], DAY]
+
+
 @pytest.mark.parametrize(
     ("count", "severity", "code"),
     [
