@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 import dagster as dg
+from dagster._core.utils import make_new_run_id
 
 from weathervane_assets import graph
 from weathervane_assets.definitions import build_defs
@@ -30,6 +33,7 @@ from weathervane_resources.partition_keys import BACKFILL_TAG
 from weathervane_resources.platform import Platform
 
 OnPartition = Callable[[str], None]
+HEARD_EACH_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -92,18 +96,42 @@ def run_backfill(
     begun = time.monotonic()
     defs = build_defs(os.environ, resource_overrides, loggers={"console": _progress_logger(on_partition)})
     for step in steps:
-        result = _job_of(defs, step).execute_in_process(
-            instance=instance,
-            tags={**range_tags(tenant_id, step.first_key, step.last_key), BACKFILL_TAG: "true"},
-            run_config={"loggers": {"console": {}}},
-            raise_on_error=False,
-        )
+        job, run_id = _job_of(defs, step), make_new_run_id()
+        with heard_of(instance, run_id, job.name):
+            result = job.execute_in_process(
+                instance=instance,
+                run_id=run_id,
+                tags={**range_tags(tenant_id, step.first_key, step.last_key), BACKFILL_TAG: "true"},
+                run_config={"loggers": {"console": {}}},
+                raise_on_error=False,
+            )
         _read_result(outcome, result)
         if not result.success:
             break
     _report_quality(tenant_id, resource_overrides or {})
     outcome.seconds = time.monotonic() - begun
     return outcome
+
+
+@contextmanager
+def heard_of(instance: dg.DagsterInstance, run_id: str, job_name: str, every_s: float = HEARD_EACH_S) -> Iterator[None]:
+    """Say in the run's log now and then that it goes on.
+
+    A daemon knows no process behind it, and ends a run that was quiet for 15 minutes; a vendor's job may take 30.
+    """
+    over = threading.Event()
+
+    def say() -> None:
+        while not over.wait(every_s):
+            instance.report_engine_event("goes on", run_id=run_id, job_name=job_name)
+
+    speaker = threading.Thread(target=say, name="heard of", daemon=True)
+    speaker.start()
+    try:
+        yield
+    finally:
+        over.set()
+        speaker.join()
 
 
 def _job_of(defs: dg.Definitions, step: Step) -> dg.JobDefinition:

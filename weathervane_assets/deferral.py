@@ -6,14 +6,20 @@ the time at which it can go on (`weathervane_resources.failures`), and holding n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
 
 from weathervane_resources.clock import Clock
 from weathervane_resources.failures import DEFERRED_TAG, DEFERRED_UNTIL_TAG, RESUMED, WAITING
-from weathervane_resources.partition_keys import PARTITION_TAG, PRIORITY_TAG, tenant_of
+from weathervane_resources.partition_keys import (
+    BACKFILL_TAG,
+    BACKFILL_TAGS,
+    PARTITION_TAG,
+    PRIORITY_TAG,
+    tenant_of,
+)
 from weathervane_resources.platform import Platform
 
 CHECK_SECONDS = 60
@@ -46,7 +52,8 @@ def deferred_runs(
         ascending=True,
     )
     shard = platform.settings().shard
-    waiting = [run for run in waiting if shard.has(tenant_of(run.tags))]
+    paused = {tenant.id for tenant in platform.tenants().values() if tenant.paused}
+    waiting = [run for run in waiting if shard.has(tenant_of(run.tags)) and _may_go_on(run, paused)]
     due = sorted((run for run in waiting if due_at(run) <= clock.now()), key=due_at)
     requests: list[dg.RunRequest] = []
     for run in due:
@@ -57,6 +64,11 @@ def deferred_runs(
     if not requests:
         return dg.SkipReason(f"{len(waiting)} deferred runs are waiting, none is due")
     return dg.SensorResult(run_requests=requests)
+
+
+def _may_go_on(run: dg.DagsterRun, paused: Collection[str]) -> bool:
+    """Return whether a run may start by itself: nothing does of a paused tenant but what someone asked for."""
+    return tenant_of(run.tags) not in paused or any(tag in run.tags for tag in BACKFILL_TAGS)
 
 
 def due_at(run: dg.DagsterRun) -> datetime:
@@ -86,10 +98,12 @@ def _again(context: dg.SensorEvaluationContext, run: dg.DagsterRun) -> dg.RunReq
 
 
 def _inherited(run: dg.DagsterRun) -> dict[str, str]:
-    """Return the tags that say what a run does; not those that say how it came about or ended."""
-    return {
+    """Return the tags that say what a run does, and that it is a backfill's; not how else it came about or ended."""
+    backfill = next((run.tags[tag] for tag in BACKFILL_TAGS if tag in run.tags), None)
+    kept = {
         name: value
         for name, value in run.tags.items()
         if name.startswith(_KEPT_SYSTEM_TAGS)
         or not (name.startswith(("dagster/", ".dagster/")) or name in _NOT_INHERITED)
     }
+    return kept if backfill is None else {**kept, BACKFILL_TAG: backfill}

@@ -2,9 +2,10 @@
 
 Belongs here: which days of which tenant, when. Does not belong here: what a run does.
 
-Every schedule ticks each hour and starts a tenant's run in the hour in which the tenant's own clock strikes: a tenant's
-night is its own. The hours differ from schedule to schedule, since two runs that compute the same day's matrix at the
-same time could leave the older of two answers.
+Every schedule ticks each hour and starts a tenant's run once the tenant's own clock has struck: a tenant's night is its own. Dagster
+drops the ticks of a time in which the daemon was off, all but the last, so a run that was not started in its hour is
+started at the next tick of the same day. The hours differ from schedule to schedule, since two runs that compute the same day's
+matrix at the same time could leave the older of two answers.
 """
 
 from __future__ import annotations
@@ -15,16 +16,18 @@ from datetime import date, datetime, time, timedelta
 
 import dagster as dg
 import polars as pl
+from dagster._core.storage.tags import RUN_KEY_TAG, SCHEDULE_NAME_TAG
 
 from weathervane_assets import graph
 from weathervane_assets.partitions import TENANT_PARTITIONS, day_key, range_tags, year_key
-from weathervane_resources.lake import Lake, Shape
+from weathervane_resources.lake import Lake, LakeError, Shape, whole
 from weathervane_resources.partition_keys import PRIORITY_TAG, TENANT_TAG
 from weathervane_resources.platform import Platform
 from weathervane_resources.tenants import Tenant
 
 HOURLY = "0 * * * *"
-TICK = timedelta(hours=1)
+STARTED_WITHIN = timedelta(hours=50)
+"""A local day and as much again: how far back a run of today can have been started."""
 MOST_CAUGHT_UP = 14
 """Days; a longer outage is a backfill's, which someone should look at."""
 NORMALS_HOUR = 8
@@ -34,8 +37,8 @@ WEATHER_DAYS = 10
 """The archive has a day when it is 7 days old in UTC, where it may be yesterday still: each day is read with it at least twice."""
 NEW_CELLS, NEW_CELLS_HOUR = "new_cells", 4
 """After the night, which finds the cells, and before the weather is restated, which then has their anomalies."""
-Requests = Callable[[datetime, Sequence[Tenant], Platform], Iterator[dg.RunRequest]]
-"""What to start at a tick, of the tenants that runs may start for."""
+Requests = Callable[[datetime, Sequence[Tenant], Platform, Collection[str]], Iterator[dg.RunRequest]]
+"""What to start at a tick, of the tenants that runs may start for, without the run keys that were started."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,10 @@ class Routine:
     catches_up: bool = False
     """Whether nights that were missed are read with it, as one range."""
 
+    def last_day(self, tenant: Tenant, now: datetime) -> date:
+        """Return the newest day to read at `now`."""
+        return tenant.today(now) - timedelta(days=self.ends_days_ago)
+
     def span(
         self, tenant: Tenant, now: datetime, earliest: date, written: Collection[date] = ()
     ) -> tuple[date, date] | None:
@@ -60,7 +67,7 @@ class Routine:
         `written` are the days that are there with all their tables. From the first that is not, everything is read; a
         tenant without any has no missed nights: its history is a backfill's.
         """
-        last = tenant.today(now) - timedelta(days=self.ends_days_ago)
+        last = self.last_day(tenant, now)
         first = last - timedelta(days=self.days - 1)
         if written:
             caught_up = (last - timedelta(days=n) for n in reversed(range(MOST_CAUGHT_UP)))
@@ -122,13 +129,20 @@ REPORTS = (DQ_REPORT, "tenant_report")
 """In this order, in a run of their own: no ingestion waits for them or fails with them."""
 
 
-def is_due(tenant: Tenant, hour: int, tick: datetime) -> bool:
-    """Return whether the tenant's clock struck `hour` since the tick before.
+def has_struck(tenant: Tenant, hour: int, tick: datetime) -> bool:
+    """Return whether the tenant's clock has struck `hour` today.
 
-    An hour that a change of clocks leaves out strikes when it would have begun; one that comes twice strikes once.
+    An hour that a change of clocks leaves out strikes when it would have begun; one that comes twice strikes the first time.
     """
     struck = datetime.combine(tenant.today(tick), time(hour), tenant.zone)
-    return tick - TICK < struck.astimezone(tick.tzinfo) <= tick
+    return struck.astimezone(tick.tzinfo) <= tick
+
+
+def started(instance: dg.DagsterInstance, schedule: str, tick: datetime) -> set[str]:
+    """Return the keys of the runs that a schedule has started in the last days; of one that was made but never queued, not."""
+    since = dg.RunsFilter(tags={SCHEDULE_NAME_TAG: schedule}, created_after=tick - STARTED_WITHIN)
+    runs = (run for run in instance.get_runs(since) if run.status != dg.DagsterRunStatus.NOT_STARTED)
+    return {run.tags.get(RUN_KEY_TAG, "") for run in runs}
 
 
 def active_tenants(instance: dg.DagsterInstance, platform: Platform) -> list[Tenant]:
@@ -182,9 +196,11 @@ def _dq_report(status: dg.DefaultScheduleStatus) -> tuple[dg.JobDefinition, dg.S
     # an asset is an operation of its name, and a code location with a job of the same name does not load
     job = _job(f"{DQ_REPORT}_job", dg.AssetSelection.assets(*REPORTS), says)
 
-    def requests(tick: datetime, tenants: Sequence[Tenant], _: Platform) -> Iterator[dg.RunRequest]:
+    def requests(
+        tick: datetime, tenants: Sequence[Tenant], _: Platform, __: Collection[str]
+    ) -> Iterator[dg.RunRequest]:
         for tenant in tenants:
-            if is_due(tenant, DQ_REPORT_HOUR, tick):
+            if has_struck(tenant, DQ_REPORT_HOUR, tick):
                 key, tags = f"{DQ_REPORT} {tenant.id} {tenant.today(tick)}", {TENANT_TAG: tenant.id}
                 yield dg.RunRequest(key, partition_key=tenant.id, tags=tags)
 
@@ -201,8 +217,10 @@ def _with_their_checks(assets: Sequence[str]) -> dg.AssetSelection:
 def _schedule(routine: Routine, status: dg.DefaultScheduleStatus) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
     job = _job(routine.name, _with_their_checks(routine.assets), routine.says)
 
-    def requests(tick: datetime, tenants: Sequence[Tenant], platform: Platform) -> Iterator[dg.RunRequest]:
-        return _requests(routine, tenants, tick, platform)
+    def requests(
+        tick: datetime, tenants: Sequence[Tenant], platform: Platform, done: Collection[str]
+    ) -> Iterator[dg.RunRequest]:
+        return _requests(routine, tenants, tick, platform, done)
 
     at = f"{routine.hour:02}:00"
     told = f"{routine.says} At {at} of the tenant's clock."
@@ -229,34 +247,38 @@ def _hourly(
     )
     def of_tenants(context: dg.ScheduleEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
         tenants = active_tenants(context.instance, platform)
-        found = list(requests(context.scheduled_execution_time, tenants, platform))
+        tick = context.scheduled_execution_time
+        done = started(context.instance, f"{name}_schedule", tick)
+        found = [request for request in requests(tick, tenants, platform, done) if request.run_key not in done]
         return found or dg.SkipReason(f"{none.format(len(tenants))}{paused_tenants(platform)}")
 
     return of_tenants
 
 
 def _requests(
-    routine: Routine, tenants: Sequence[Tenant], tick: datetime, platform: Platform
+    routine: Routine, tenants: Sequence[Tenant], tick: datetime, platform: Platform, done: Collection[str]
 ) -> Iterator[dg.RunRequest]:
     earliest = platform.settings().start_date
     for tenant in tenants:
-        if not is_due(tenant, routine.hour, tick):
+        key = f"{routine.name} {tenant.id} {routine.last_day(tenant, tick)}"
+        if not has_struck(tenant, routine.hour, tick) or key in done:
             continue
         written = complete_nights(platform.lake(), tenant.id) if routine.catches_up else ()
         if span := routine.span(tenant, tick, earliest, written):
-            first, last = span
-            tags = range_tags(tenant.id, day_key(tenant.id, first), day_key(tenant.id, last))
-            yield dg.RunRequest(
-                run_key=f"{routine.name} {tenant.id} {last}", tags={**tags, PRIORITY_TAG: str(routine.priority)}
-            )
+            tags = range_tags(tenant.id, *(day_key(tenant.id, day) for day in span))
+            yield dg.RunRequest(run_key=key, tags={**tags, PRIORITY_TAG: str(routine.priority)})
 
 
 def complete_nights(lake: Lake, tenant_id: str) -> set[date]:
-    """Return the days that every table of a night was written for, by the lake's ledger.
+    """Return the days that every table of a night was written for, by the lake's ledger; none where it cannot be read.
 
     `features` alone says nothing: days that are read again for ads or weather write it too, also where orders failed.
+    The run itself says what is wrong with a tenant's ledger; the nights of the others go on.
     """
-    ledger = lake.ledger(tenant_id).filter(pl.col("dataset").is_in(graph.DAILY))
+    try:
+        ledger = lake.ledger(tenant_id).filter(pl.col("dataset").is_in(graph.DAILY))
+    except LakeError:
+        return set()
     tables = ledger.group_by("date").agg(pl.col("dataset").n_unique())
     return set(tables.filter(pl.col("dataset") == len(graph.DAILY))["date"])
 
@@ -266,13 +288,20 @@ def _yearly_schedules(status: dg.DefaultScheduleStatus) -> list[tuple[dg.JobDefi
     says = "The normals of the year that begins, from the years before it."
     job = _job("normals", dg.AssetSelection.assets(*graph.YEARLY), says)
 
-    def of_the_year(tick: datetime, tenants: Sequence[Tenant], _: Platform) -> Iterator[dg.RunRequest]:
+    def of_the_year(
+        tick: datetime, tenants: Sequence[Tenant], _: Platform, __: Collection[str]
+    ) -> Iterator[dg.RunRequest]:
         return (_normals_request(t, t.today(tick), t.today(tick).year) for t in tenants if normals_are_due(t, tick))
 
-    def of_new_cells(tick: datetime, tenants: Sequence[Tenant], platform: Platform) -> Iterator[dg.RunRequest]:
+    def of_new_cells(
+        tick: datetime, tenants: Sequence[Tenant], platform: Platform, done: Collection[str]
+    ) -> Iterator[dg.RunRequest]:
         for tenant in tenants:
-            if is_due(tenant, NEW_CELLS_HOUR, tick):
-                today = tenant.today(tick)
+            today = tenant.today(tick)
+            if (
+                has_struck(tenant, NEW_CELLS_HOUR, tick)
+                and _normals_request(tenant, today, today.year).run_key not in done
+            ):
                 for year in years_without_normals(platform.lake(), tenant.id, today):
                     yield _normals_request(tenant, today, year)
 
@@ -290,19 +319,22 @@ def years_without_normals(lake: Lake, tenant_id: str, today: date) -> list[int]:
     """Return the years of the days that `restate_weather` reads next in which a cell with weather has no normals."""
     days = [today - timedelta(days=n) for n in range(1, WEATHER_DAYS + 1)]
     years = sorted({day.year for day in days})
-    weather = lake.scan(tenant_id, "weather_daily", _CELLS, days)
-    normals = lake.scan(tenant_id, "climatology", _CELLS, [date(year, 1, 1) for year in years])
     by_year = pl.col("date").dt.year().alias("year"), pl.col("geohash")
-    without = (
-        weather.select(by_year).unique().join(normals.select(by_year).unique(), on=["year", "geohash"], how="anti")
-    )
-    return sorted(without.collect()["year"].unique().to_list())
+    try:
+        weather = lake.scan(tenant_id, "weather_daily", _CELLS, days).select(by_year).unique()
+        normals = (
+            lake.scan(tenant_id, "climatology", _CELLS, [date(year, 1, 1) for year in years]).select(by_year).unique()
+        )
+        without = whole(weather.join(normals, on=["year", "geohash"], how="anti"), lake.uri(tenant_id, "weather_daily"))
+    except LakeError:
+        return []  # its night says what is wrong; the other tenants go on
+    return sorted(without["year"].unique().to_list())
 
 
 def normals_are_due(tenant: Tenant, tick: datetime) -> bool:
-    """Return whether the tenant's clock struck the hour of the normals on one of their days since the tick before."""
+    """Return whether today is a day of the normals, and the tenant's clock has struck their hour."""
     today = tenant.today(tick)
-    return (today.month, today.day) in NORMALS_DAYS and is_due(tenant, NORMALS_HOUR, tick)
+    return (today.month, today.day) in NORMALS_DAYS and has_struck(tenant, NORMALS_HOUR, tick)
 
 
 def _normals_request(tenant: Tenant, today: date, year: int) -> dg.RunRequest:

@@ -4,13 +4,16 @@ Belongs here: reading the ledgers and one evaluation an asset. Does not belong h
 """
 
 import inspect
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
+import polars as pl
 from weathervane_resources import metrics
 from weathervane_resources.clock import Clock
+from weathervane_resources.lake import LEDGER_SCHEMA, Lake, LakeError
 from weathervane_resources.platform import Platform
 from weathervane_resources.tenants import Tenant
 
@@ -39,13 +42,22 @@ def build_freshness(assets: Sequence[str]) -> dg.AssetChecksDefinition:
     ) -> Iterator[dg.AssetCheckResult]:
         lake, now = platform.lake(), clock.now()
         tenants = {name: one for name, one in platform.tenants().items() if not one.paused}
-        ledgers = {name: lake.ledger(name) for name in tenants}
+        ledgers = {name: _ledger(lake, name, context.log) for name in tenants}
         for key in sorted(context.selected_asset_check_keys):
             found = freshness_by_tenant(key.asset_key.path[-1], ledgers, tenants, now)
             _measure(key.asset_key.path[-1], found, tenants, now)
             yield evaluate(key.asset_key, found)
 
     return run_freshness
+
+
+def _ledger(lake: Lake, tenant_id: str, log: logging.Logger) -> pl.DataFrame:
+    """Return a tenant's ledger; where it cannot be read, one in which nothing was ever written: the others are judged all the same."""
+    try:
+        return lake.ledger(tenant_id)
+    except LakeError as error:
+        log.warning("%s counts as never written: %s", tenant_id, error)
+        return pl.DataFrame(schema=LEDGER_SCHEMA)
 
 
 def _measure(dataset: str, found: Sequence[Freshness], tenants: Mapping[str, Tenant], now: datetime) -> None:

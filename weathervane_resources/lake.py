@@ -185,10 +185,23 @@ class Lake:
         return Written(uri, version, notes, drift)
 
     def note(self, tenant: str, dataset: str, notes: pl.DataFrame, *, days: Sequence[date], version: int) -> None:
-        """Make `notes` what the ledger says of a dataset's `days`, which `version` of the table wrote."""
+        """Make `notes` what the ledger says of a dataset's `days`, which `version` of the table wrote.
+
+        What a later version has noted of a day already, by a faster writer, stays.
+        """
+
+        def build(table: DeltaTable | None) -> tuple[pl.DataFrame, None]:
+            newer = self.ledger_of(table, tenant, dataset).filter(
+                (pl.col("table_version") > version) & pl.col("date").is_in(list(days))
+            )
+            if newer.height:  # but not of a table that is gone: one that was made anew begins at 0 again
+                current = self.version(tenant, dataset) or 0
+                newer = newer.filter(pl.col("table_version") <= current).select(notes.columns)
+            return (pl.concat([notes.join(newer, on="date", how="anti"), newer]) if newer.height else notes), None
+
         self.commit(
             self.uri(tenant, LEDGER),
-            lambda _: (notes, None),
+            build,
             shape=any_may_be_null(LEDGER_SCHEMA),
             predicate=f"dataset = '{dataset}' AND {day_predicate(days)}",
             partition_by=["dataset"],

@@ -80,11 +80,19 @@ def table_paths(lake: Lake, below: str = "") -> list[str]:
 def tidy_lake(lake: Lake, now: datetime, retention_days: int = RETENTION_DAYS, below: str = "") -> Iterator[Tidied]:
     """Tidy all tables, one after the other, as of `now`; yields each when it is done.
 
-    Raises: LakeError: a table cannot be read or written. One that other writers keep busy is skipped.
+    Raises: LakeError: a table cannot be read or written, after all the others. One that other writers keep busy is skipped.
     """
+    failed = []
     for path in table_paths(lake, below):
-        yield tidy_table(lake, path, now, retention_days)
+        try:
+            done = tidy_table(lake, path, now, retention_days)
+        except LakeError as error:
+            failed.append(error)
+        else:
+            yield done
     lake.files.sweep(below, now - timedelta(days=retention_days))
+    if failed:
+        raise failed[0] if len(failed) == 1 else LakeError("; ".join(str(error) for error in failed))
 
 
 def optimize(lake: Lake, now: datetime) -> Iterator[str]:

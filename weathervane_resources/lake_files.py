@@ -207,7 +207,7 @@ def _touch(probe: Path) -> None:
     try:
         probe.parent.mkdir(parents=True, exist_ok=True)
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another command may look at the same moment
     except OSError as error:
         raise LakeError(
             f"the lake {probe.parent} cannot be written ({error.strerror}); set WEATHERVANE_LAKE"

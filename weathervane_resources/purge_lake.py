@@ -20,6 +20,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from weathervane_resources.lake import Lake
 from weathervane_resources.lake_care import table_paths
 from weathervane_resources.lake_errors import LakeError, reason
+from weathervane_resources.lake_flush import flush_version
 from weathervane_resources.weather_cache import point_of
 
 CELL_COLUMNS = {"orders": "ship_geohash", "weather_daily": "geohash", "climatology": "geohash", "features": "geohash"}
@@ -104,8 +105,11 @@ def _forget_points(uri: str, points: tuple[str, ...]) -> None:
     for _ in range(ATTEMPTS):
         try:
             table = DeltaTable(uri)
+            begun = table.version()
             table.delete(predicate)
             table.optimize.compact()
+            for version in range(begun + 1, table.version() + 1):
+                flush_version(uri, version)  # before what they replaced is gone
             table.vacuum(0, dry_run=False, enforce_retention_duration=False)
             table.vacuum(ORPHAN_HOURS, dry_run=False, enforce_retention_duration=False, full=True)
         except CommitFailedError:

@@ -102,7 +102,10 @@ def _which(
 ) -> list[tuple[str, sa.Table, sa.ColumnElement[bool]]]:
     """Return what is the tenant's in each table; what hangs on an incident comes before the incidents."""
     mine = sa.select(alert_incidents.c.id).where(alert_incidents.c.tenant == tenant)
-    said = connection.execute(sa.select(alert_outbox.c.id, alert_outbox.c.title, alert_outbox.c.body))
+    of_nobody = sa.select(alert_outbox.c.id, alert_outbox.c.title, alert_outbox.c.body).where(
+        alert_outbox.c.tenant == ""
+    )
+    said = connection.execute(of_nobody)
     told = [row.id for row in said if names(f"{row.title}\n{row.body}", tenant)]
     scopes = [
         scope

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import urllib.parse
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -19,6 +21,7 @@ import pytest
 
 from tests import engines
 from tests.assets.conftest import Installation, write_environment
+from weathervane_assets import changes
 from weathervane_assets.changes import changed_campaigns, changed_orders, downstream
 from weathervane_assets.definitions import build_defs
 from weathervane_assets.overridable import OVERRIDABLE
@@ -28,6 +31,7 @@ from weathervane_resources.connectors import KlaviyoConnector, ShopifyConnector
 from weathervane_resources.platform import Platform
 from weathervane_resources.sandbox import RunningSandbox, SandboxConfig, TenantProfile, truth
 from weathervane_resources.sandbox.campaigns_world import lives
+from weathervane_resources.tenants import Tenant
 
 START = datetime(2026, 9, 20, 15, tzinfo=UTC)
 REFUNDED = date(2026, 8, 11)
@@ -255,6 +259,27 @@ def test_a_tenant_that_cannot_be_read_keeps_its_place_and_holds_up_no_other(
     time.pass_by(minutes=2)
     with monkeypatch.context() as broken:
         broken.setenv("ACME__SHOPIFY_SHOP_DOMAIN", "acme")
+        (request,) = orders_daemon.tick()
+    assert days_of(request) == ("2026-08-11|kiwi", "2026-08-11|kiwi")
+    (late,) = orders_daemon.tick()
+    assert days_of(late) == ("2026-08-11|acme", "2026-08-11|acme")
+
+
+def test_a_tenant_that_hangs_costs_a_tick_no_more_than_dagster_gives_it(
+    here: Installation, orders_daemon: Daemon, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nine shops that did not answer took 80 seconds; Dagster ended each tick at 60, and nobody's changes were read."""
+    refund(here, order_of(here, REFUNDED, "kiwi"), "kiwi")
+    refund(here, order_of(here, REFUNDED))
+    time.pass_by(minutes=2)
+    reading = changes._read_one
+
+    async def hanging(tenant: Tenant, *rest: Any) -> Any:
+        return await (asyncio.Event().wait() if tenant.id == "acme" else reading(tenant, *rest))
+
+    with monkeypatch.context() as slow:
+        slow.setattr(changes, "_read_one", hanging)
+        slow.setattr(changes, "TICK_SECONDS", 2)
         (request,) = orders_daemon.tick()
     assert days_of(request) == ("2026-08-11|kiwi", "2026-08-11|kiwi")
     (late,) = orders_daemon.tick()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -38,6 +39,14 @@ def orders() -> None: ...
 
 PLATFORM = Platform(threshold_names=[])
 DEFS = dg.Definitions([google_ads, orders], sensors=[deferred_runs], resources={"clock": Clock(), "platform": PLATFORM})
+
+
+@pytest.fixture(autouse=True)
+def tenants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    file = tmp_path / "tenants.toml"
+    file.write_text('[tenants.acme]\ntimezone = "UTC"\ncurrency = "USD"\n')
+    monkeypatch.setenv("WEATHERVANE_TENANTS", str(file))
+    return file
 
 
 @pytest.fixture
@@ -121,3 +130,24 @@ def test_a_plain_failure_is_left_alone(instance: dg.DagsterInstance) -> None:
     with pytest.raises(dg.Failure), as_failure():
         raise Deferred("quota spent", until=UNTIL, vendor="google_ads", tenant="acme")
     assert tick(instance, UNTIL) == []
+
+
+@pytest.mark.parametrize("tag", ["dagster/backfill", "weathervane/backfill"])
+def test_what_a_backfill_began_goes_on_as_a_backfill(instance: dg.DagsterInstance, tag: str) -> None:
+    """Thirty tenants' resumed backfills took every slot, and paged people about days of last month."""
+    execute(instance, {**RANGE, tag: "everything"}, [google_ads.key])
+    [request] = tick(instance, UNTIL)
+    assert request.tags["weathervane/backfill"] == "everything"
+    assert "dagster/backfill" not in request.tags, "Dagster would look for one that is over"
+
+
+def test_nothing_of_a_paused_tenant_goes_on_by_itself(instance: dg.DagsterInstance, tenants: Path) -> None:
+    """Someone had restored a table and paused the tenant; the run that waited wrote the bad rows back."""
+    defer(instance)
+    text = tenants.read_text()
+    tenants.write_text(f"{text}paused = true\n")
+    assert tick(instance, UNTIL) == []
+    execute(instance, {**RANGE, "weathervane/backfill": "true"}, [google_ads.key])
+    assert len(tick(instance, UNTIL)) == 1, "a backfill is what someone asked for"
+    tenants.write_text(text)
+    assert len(tick(instance, UNTIL)) == 2

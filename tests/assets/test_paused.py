@@ -90,8 +90,11 @@ def test_no_schedule_starts_a_run_for_a_paused_tenant(
     pause(installation.folder, "kiwi")
     started, said = asked(daemon, schedule)
     assert started == {"acme"}
+    pause(installation.folder, "acme")
+    started, said = asked(daemon, schedule)
+    assert started == set()
     assert said
-    assert all(text.endswith("; paused: kiwi") for text in said)
+    assert all(text.endswith("; paused: acme, kiwi") for text in said)
 
 
 def test_change_sensors_leave_it_out_and_keep_its_cursor(

@@ -45,6 +45,7 @@ from weathervane_resources.clock import Clock
 from weathervane_resources.http.auth import Token
 from weathervane_resources.lake import Lake
 from weathervane_resources.lake_care import table_paths
+from weathervane_resources.purge_state import _which
 from weathervane_resources.quota import Rate, SharedQuota
 from weathervane_resources.sandbox import RunningSandbox
 from weathervane_resources.settings import read_settings
@@ -318,3 +319,16 @@ def test_a_year_of_another_tenant_is_not_the_tenant_of_that_name(town: Town) -> 
     storage = open_storage(town.instance)
     assert find_in_dagster(storage, "2025").run_ids == ()
     assert find_in_dagster(storage, STAYS).run_ids == (run_id,)
+
+
+def test_a_message_about_another_tenant_stays_though_the_id_is_a_word_in_it(tmp_path: Path) -> None:
+    """The purge of `shop` took the alert of another shop, which never arrived."""
+    state = open_state(f"sqlite:///{tmp_path}/state.db")
+    outbox = TABLES.tables["alert_outbox"]
+    with state.begin() as connection:
+        connection.execute(sa.insert(outbox).values(
+            key="k", target="t", tenant="acme", kind="alert", severity="warning", title="acme orders", body="perhaps a closed shop",
+            created_at=AT, tries=0, last_error="",
+        ))  # fmt: skip
+        for name, table, mine in _which(connection, "shop", ()):
+            assert connection.execute(sa.select(sa.func.count()).select_from(table).where(mine)).scalar() == 0, name

@@ -17,7 +17,7 @@ from weathervane_assets.definitions import build_defs
 from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.partitions import RANGE_END, RANGE_START, TENANT_PARTITIONS, TENANT_TAG
 from weathervane_assets.run_queue import BACKFILL_PRIORITY
-from weathervane_assets.schedules import NEW_CELLS_HOUR, ROUTINES, build_schedules, is_due, normals_are_due
+from weathervane_assets.schedules import NEW_CELLS_HOUR, ROUTINES, build_schedules, has_struck, normals_are_due
 from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_resources.clock import Clock
 from weathervane_resources.lake import Shape
@@ -51,6 +51,29 @@ def daemon(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
+def of_acme(instance: dg.DagsterInstance, name: str, at: datetime) -> list[dg.RunRequest]:
+    """Return what a tick asks for of acme; the other tenant's clock is elsewhere."""
+    return [request for request in tick(instance, name, at) if request.tags[TENANT_TAG] == "acme"]
+
+
+def start(instance: dg.DagsterInstance, name: str, at: datetime) -> list[dg.RunRequest]:
+    """Let a tick start its runs, as the daemon does."""
+    requests = tick(instance, name, at)
+    for request in requests:
+        add_run(instance, name, request)
+    return requests
+
+
+def add_run(
+    instance: dg.DagsterInstance,
+    name: str,
+    request: dg.RunRequest,
+    status: dg.DagsterRunStatus = dg.DagsterRunStatus.SUCCESS,
+) -> None:
+    tags = {**request.tags, "dagster/run_key": request.run_key or "", "dagster/schedule_name": f"{name}_schedule"}
+    instance.run_storage.add_run(dg.DagsterRun(job_name=name, tags=tags, status=status))
+
+
 def spans(requests: list[dg.RunRequest]) -> list[tuple[str, str]]:
     return [(request.tags[RANGE_START], request.tags[RANGE_END]) for request in requests]
 
@@ -62,16 +85,26 @@ def spans(requests: list[dg.RunRequest]) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("hour", [2, 3, 4, 5, 6, 7, 8])
 def test_a_tenants_hour_strikes_once_a_local_day_through_every_change_of_clocks(zone: str, hour: int) -> None:
     """In Helsinki 03:00 does not exist on one day and comes twice on another: one night was missed, one run twice."""
-    acme, first = tenant(zone), datetime(2026, 1, 1, tzinfo=UTC)
-    struck = [acme.today(at) for n in range(24 * 366) if is_due(acme, hour, at := first + timedelta(hours=n))]
-    assert len(struck) == len(set(struck))
-    assert (struck[-1] - struck[0]).days + 1 == len(struck)
-    assert len(struck) >= 365
+    acme = tenant(zone)
+    struck = first_ticks(acme, hour, datetime(2026, 1, 1, tzinfo=UTC), 366)
+    days = sorted(struck)
+    assert (days[-1] - days[0]).days + 1 == len(days) >= 365
+    assert {at.astimezone(acme.zone).hour for at in list(struck.values())[1:]} <= {hour, hour + 1}
+
+
+def first_ticks(tenant: Tenant, hour: int, begin: datetime, days: int) -> dict[date, datetime]:
+    """Return for each of the tenant's days the first hourly tick at which its clock has struck."""
+    struck: dict[date, datetime] = {}
+    for at in (begin + timedelta(hours=n) for n in range(24 * days)):
+        if has_struck(tenant, hour, at):
+            struck.setdefault(tenant.today(at), at)
+    return struck
 
 
 def test_the_night_brings_in_each_tenants_own_yesterday(installation: Installation, daemon: dg.DagsterInstance) -> None:
     """At one hour of UTC for all, Auckland's night ran in the middle of its afternoon, a day late."""
-    found = {hour: spans(tick(daemon, "nightly", datetime(2026, 11, 20, hour, tzinfo=UTC))) for hour in range(24)}
+    start(daemon, "nightly", datetime(2026, 11, 19, 23, tzinfo=UTC))
+    found = {hour: spans(start(daemon, "nightly", datetime(2026, 11, 20, hour, tzinfo=UTC))) for hour in range(24)}
     assert {hour: keys for hour, keys in found.items() if keys} == {
         8: [("2026-11-19|acme", "2026-11-19|acme")],
         14: [("2026-11-20|kiwi", "2026-11-20|kiwi")],
@@ -81,7 +114,7 @@ def test_the_night_brings_in_each_tenants_own_yesterday(installation: Installati
 def test_the_same_tick_twice_is_one_run(installation: Installation, daemon: dg.DagsterInstance) -> None:
     """The daemon tries a tick again that it did not see the end of."""
     at = datetime(2026, 11, 20, 8, tzinfo=UTC)
-    (one,), (two,) = tick(daemon, "nightly", at), tick(daemon, "nightly", at)
+    (one,), (two,) = of_acme(daemon, "nightly", at), of_acme(daemon, "nightly", at)
     assert one.run_key == two.run_key == "nightly acme 2026-11-19"
     assert one.tags[TENANT_TAG] == "acme"
 
@@ -98,7 +131,7 @@ def test_restated_days_are_read_again(
     installation: Installation, daemon: dg.DagsterInstance, name: str, hour: int, span: tuple[str, str]
 ) -> None:
     """Meta changed conversions of four weeks ago; the table still had those of the first morning."""
-    assert spans(tick(daemon, name, datetime(2026, 11, 20, hour, tzinfo=UTC))) == [span]
+    assert spans(of_acme(daemon, name, datetime(2026, 11, 20, hour, tzinfo=UTC))) == [span]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +142,7 @@ def test_every_day_is_read_again_at_least_twice_after_the_archive_has_it(zone: s
     """East of India a day left the week that is read again before the archive had it, and stayed a forecast for ever."""
     (routine,) = (routine for routine in ROUTINES if routine.name == "restate_weather")
     acme, first = tenant(zone), datetime(day.year, day.month, day.day, tzinfo=UTC)
-    ticks = [at for n in range(24 * 16) if is_due(acme, routine.hour, at := first + timedelta(hours=n))]
+    ticks = first_ticks(acme, routine.hour, first, 16).values()
     spans = {at: routine.span(acme, at, date(2024, 1, 1)) for at in ticks}
     with_it = [at for at, span in spans.items() if span and span[0] <= day <= span[1] and day <= archive_end(at)]
     assert len(with_it) >= 2
@@ -128,9 +161,9 @@ def test_no_day_before_a_tenants_start_and_no_tenant_without_a_partition(
     file = installation.folder / "tenants.toml"
     file.write_text(file.read_text().replace("[tenants.acme]", "[tenants.acme]\nstart_date = 2026-11-10"))
     at = datetime(2026, 11, 20, 9, tzinfo=UTC)
-    assert spans(tick(daemon, "restate_ads", at)) == [("2026-11-10|acme", "2026-11-19|acme")]
+    assert spans(of_acme(daemon, "restate_ads", at)) == [("2026-11-10|acme", "2026-11-19|acme")]
     file.write_text(file.read_text().replace("2026-11-10", "2026-11-20"))
-    assert tick(daemon, "restate_ads", at) == []
+    assert of_acme(daemon, "restate_ads", at) == []
     daemon.delete_dynamic_partition(TENANT_PARTITIONS, "kiwi")
     assert tick(daemon, "nightly", datetime(2026, 11, 20, 14, tzinfo=UTC)) == []
 
@@ -172,7 +205,7 @@ def test_missed_nights_are_caught_up_as_one_range(
 ) -> None:
     """A machine that was off over a long weekend left three holes, which nobody saw before the month's report."""
     wrote(installation, "acme", *complete)
-    assert spans(tick(daemon, "nightly", datetime(2026, 11, 20, 8, tzinfo=UTC))) == [
+    assert spans(of_acme(daemon, "nightly", datetime(2026, 11, 20, 8, tzinfo=UTC))) == [
         (f"{first}|acme", "2026-11-19|acme")
     ]
 
@@ -183,15 +216,55 @@ def test_a_night_whose_orders_failed_is_caught_up_though_its_matrix_was_written_
     """An hour after the failed night the ads were read again, with the matrix: nobody ever fetched that day's orders."""
     wrote(installation, "acme", date(2026, 11, 17))
     wrote(installation, "acme", date(2026, 11, 18), tables=("meta_ads", "google_ads", "ads", "features"))
-    assert spans(tick(daemon, "nightly", datetime(2026, 11, 20, 8, tzinfo=UTC))) == [
+    assert spans(of_acme(daemon, "nightly", datetime(2026, 11, 20, 8, tzinfo=UTC))) == [
         ("2026-11-18|acme", "2026-11-19|acme")
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "hour", "span"),
+    [
+        ("issue_forecasts", 8, ("2026-11-20|acme", "2026-11-20|acme")),
+        ("nightly", 13, ("2026-11-19|acme", "2026-11-19|acme")),
+        ("restate_ads", 20, ("2026-10-21|acme", "2026-11-19|acme")),
+    ],
+)
+def test_what_was_not_started_in_its_hour_is_started_at_the_next_tick(
+    installation: Installation, daemon: dg.DagsterInstance, name: str, hour: int, span: tuple[str, str]
+) -> None:
+    """A laptop that slept until eight had no night at all, and a daemon off from two to three lost the day's forecast for ever."""
+    at = datetime(2026, 11, 20, hour, tzinfo=UTC)
+    (request,) = of_acme(daemon, name, at)
+    assert spans([request]) == [span]
+    add_run(daemon, name, request, dg.DagsterRunStatus.NOT_STARTED)
+    assert request.run_key in {one.run_key for one in tick(daemon, name, at)}, (
+        "made, but the daemon died before it was queued"
+    )
+    add_run(daemon, name, request, dg.DagsterRunStatus.FAILURE)
+    assert request.run_key not in {one.run_key for one in tick(daemon, name, at + timedelta(hours=1))}
+
+
+def test_a_ledger_that_cannot_be_read_costs_no_other_tenant_its_night(
+    installation: Installation, daemon: dg.DagsterInstance
+) -> None:
+    """After a power cut one tenant's ledger named a file that was gone, and nobody had a night."""
+    for name in ("acme", "kiwi"):
+        wrote(installation, name, date(2026, 11, 18))
+    for name in ("_ledger", "weather_daily"):
+        for file in (installation.folder / "lake" / "acme" / name).rglob("*.parquet"):
+            file.unlink()
+    at = datetime(2026, 11, 20, 14, tzinfo=UTC)
+    assert spans(tick(daemon, "nightly", at)) == [
+        ("2026-11-19|acme", "2026-11-19|acme"),
+        ("2026-11-19|kiwi", "2026-11-20|kiwi"),
+    ]
+    assert tick(daemon, "new_cells", at) == []
+
+
 def test_a_night_goes_before_what_can_wait(installation: Installation, daemon: dg.DagsterInstance) -> None:
     """Thirty days of ads of fifty tenants stood in the queue before everyone's yesterday."""
-    (night,) = tick(daemon, "nightly", datetime(2026, 11, 20, 8, tzinfo=UTC))
-    (ads,) = tick(daemon, "restate_ads", datetime(2026, 11, 20, 9, tzinfo=UTC))
+    (night,) = of_acme(daemon, "nightly", datetime(2026, 11, 20, 8, tzinfo=UTC))
+    (ads,) = of_acme(daemon, "restate_ads", datetime(2026, 11, 20, 9, tzinfo=UTC))
     assert int(night.tags["dagster/priority"]) > int(ads.tags["dagster/priority"]) > int(BACKFILL_PRIORITY)
 
 
@@ -200,13 +273,14 @@ def test_the_normals_of_a_year_are_made_before_its_first_night_and_again_when_de
 ) -> None:
     """From January 2 on every anomaly was null, until someone remembered how it was done last year."""
     zones = {"kiwi": "Pacific/Auckland", "acme": "America/New_York"}
-    hours = [datetime(2026, 12, 25, tzinfo=UTC) + timedelta(hours=n) for n in range(24 * 25)]
+    hours = [datetime(2025, 12, 25, tzinfo=UTC) + timedelta(hours=n) for n in range(24 * 25)]
     due = [at for at in hours if any(normals_are_due(tenant(zone), at) for zone in zones.values())]
-    assert [(at.isoformat()[:13], spans(tick(daemon, "normals", at))) for at in due] == [
-        ("2026-12-31T19", [("kiwi|2027", "kiwi|2027")]),
-        ("2027-01-01T13", [("acme|2027", "acme|2027")]),
-        ("2027-01-09T19", [("kiwi|2027", "kiwi|2027")]),
-        ("2027-01-10T13", [("acme|2027", "acme|2027")]),
+    started = [(at.isoformat()[:13], spans(start(daemon, "normals", at))) for at in due]
+    assert [one for one in started if one[1]] == [
+        ("2025-12-31T19", [("kiwi|2026", "kiwi|2026")]),
+        ("2026-01-01T13", [("acme|2026", "acme|2026")]),
+        ("2026-01-09T19", [("kiwi|2026", "kiwi|2026")]),
+        ("2026-01-10T13", [("acme|2026", "acme|2026")]),
     ]
 
 
@@ -227,7 +301,7 @@ def test_places_that_are_new_get_their_normals_before_the_weather_is_restated(
     assert new, "the two days ship to other places than the first"
     (request,) = tick(daemon, "new_cells", at)
     assert spans([request]) == [("acme|2026", "acme|2026")]
-    assert tick(daemon, "new_cells", at + timedelta(hours=1)) == []
+    assert tick(daemon, "new_cells", at - timedelta(hours=1)) == []
     job = build_defs(os.environ, {"clock": Clock(fixed=at.isoformat())}).resolve_job_def("normals")
     assert job.execute_in_process(instance=installation.instance, tags=request.tags).success
     assert new <= set(installation.rows("acme", "climatology")["geohash"])

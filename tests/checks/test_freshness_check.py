@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import dagster as dg
+import polars as pl
+import pytest
 
 from weathervane_checks.alert_evaluations import Judged, observe_evaluations
-from weathervane_checks.freshness import NAME, evaluate
+from weathervane_checks.freshness import NAME, _ledger, evaluate
 from weathervane_checks.rules.freshness import Freshness
+from weathervane_resources.lake import Lake, Shape
 
 ORDERS = dg.AssetKey(["orders"])
 NOW = datetime(2026, 11, 20, 20, tzinfo=UTC)
@@ -38,6 +43,24 @@ def test_each_tenant_is_read_with_its_own_newest_and_due_day() -> None:
     assert seen["kiwi"].facts.note == "newest day 2026-11-18, due 2026-11-20"
     assert (seen["kiwi"].facts.observed, seen["kiwi"].facts.codes) == ("2 days late", ("dataset_stale",))
     assert (seen["lazy"].facts.codes, seen["acme"].facts.codes) == (("dataset_missing",), ())
+
+
+def test_a_ledger_that_cannot_be_read_is_that_tenants_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One tenant's missing file, and nobody's freshness was looked at."""
+    lake = Lake(str(tmp_path))
+    day = date(2026, 11, 19)
+    rows = pl.DataFrame({"date": [day], "a": [1]}).with_columns(
+        source=pl.lit("stub"), as_of_utc=pl.lit(NOW).dt.cast_time_unit("us")
+    )
+    for tenant in ("acme", "kiwi"):
+        lake.replace(
+            tenant, "orders", rows, shape=Shape(rows.schema, ("a",)), days=[day], source="stub", run_id="r", now=NOW
+        )
+    for file in (tmp_path / "acme" / "_ledger").rglob("*.parquet"):
+        file.unlink()
+    assert _ledger(lake, "acme", logging.getLogger()).is_empty()
+    assert "acme counts as never written" in caplog.text
+    assert _ledger(lake, "kiwi", logging.getLogger()).height == 1
 
 
 def test_the_evaluation_is_as_bad_as_the_worst_and_names_only_who_is_stale() -> None:

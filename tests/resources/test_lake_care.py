@@ -14,7 +14,7 @@ import pytest
 
 from tests.resources import lake_writer
 from tests.resources.lake_writer import SHAPE
-from weathervane_resources.lake import Lake
+from weathervane_resources.lake import Lake, LakeError
 from weathervane_resources.lake_care import optimize, table_paths, tidy_lake, tidy_table, total
 from weathervane_resources.quarantine import read_quarantine, replace_quarantine
 from weathervane_resources.refusals import note_refusal, read_refusals
@@ -137,6 +137,19 @@ def test_every_kind_of_table_is_tidied(lake: Lake) -> None:
     assert all(one.files_after == 1 for one in tidy_lake(lake, NOW))
     assert read_quarantine(lake, "acme", "orders").height == 3
     assert read_refusals(lake, "acme", "orders").height == 3
+
+
+def test_a_table_that_cannot_be_read_is_said_after_the_others_are_tidied(tmp_path: Path) -> None:
+    """What came after it in the alphabet was never compacted again."""
+    lake = Lake(str(tmp_path))
+    for tenant in ("acme", "kiwi"):
+        lake.append(tenant, "extra", pl.DataFrame({"a": [1]}), [])
+    (log,) = (tmp_path / "acme" / "extra" / "_delta_log").glob("*.json")
+    log.write_text("{")
+    done = []
+    with pytest.raises(LakeError, match=r"acme/extra cannot be tidied"):
+        done.extend(one.table for one in tidy_lake(lake, datetime.now(UTC)))
+    assert done == ["kiwi/extra"]
 
 
 def test_totals_are_sums(lake: Lake) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 from deltalake import DeltaTable
 
@@ -13,6 +15,7 @@ from tests.resources.lake_rows import MON, TUE, WED, frame, put
 from weathervane_resources.lake import Lake
 from weathervane_resources.lake_care import tidy_lake
 from weathervane_resources.lake_flush import flush_version
+from weathervane_resources.purge_lake import _forget_points
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
 
@@ -67,6 +70,30 @@ def test_what_the_care_of_the_lake_makes_is_on_the_disk_before_what_it_replaces_
     log = Path(lake.uri("acme", "orders")) / "_delta_log"
     assert len(files) == 1
     assert files | {log, log / "_last_checkpoint", *log.glob("*.checkpoint.parquet")} <= disk.flushed
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to tell which file was flushed")
+def test_what_a_purge_leaves_of_a_shared_table_is_on_the_disk_before_the_rest_goes(
+    disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut after one tenant's purge took every tenant's forecasts, which nobody can fetch again."""
+    lake = Lake(str(tmp_path / "lake"))
+    rows = pl.DataFrame({"point": ["40.7,-74.0", "52.5,13.4"], "valid_year": [2025, 2025]})
+    lake.append("_weather", "versions", rows, ["valid_year"])
+    disk.flushed.clear()
+    flushed: list[set[Path]] = []
+    vacuum = DeltaTable.vacuum
+
+    def watched(table: DeltaTable, *rest: Any, **options: Any) -> list[str]:
+        flushed.append(disk.flushed.copy())
+        return vacuum(table, *rest, **options)
+
+    monkeypatch.setattr(DeltaTable, "vacuum", watched)
+    uri = lake.uri("_weather", "versions")
+    _forget_points(uri, ("40.7,-74.0",))
+    table = DeltaTable(uri)
+    assert pl.scan_delta(table).collect()["point"].to_list() == ["52.5,13.4"]
+    assert {Path(file) for file in table.file_uris()} | {Path(uri) / "_delta_log"} <= flushed[0]
 
 
 def test_a_bucket_and_a_version_whose_entry_expired_need_none(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -89,6 +90,19 @@ def test_a_writer_killed_at_any_moment_leaves_the_old_or_the_new_version(root: s
         last = found[0] if found else last
     lake_writer.write(Lake(root), 99_999, 60)
     assert numbers(root, 60) == [99_999]
+
+
+def test_the_slower_of_two_writers_does_not_note_what_was_before(tmp_path: Path) -> None:
+    """A night committed first and noted last: the ledger spoke of a version that nobody could read any more."""
+    lake = Lake(str(tmp_path))
+    put(lake, frame((MON, "a", "1")), [MON], run_id="night")
+    late = lake.ledger("acme", "orders")
+    put(lake, frame((MON, "a", "1"), (MON, "b", "2")), [MON], run_id="backfill")
+    lake.note("acme", "orders", late, days=[MON], version=0)
+    assert lake.ledger("acme", "orders")["run_id"].to_list() == ["backfill"]
+    shutil.rmtree(tmp_path / "acme" / "orders")
+    put(lake, frame((MON, "c", "3")), [MON], run_id="anew")
+    assert lake.ledger("acme", "orders")["run_id"].to_list() == ["anew"], "a table that was made anew begins at 0"
 
 
 DYING = """

@@ -95,9 +95,11 @@ def _oauth(parsed: Any) -> Verdict | None:
 
 def _shopify(status: int, headers: Mapping[str, str], parsed: Any, wait_s: float | None, now: object) -> Verdict:  # noqa: ARG001 - all readers have one signature
     errors = obj(parsed).get("errors")
-    if several := objs(errors):
-        return _shopify_graphql(several, parsed, wait_s)
-    message = errors if isinstance(errors, str) else "Shopify refused the request"
+    several = objs(errors)
+    if known := _shopify_graphql(several, parsed, wait_s):
+        return known
+    said = errors if isinstance(errors, str) else str(several[0].get("message", "")) if several else ""
+    message = said or "Shopify refused the request"
     if status in _SHOPIFY_STATUS:
         kind, message = _SHOPIFY_STATUS[status]
         return Verdict(kind, wait_s, "shop" if kind is Kind.THROTTLED else "", message)
@@ -106,16 +108,16 @@ def _shopify(status: int, headers: Mapping[str, str], parsed: Any, wait_s: float
     return by_status(status, wait_s, "shop", message)
 
 
-def _shopify_graphql(errors: list[dict[str, Any]], parsed: dict[str, Any], wait_s: float | None) -> Verdict:
-    """GraphQL errors come with HTTP 200; the first code in table order decides."""
+def _shopify_graphql(errors: list[dict[str, Any]], parsed: dict[str, Any], wait_s: float | None) -> Verdict | None:
+    """GraphQL errors mostly come with HTTP 200; the first code in table order decides, and without a known one the status."""
     codes = {str(obj(error.get("extensions")).get("code", "")) for error in errors}
-    message = str(errors[0].get("message", ""))
+    message = str(errors[0].get("message", "")) if errors else ""
     for code, kind in _SHOPIFY_GRAPHQL.items():
         if code in codes:
             if kind is Kind.THROTTLED:
                 return Verdict(kind, _shopify_cost_wait(parsed) or wait_s, "shop", message)
             return Verdict(kind, message=f"{code}: {message}")
-    return Verdict(Kind.BAD_REQUEST, message=message)
+    return None
 
 
 def _shopify_cost_wait(parsed: dict[str, Any]) -> float | None:

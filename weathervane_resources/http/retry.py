@@ -14,6 +14,8 @@ from weathervane_resources.http.errors import Deferred, Throttled, Unavailable, 
 
 FLOOR_S = 1.0
 """`Retry-After: 0` and dates in the past became a hot loop in another loader (dlt #4036)."""
+COME_BACK_S = 900.0
+"""How long a run stays away whose patience went into small waits: a vendor that names no time means an hour or a day."""
 ABSURD_S = 7 * 86_400.0
 """Google asks for 11 hours and means it; beyond a week the header is nonsense and `datetime` may overflow."""
 OUTAGE_S = 60.0
@@ -90,7 +92,9 @@ class RetryBudget:
             raise error
         wait_s = self._throttle_s(error) if isinstance(error, Throttled) else self._failure_s(error, now)
         if self.waited_s + wait_s > self.policy.patience_s:
-            raise _deferred(error, now + timedelta(seconds=wait_s)) from error
+            # who waited so long in vain comes back later, not with the next small wait; one long wait is the vendor's word
+            away_s = max(wait_s, COME_BACK_S) if self.waited_s else wait_s
+            raise _deferred(error, now + timedelta(seconds=away_s)) from error
         self.waited_s += wait_s
         return wait_s
 

@@ -173,7 +173,13 @@ class VendorSession:
             raise error
         if isinstance(error, errors.Throttled) and error.wait_s is not None:
             await self._pace.pause(error.wait_s, error.scope)
-        wait_s = budget.wait_after(error, self._clock())
+        try:
+            wait_s = budget.wait_after(error, self._clock())
+        except errors.Deferred as deferred:
+            if isinstance(error, errors.Throttled) and error.wait_s is None:
+                # all of this scope stop, not only who found out
+                await self._pace.pause((deferred.until - self._clock()).total_seconds(), error.scope)
+            raise
         if isinstance(error, errors.Throttled):
             self.throttled_s += wait_s
         _log.info("%s; waiting %.1f s", error, wait_s)

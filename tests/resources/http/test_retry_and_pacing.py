@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.resources.http.scripted import run_jumping
 from weathervane_resources.http.errors import BadRequest, Deferred, Malformed, Throttled, Unavailable, VendorError
 from weathervane_resources.http.pacing import Pace, Paces
-from weathervane_resources.http.retry import ABSURD_S, FLOOR_S, RetryBudget, RetryPolicy, parse_retry_after
+from weathervane_resources.http.retry import ABSURD_S, COME_BACK_S, FLOOR_S, RetryBudget, RetryPolicy, parse_retry_after
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 WHERE = {"vendor": "shopify", "tenant": "acme"}
@@ -68,7 +68,7 @@ def test_throttles_cost_patience_and_never_attempts() -> None:
     assert all(10 <= wait <= 11 for wait in waits)
     with pytest.raises(Deferred) as deferred:
         [budget.wait_after(Throttled("t", wait_s=10, **WHERE), NOW) for _ in range(3)]
-    assert timedelta(seconds=10) <= deferred.value.until - NOW <= timedelta(seconds=11)
+    assert deferred.value.until - NOW == timedelta(seconds=COME_BACK_S), "not in another ten seconds, all over again"
 
 
 def test_a_wait_beyond_the_patience_is_deferred_at_once() -> None:

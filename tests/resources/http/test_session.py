@@ -24,6 +24,7 @@ from weathervane_resources.http.errors import (
     VendorError,
 )
 from weathervane_resources.http.pacing import Pace
+from weathervane_resources.http.retry import COME_BACK_S, RetryPolicy
 from weathervane_resources.http.session import Reply, Request, VendorSession
 from weathervane_resources.http.strict_json import decode
 
@@ -101,6 +102,26 @@ def test_a_throttle_inside_a_200_is_not_an_empty_page() -> None:
     """Shopify GraphQL."""
     throttled = {"errors": [{"message": "Throttled", "extensions": {"code": "THROTTLED"}}]}
     assert get(Script([throttled, GOOD])).orders
+
+
+def test_a_throttle_that_names_no_time_keeps_all_of_its_scope_away_once_patience_is_spent() -> None:
+    """Meta's code 4: five minutes of asking, one minute away, and again, each tenant of the app by itself, until the hour was over."""
+    told: list[tuple[float, str]] = []
+
+    class Shared(Pace):
+        async def pause(self, wait_s: float, scope: str) -> None:
+            told.append((wait_s, scope))
+
+    async def main() -> None:
+        script = Script([json_answer({"error": {"code": 4, "message": "limit"}}, 403)] * 40)
+        async with calling(script, "meta_ads", policy=RetryPolicy(patience_s=60)) as session:
+            session._pace = Shared(10_000, 10_000)
+            await session.get(f"{session.origin}/x")
+
+    with pytest.raises(Deferred) as raised:
+        asyncio.run(main())
+    assert raised.value.until - NOW == timedelta(seconds=COME_BACK_S)
+    assert told == [(COME_BACK_S, "app")]
 
 
 def test_a_throttle_beyond_patience_is_deferred_without_sleeping() -> None:
