@@ -11,7 +11,7 @@ well (a tick, a backfill, a cursor), only the tenant's id is taken out of it.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from dagster._core.storage.schedules import SqlScheduleStorage
 from dagster._core.storage.schedules import schema as schedules
 
 from weathervane_assets.partitions import TENANT_PARTITIONS
+from weathervane_resources.lake_files import write_atomically
 from weathervane_resources.partition_keys import PARTITION_TAG, RANGE_TAGS, TENANT_TAG, tenant_of_key
 from weathervane_resources.purge_state import rewrite_sqlite
 from weathervane_resources.settings import ConfigurationError
@@ -110,12 +111,13 @@ def open_storage(instance: dg.DagsterInstance) -> DagsterStorage:
 
 def find_in_dagster(storage: DagsterStorage, tenant: str) -> DagsterHoldings:
     """Return what Dagster holds of a tenant."""
-    own = _own_runs(storage, tenant)
+    own, shared = _own_runs(storage, tenant), list(_shared_runs(storage, tenant))
     backfills = _own_backfills(storage, tenant)
+    documents = {document[0].strip(): len(list(_naming(document, tenant, backfills))) for document in storage.documents}
     return DagsterHoldings(
         tuple(own),
-        tuple(_shared_runs(storage, tenant)),
-        {document[0].strip(): len(list(_naming(document, tenant, backfills))) for document in storage.documents},
+        tuple(shared),
+        documents | {"logs of ticks": len(list(_logs(storage, tenant, {*own, *shared})))},
         tuple(backfills),
         tenant in storage.instance.get_dynamic_partitions(TENANT_PARTITIONS),
     )
@@ -146,12 +148,22 @@ def remove_from_dagster(storage: DagsterStorage, tenant: str, held: DagsterHoldi
     _remove_backfills(storage, held.backfills)
     for document in storage.documents:
         _rewrite(document, tenant)
+    for file in _logs(storage, tenant):
+        write_atomically(file, without(file.read_text(errors="replace"), tenant))
     if held.has_partition:
         storage.instance.delete_dynamic_partition(TENANT_PARTITIONS, tenant)
     for file in _sqlite_files(storage):
         rewrite_sqlite(file)
     with storage.events.index_connection() as connection:
         return connection.execute(sa.select(sa.func.max(events.SqlEventLogStorageTable.c.id))).scalar() or 0
+
+
+def _logs(storage: DagsterStorage, tenant: str, without_runs: Collection[str] = ()) -> Iterator[Path]:
+    """Yield the logs on the disk that name a tenant beside others: what a tick of a sensor or schedule said."""
+    folder = Path(storage.instance.storage_directory())
+    for file in (one for pattern in ("*.err", "*.out") for one in folder.rglob(pattern)):
+        if file.relative_to(folder).parts[0] not in without_runs and names(file.read_text(errors="replace"), tenant):
+            yield file
 
 
 def _may_be_of(column: sa.Column[Any], tenant: str) -> sa.ColumnElement[bool]:

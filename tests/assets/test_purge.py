@@ -29,6 +29,7 @@ from dagster._core.scheduler.instigation import (
     TickData,
     TickStatus,
 )
+from dagster._core.storage.compute_log_manager import ComputeIOType
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from tests.assets.conftest import NOW, Installation, write_environment
@@ -131,6 +132,11 @@ def plant_daemon(instance: dg.DagsterInstance) -> None:
             run_keys=keys, cursor=cursor, selector_id=origin.get_selector().get_id(), run_ids=["a", "b"],
         )
     )  # fmt: skip
+    with instance.compute_log_manager.open_log_stream(
+        ["repository", "changed_orders", "1"], ComputeIOType.STDERR
+    ) as log:
+        for tenant in (GOES, STAYS):
+            print(f"{tenant}: changes of orders were not read", file=log)
     for name, of in (("alone", [GOES]), ("both", [GOES, STAYS]), ("other", [STAYS])):
         partitions = [f"2026-11-19|{tenant}" for tenant in of]
         tags = {TENANT_TAG: of[0]} if len(of) == 1 else {}
