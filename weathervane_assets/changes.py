@@ -259,7 +259,8 @@ async def _read_all(
 
     # in another order each time: those that hang must not take every tick's time from the same others
     shuffled = random.sample(list(tenants), len(tenants))
-    return [one for one in await asyncio.gather(*(read(tenant) for tenant in shuffled)) if one]
+    found = {one.tenant.id: one for one in await asyncio.gather(*(read(tenant) for tenant in shuffled)) if one}
+    return [found[tenant.id] for tenant in tenants if tenant.id in found]
 
 
 async def _read_one(tenant: Tenant, reader: Reader, known: Mapping[str, Position], now: datetime) -> Found:

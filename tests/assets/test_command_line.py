@@ -24,6 +24,7 @@ WITHOUT_JSON = {
     "weathervane dev": "serves until it is ended",
     "weathervane sandbox": "serves until it is ended",
     "weathervane alerts snooze": "acts; the exit code says it all",
+    "weathervane alerts wake": "acts; the exit code says it all",
     "weathervane alerts test": "acts; the exit code says it all",
     "weathervane tenants purge": "acts, and asks someone first",
 }

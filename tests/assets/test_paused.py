@@ -90,7 +90,8 @@ def test_no_schedule_starts_a_run_for_a_paused_tenant(
     pause(installation.folder, "kiwi")
     started, said = asked(daemon, schedule)
     assert started == {"acme"}
-    pause(installation.folder, "acme")
+    file = installation.folder / "tenants.toml"
+    file.write_text(file.read_text().replace("[tenants.acme]\n", "[tenants.acme]\npaused = true\n"))
     started, said = asked(daemon, schedule)
     assert started == set()
     assert said
