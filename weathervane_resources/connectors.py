@@ -17,7 +17,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import ClassVar
 
@@ -47,12 +47,12 @@ from weathervane_resources.failures import as_failure
 from weathervane_resources.grants import google_grant, meta_grant, shopify_grant
 from weathervane_resources.http.auth import Auth, StaticHeaders, bearer, shopify_token
 from weathervane_resources.http.oauth import MetaExchange
-from weathervane_resources.http.pacing import Pace
+from weathervane_resources.http.pacing import Pace, Paces
 from weathervane_resources.http.retry import RetryPolicy
 from weathervane_resources.http.session import VendorSession, utc_now
 from weathervane_resources.jobs import StateJobs
 from weathervane_resources.platform import Platform
-from weathervane_resources.quota import OPEN_METEO_FREE, Limit, Rate
+from weathervane_resources.quota import OPEN_METEO_FREE, Limit, Rate, SharedQuota
 from weathervane_resources.quota_use import Spent, spent_of
 from weathervane_resources.settings import ConfigurationError
 from weathervane_resources.state import open_state
@@ -166,9 +166,16 @@ class MetaAdsConnector(Connector):
             scope = f"app {values['META_APP_ID']}" if "META_APP_ID" in values else f"account {account}"
             version = _version(access, "META_GRAPH_VERSION")
             live = values.get("META_BASE_URL") or "https://graph.facebook.com"
-            line = await self._line(access, platform, live, scope)
+            line = self._with_account(await self._line(access, platform, live, scope), account)
             async with self._auth(line, version) as auth, self._session(line, auth, version) as session:
                 yield MetaAdsClient(session, line.base_url, version, account, _jobs(line))
+
+    def _with_account(self, line: Line, account: str) -> Line:
+        """Let what Meta says of the ad account (codes 17, 613 and 80000 to 80014, and its usage) hold for every run that reads it."""
+        if line.state is None:
+            return line
+        own = SharedQuota(line.state, f"meta_ads:throttled account {account}", self._limits(), throttle_scope="account")
+        return replace(line, pace=Paces((line.pace, own)))
 
     @asynccontextmanager
     async def _auth(self, line: Line, version: str) -> AsyncIterator[Auth]:

@@ -73,6 +73,6 @@ def test_our_instance_queues_through_it(tmp_path: Path, monkeypatch: pytest.Monk
         assert isinstance(instance.run_coordinator, TenantRunCoordinator)
         queue = instance.run_coordinator.get_run_queue_config()
     limits = {limit["key"]: limit["limit"] for limit in queue.tag_concurrency_limits}
-    assert limits == {"weathervane/tenant": 1, "dagster/backfill": 2}
+    assert limits == {"weathervane/tenant": 1, "dagster/backfill": 2, "weathervane/backfill": 2}
     assert limits["dagster/backfill"] < queue.max_concurrent_runs
     assert yaml.safe_load((ROOT / "dagster.yaml").read_text())["run_monitoring"]["enabled"]

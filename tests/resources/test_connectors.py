@@ -248,6 +248,24 @@ def test_an_unreachable_state_database_is_a_failure_worth_a_retry(bench: Bench) 
     assert "planted-pw" not in str(raised.value.description)
 
 
+@pytest.mark.parametrize("app", [{}, {"META_APP_ID": "77", "META_APP_SECRET": "planted-secret"}])
+def test_what_meta_says_of_an_ad_account_holds_for_every_run_that_reads_it(bench: Bench, app: dict[str, str]) -> None:
+    """One run was told to come back in an hour; the next asked at once, and Meta took away more."""
+    base = f"{bench.sandbox.url}/t/acme"
+    bench.configure(META_ACCESS_TOKEN="planted-token", META_AD_ACCOUNT_ID="1", META_BASE_URL=base, **app)
+
+    async def throttled(client: Any) -> None:
+        await client.session._pace.pause(3_600, "account")
+
+    assert bench.call(MetaAdsConnector(), account)
+    bench.call(MetaAdsConnector(), throttled)
+    with pytest.raises(dg.Failure) as failure:
+        bench.call(MetaAdsConnector(), account)
+    assert "deferred_until" in failure.value.metadata
+    bench.configure(META_AD_ACCOUNT_ID="2")
+    assert bench.call(MetaAdsConnector(), account), "another account of the app is not meant"
+
+
 def test_each_vendor_counts_in_its_own_scope(bench: Bench) -> None:
     """A developer token and an app are shared by all tenants, a shop and an account are not."""
     bench.call(shopify(bench, SHOPIFY_ACCESS_TOKEN="shpat_x"), shop)
