@@ -23,7 +23,7 @@ from weathervane_resources.http.auth import Auth, StaticHeaders
 from weathervane_resources.http.oauth import TokenEndpoint
 from weathervane_resources.http.pacing import Pace, Pacer
 from weathervane_resources.http.retry import OUTAGE_S, RetryPolicy
-from weathervane_resources.http.session import VendorSession, utc_now
+from weathervane_resources.http.session import Sign, VendorSession, utc_now
 from weathervane_resources.platform import Platform
 from weathervane_resources.quota import Limit, Rate, SharedQuota
 from weathervane_resources.state import State, open_state
@@ -112,6 +112,7 @@ class Connector(ConfigurableResource[None]):
         *,
         extra: Mapping[str, str] | None = None,
         also_origins: Collection[str] = (),
+        sign: Sign | None = None,
     ) -> VendorSession:
         return VendorSession(
             self.names.vendor,
@@ -123,6 +124,7 @@ class Connector(ConfigurableResource[None]):
             extra_headers={**line.headers, **(extra or {})},
             also_origins=also_origins,
             api_version=version,
+            sign=sign,
             on_close=publish_session,
         )
 

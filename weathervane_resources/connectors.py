@@ -13,9 +13,11 @@ mode touches neither the vault nor the state database.
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -49,7 +51,7 @@ from weathervane_resources.http.auth import Auth, StaticHeaders, bearer, shopify
 from weathervane_resources.http.oauth import MetaExchange
 from weathervane_resources.http.pacing import Pace, Paces
 from weathervane_resources.http.retry import RetryPolicy
-from weathervane_resources.http.session import VendorSession, utc_now
+from weathervane_resources.http.session import Sign, VendorSession, utc_now
 from weathervane_resources.jobs import StateJobs
 from weathervane_resources.platform import Platform
 from weathervane_resources.quota import OPEN_METEO_FREE, Limit, Rate, SharedQuota
@@ -167,7 +169,9 @@ class MetaAdsConnector(Connector):
             version = _version(access, "META_GRAPH_VERSION")
             live = values.get("META_BASE_URL") or "https://graph.facebook.com"
             line = self._with_account(await self._line(access, platform, live, scope), account)
-            async with self._auth(line, version) as auth, self._session(line, auth, version) as session:
+            secret = values.get("META_APP_SECRET")
+            sign = app_proof(secret) if secret and "META_APP_ID" in values and not line.is_sandbox else None
+            async with self._auth(line, version) as auth, self._session(line, auth, version, sign=sign) as session:
                 yield MetaAdsClient(session, line.base_url, version, account, _jobs(line))
 
     def _with_account(self, line: Line, account: str) -> Line:
@@ -188,6 +192,19 @@ class MetaAdsConnector(Connector):
             vault = await asyncio.to_thread(line.vault)
             exchange = MetaExchange(endpoint, f"{graph}/debug_token")
             yield meta_grant(line.values, line.access.tenant_id, exchange, vault)
+
+
+def app_proof(secret: str) -> Sign:
+    """Return what proves to Meta that the app itself sends a token; an app may refuse calls without it.
+
+    By HMAC-SHA256 of the token, of each request's own: a token is renewed while the session lasts.
+    """
+
+    def sign(credential: Mapping[str, str]) -> Mapping[str, str]:
+        token = credential["Authorization"].removeprefix("Bearer ")
+        return {"appsecret_proof": hmac.new(secret.encode(), token.encode(), hashlib.sha256).hexdigest()}
+
+    return sign
 
 
 class GoogleAdsConnector(Connector):

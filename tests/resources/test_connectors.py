@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
@@ -24,6 +25,7 @@ from weathervane_resources.connectors import (
 from weathervane_resources.credentials import CREDENTIAL_NAMES, SOURCES
 from weathervane_resources.http.auth import Token
 from weathervane_resources.http.errors import Deferred
+from weathervane_resources.http.session import VendorSession
 from weathervane_resources.platform import Platform
 from weathervane_resources.quota import OPEN_METEO_FREE
 from weathervane_resources.sandbox import RunningSandbox
@@ -264,6 +266,30 @@ def test_what_meta_says_of_an_ad_account_holds_for_every_run_that_reads_it(bench
     assert "deferred_until" in failure.value.metadata
     bench.configure(META_AD_ACCOUNT_ID="2")
     assert bench.call(MetaAdsConnector(), account), "another account of the app is not meant"
+
+
+def test_calls_to_meta_carry_the_apps_proof_of_the_token_that_goes_with_them(bench: Bench) -> None:
+    """An app that requires it answered every call with a plain refusal, although its secret was set as told."""
+    sent: list[str] = []
+    answer = VendorSession._answer
+
+    async def listening(session: VendorSession, request: Any, credential: Any) -> Any:
+        sent.append(str(credential.get("Authorization", "")))
+        return await answer(session, request, credential)
+
+    bench.monkeypatch.setattr(VendorSession, "_answer", listening)
+    assert bench.call(meta(bench, "planted-token"), account)
+    asked = [record.query for record in bench.sandbox.log if record.path.endswith("/act_1")]
+    token = sent[-1].removeprefix("Bearer ")
+    assert token
+    assert [query["appsecret_proof"] for query in asked] == [
+        hmac.new(b"planted-secret", token.encode(), "sha256").hexdigest()
+    ]
+    bench.sandbox.log.clear()
+    for name in ("META_APP_ID", "META_APP_SECRET"):
+        bench.monkeypatch.delenv(f"ACME__{name}")
+    assert bench.call(MetaAdsConnector(), account)
+    assert not any("appsecret_proof" in record.query for record in bench.sandbox.log)
 
 
 def test_each_vendor_counts_in_its_own_scope(bench: Bench) -> None:

@@ -43,6 +43,9 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+Sign = Callable[[Mapping[str, str]], Mapping[str, str]]
+
+
 class VendorSession:
     """An aiohttp session with everything a vendor call needs.
 
@@ -69,6 +72,7 @@ class VendorSession:
         extra_headers: Mapping[str, str] | None = None,
         also_origins: Collection[str] = (),
         api_version: str = "",
+        sign: Sign | None = None,
         total_s: float = 180.0,
         max_body_bytes: int = 128 * 2**20,
         on_close: Callable[[VendorSession], None] = lambda _: None,
@@ -88,6 +92,7 @@ class VendorSession:
             extra_headers: Sent with every request (a developer token, say).
             also_origins: Further origins of the same vendor, from configuration, never from an answer.
             api_version: The version asked for, compared with the one that the vendor says has answered.
+            sign: Makes further query parameters of the credential that goes with a request.
             total_s: Longest single request; a malformed chunk once hung past every socket timeout, and a cold archive
                 request takes over 20 s.
             max_body_bytes: Size cap, before and after decompression.
@@ -109,6 +114,7 @@ class VendorSession:
         self._rng = rng or random.Random()
         self._extra_headers = dict(extra_headers or {})
         self._api_version = api_version
+        self._sign = sign
         self._on_close = on_close
         self._rests_until: datetime | None = None
         self._transport = Transport((origin, *also_origins), total_s, max_body_bytes)
@@ -192,6 +198,8 @@ class VendorSession:
         url = URL(request.url)
         if request.params:
             url = url.update_query(request.params)
+        if self._sign:
+            url = url.update_query(self._sign(credential))
         for _ in range(_MAX_REDIRECTS + 1):
             await self._turn(request, where)
             self.requests += 1
