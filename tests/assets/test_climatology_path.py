@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -17,13 +16,12 @@ from hypothesis import strategies as st
 from tests.assets.conftest import write_environment
 from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.tables import Orders, polars_schema, shape_of
-from weathervane_assets.weather import _normals_of_year, shipping_days
+from weathervane_assets.weather import _normals_of_year
 from weathervane_assets.window import Window
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import OpenMeteoConnector
 from weathervane_resources.lake import Lake
 from weathervane_resources.platform import Platform
-from weathervane_resources.tenants import Tenant
 from weathervane_resources.weather_cache import (
     ARCHIVE_MODEL,
     FORECAST_MODEL,
@@ -150,19 +148,3 @@ def test_trap_2_the_normals_are_the_same_when_they_are_read_again_and_see_the_ba
     place.cache.keep([kept.with_columns(known_at_utc=later + pl.duration(seconds=1))])
     assert not moved.equals(before)
     assert place.normals().equals(before)
-
-
-def test_made_up_orders_are_no_places_of_a_shop_that_has_its_own(tmp_path: Path) -> None:
-    """For a year after the demo the shop's matrix had towns that nothing was ever sent to."""
-    lake, days = Lake(str(tmp_path)), [date(YEAR, 1, 1), date(YEAR, 1, 2)]
-    window = Window(Tenant("acme", "Acme", "UTC", "USD", days[0]), tuple(days), NOW, lake)
-
-    def sold(day: date, cell: str, source: str) -> None:
-        row = {"tenant_id": "acme", "date": day, "order_id": cell, "ship_geohash": cell, "is_test": False}
-        orders = pl.DataFrame([row], schema=polars_schema(Orders)).with_columns(source=pl.lit(source))
-        lake.replace("acme", "orders", orders, shape=shape_of(Orders), days=[day], source=source, run_id="r", now=NOW)
-
-    sold(days[0], CELLS[0], "stub")
-    assert shipping_days(window, *days)["geohash"].to_list() == [CELLS[0]]
-    sold(days[1], CELLS[1], "shopify_api")
-    assert shipping_days(window, *days)["geohash"].to_list() == [CELLS[1]]
