@@ -46,11 +46,9 @@ from weathervane_resources.tenants import Tenant
 
 CHECK_SECONDS = 600
 TENANTS_AT_ONCE = 8
-TENANT_SECONDS, LATE_SECONDS = 40, 20
-TICK_SECONDS = 45
-"""Dagster ends a tick at 60 seconds, and forgets what it found and how far it read."""
-"""A tick is cut off by Dagster after a minute; a tenant that takes longer than the first keeps its cursor and is tried again. A page that
-ends after the second is the last: what was read counts, and the next tick goes on from there."""
+TICK_SECONDS, TENANT_SECONDS, LATE_SECONDS = 45, 40, 20
+"""Dagster cuts a tick off after a minute, and forgets what it found: whoever is not read within the first, or takes longer than the second,
+keeps the cursor and is tried again. A page that ends after the third is the last: what was read counts, and the next tick goes on from there."""
 QUEUED = timedelta(hours=1)
 """A run that is asked for may wait that long until it reads."""
 STORED_PROMOS = Shape(pl.Schema({"campaign_id": pl.String(), "date": pl.Date()}), ())

@@ -94,7 +94,7 @@ def alerts_snooze(
     from weathervane_resources.alert_records import Snooze
     from weathervane_resources.clock import system_now
 
-    _refuse_unless_one_is_named(incident_id, tenant_id, check)
+    whom = _named(incident_id, tenant_id, check)
     settings = configured()
     chosen_tenants(settings, tenant_id)
     now = system_now()
@@ -105,7 +105,6 @@ def alerts_snooze(
         if check and check not in (known := _causes()):
             raise Complaint(f"unknown check {check!r}; there are: {', '.join(known)}")
         session.snooze(Snooze(now + span, incident_id, tenant_id, check, reason[:200]), now)
-    whom = incident_id or f"{tenant_id}{f' {check}' if check else ''}"
     click.echo(f"{whom} is silent until {now + span:%Y-%m-%d %H:%M} UTC")
 
 
@@ -118,19 +117,20 @@ def alerts_wake(incident_id: str | None, tenant_id: str | None, check: str | Non
     """End a snooze before its time; `alerts list` shows them."""
     from weathervane_resources.clock import system_now
 
-    _refuse_unless_one_is_named(incident_id, tenant_id, check)
+    whom = _named(incident_id, tenant_id, check)
     settings = configured()
     with _store(settings).session() as session:
         ended = session.wake(incident_id, tenant_id, check, system_now())
-    whom = incident_id or f"{tenant_id}{f' {check}' if check else ''}"
     if not ended:
         raise Complaint(f"{whom} is not snoozed; `weathervane alerts list` shows what is")
     click.echo(f"{whom} is told of again")
 
 
-def _refuse_unless_one_is_named(incident_id: str | None, tenant_id: str | None, check: str | None) -> None:
+def _named(incident_id: str | None, tenant_id: str | None, check: str | None) -> str:
+    """Return what a snooze is of, as it is said. Raises: click.UsageError: nothing, or two things."""
     if (incident_id is None) == (tenant_id is None) or (check and not tenant_id):
         raise click.UsageError("name one INCIDENT, or --tenant T with or without --check C")
+    return incident_id or " ".join(filter(None, (tenant_id, check)))
 
 
 @alerts.command("test")

@@ -18,6 +18,7 @@ from weathervane_resources.partition_keys import (
     BACKFILL_TAGS,
     PARTITION_TAG,
     PRIORITY_TAG,
+    is_backfill,
     tenant_of,
 )
 from weathervane_resources.platform import Platform
@@ -68,7 +69,7 @@ def deferred_runs(
 
 def _may_go_on(run: dg.DagsterRun, paused: Collection[str]) -> bool:
     """Return whether a run may start by itself: nothing does of a paused tenant but what someone asked for."""
-    return tenant_of(run.tags) not in paused or any(tag in run.tags for tag in BACKFILL_TAGS)
+    return tenant_of(run.tags) not in paused or is_backfill(run.tags)
 
 
 def due_at(run: dg.DagsterRun) -> datetime:

@@ -148,8 +148,7 @@ def _version(subject: str, name: str, version: str, warning: VersionWarning | No
     if warning is not None:
         return Line(subject, "note" if warning.ends is None else "finding", warning.message)
     row = sunset_of(name, version)
-    until = f"{'about ' if row.is_projected else ''}{row.ends}" if row else "an unknown day"
-    return Line(subject, "ok", f"{name}={version} is served until {until}")
+    return Line(subject, "ok", f"{name}={version} is served until {row.day if row else 'an unknown day'}")
 
 
 def _source(connector: Connector, probe: Probe, tenant: Tenant, platform: Platform, now: datetime) -> Line:

@@ -24,7 +24,7 @@ from weathervane_assets.transforms.regions import weighted_weather
 from weathervane_assets.weather import active_in
 from weathervane_assets.window import Window, open_window
 from weathervane_resources.clock import Clock
-from weathervane_resources.credentials import NOT_CONFIGURED
+from weathervane_resources.credentials import NOT_CONFIGURED, STUB, is_made_up
 from weathervane_resources.lake import Lake
 from weathervane_resources.lake_io import Batch
 from weathervane_resources.platform import Platform
@@ -147,7 +147,7 @@ def _fetched(window: Window) -> pl.DataFrame:
 
 
 def _source(sources: str) -> str:
-    return "stub" if "stub" in sources.split("+") else sources
+    return STUB if is_made_up(sources) else sources
 
 
 def _shown(frame: pl.DataFrame, window: Window) -> dict[date, dict[str, object]]:

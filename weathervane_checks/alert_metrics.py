@@ -12,7 +12,7 @@ import dagster as dg
 from weathervane_resources import metrics
 from weathervane_resources.alert_store import AlertStore
 from weathervane_resources.failures import DEFERRED_TAG, WAITING
-from weathervane_resources.partition_keys import BACKFILL_TAGS, tenant_of
+from weathervane_resources.partition_keys import is_backfill, tenant_of
 
 OTHER = "other"
 WILL_RETRY_TAG = "dagster/will_retry"
@@ -29,7 +29,7 @@ def publish_runs(instance: dg.DagsterInstance, ends: Sequence[dg.EventLogRecord]
         status = _status(run)
         metrics.count(metrics.RUNS, 1, tenant=_known(tenant_of(run.tags), tenants), status=status)
         if record.start_time and record.end_time:
-            kind = "backfill" if any(tag in run.tags for tag in BACKFILL_TAGS) else "night"
+            kind = "backfill" if is_backfill(run.tags) else "night"
             metrics.observe(metrics.RUN_DURATION, record.end_time - record.start_time, kind=kind, status=status)
 
 

@@ -17,6 +17,11 @@ STUB = "stub"
 NOT_CONFIGURED = "not_configured"
 
 
+def is_made_up(source: str) -> bool:
+    """Return whether a source, which may be several joined by `+`, has made-up rows."""
+    return STUB in source.split("+")
+
+
 @dataclass(frozen=True)
 class SourceNames:
     """The variables of one source.

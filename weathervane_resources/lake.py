@@ -21,12 +21,13 @@ import polars as pl
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from weathervane_resources.credentials import NOT_CONFIGURED, STUB, is_made_up
 from weathervane_resources.drift import content, row_changes, sum_changes
 from weathervane_resources.lake_days import MONTH, day_predicate, months, with_month, within
 from weathervane_resources.lake_errors import LakeError, StubWouldReplaceLive, reason
 from weathervane_resources.lake_files import LakeFiles, is_below_root
 from weathervane_resources.lake_flush import flush_version
-from weathervane_resources.lake_ledger import LEDGER, LEDGER_SCHEMA, VendorCount, written_marks
+from weathervane_resources.lake_ledger import IS_MADE_UP, LEDGER, LEDGER_SCHEMA, VendorCount, written_marks
 from weathervane_resources.lake_schema import (
     Shape,
     any_may_be_null,
@@ -45,8 +46,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-STUB = "stub"
-UNCLAIMED_SOURCES = frozenset({STUB, "not_configured"})
+UNCLAIMED_SOURCES = frozenset({STUB, NOT_CONFIGURED})
 COMMIT_ATTEMPTS = 8
 TABLE_PROPERTIES = {
     "delta.checkpointInterval": "10",  # a night opens a hundred tables: docs/benchmarks.md
@@ -291,7 +291,7 @@ def _against_the_notes(noted: pl.DataFrame, changes: pl.DataFrame, source: str) 
     """
     if not changes["previous_row_count"].sum():
         return changes
-    made_up = pl.col("source").str.split("+").list.contains(STUB) & pl.lit(STUB not in source.split("+"))
+    made_up = IS_MADE_UP & pl.lit(not is_made_up(source))
     count = pl.when(made_up).then(0).otherwise("row_count").alias("_noted")
     newest = noted.sort("table_version").unique("date", keep="last").select("date", count)
     before = pl.coalesce("_noted", "previous_row_count").alias("previous_row_count")

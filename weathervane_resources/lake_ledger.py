@@ -12,6 +12,8 @@ from datetime import date
 
 import polars as pl
 
+from weathervane_resources.credentials import STUB
+
 LEDGER = "_ledger"
 DATASET_MARK, VERSION_MARK = "weathervane.dataset", "weathervane.table_version"
 LEDGER_SCHEMA = pl.Schema(
@@ -31,6 +33,8 @@ LEDGER_SCHEMA = pl.Schema(
         "expected_days": pl.Int64(),
     }
 )
+IS_MADE_UP = pl.col("source").str.split("+").list.contains(STUB)
+"""Whether a row of the ledger notes made-up rows (`credentials.is_made_up`)."""
 
 
 @dataclass(frozen=True)

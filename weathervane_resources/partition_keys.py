@@ -50,6 +50,11 @@ def tenant_of(tags: Mapping[str, str]) -> str:
     return tags.get(TENANT_TAG) or tenant_of_key(tags.get(RANGE_TAGS[0]) or tags.get(PARTITION_TAG) or "")
 
 
+def is_backfill(tags: Mapping[str, str]) -> bool:
+    """Return whether someone asked for a run's days: in the UI, or by `weathervane backfill`."""
+    return any(tag in tags for tag in BACKFILL_TAGS)
+
+
 def days_of(tags: Mapping[str, str]) -> tuple[str, ...]:
     """Return the days (or years) of a run's partitions, in order."""
     single = tags.get(PARTITION_TAG, "")

@@ -17,6 +17,7 @@ from weathervane_resources.shards import Shard, parse_shard
 STUB_POLICIES = ("auto", "never")
 ALERT_SEVERITIES = ("warning", "critical")
 LOG_FORMATS = ("text", "json")
+_ON, _OFF = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
 
 
 class ConfigurationError(Exception):
@@ -88,9 +89,6 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         log_format=log_format,
         sandbox_url=env.get("WEATHERVANE_SANDBOX_URL") or None,
     )
-
-
-_ON, _OFF = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
 
 
 def _switch(env: Mapping[str, str], name: str) -> bool:

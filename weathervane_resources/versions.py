@@ -31,6 +31,11 @@ class Sunset:
     ends: date
     is_projected: bool = False
 
+    @property
+    def day(self) -> str:
+        """The day as it is said: a projected one is about then."""
+        return f"{'about ' if self.is_projected else ''}{self.ends}"
+
 
 SUNSETS = (
     Sunset("SHOPIFY_API_VERSION", "2025-07", date(2026, 7, 1)),
@@ -98,6 +103,5 @@ def _warning(today: date, variable: str, version: str) -> VersionWarning | None:
     if row.ends > today + WARN_AHEAD:
         return None
     is_dead = row.ends <= today
-    day = f"{'about ' if row.is_projected else ''}{row.ends}"
-    message = f"{variable}={version} {'ended' if is_dead else 'ends'} {day}; {advice}"
+    message = f"{variable}={version} {'ended' if is_dead else 'ends'} {row.day}; {advice}"
     return VersionWarning(variable, version, row.ends, is_dead, message)

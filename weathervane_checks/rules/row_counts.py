@@ -14,7 +14,8 @@ from datetime import date
 from itertools import pairwise
 
 import polars as pl
-from weathervane_resources.credentials import NOT_CONFIGURED, STUB
+from weathervane_resources.credentials import NOT_CONFIGURED
+from weathervane_resources.lake_ledger import IS_MADE_UP
 from weathervane_resources.quiet_days import QuietDays
 
 from weathervane_checks.findings import RANK, Finding, Severity
@@ -65,9 +66,8 @@ def judge_row_counts(
     that is not over is not judged. `backfilled` days are judged by the days around them, the others by those before. Made-up
     days say nothing of a shop's own, nor the other way round.
     """
-    is_made_up = pl.col("source").str.split("+").list.contains(STUB)
-    made_up, asked, findings = set(ledger.filter(is_made_up)["date"]), set(days), list[Finding]()
-    for part, mine in ((ledger.filter(~is_made_up), asked - made_up), (ledger.filter(is_made_up), asked & made_up)):
+    made_up, asked, findings = set(ledger.filter(IS_MADE_UP)["date"]), set(days), list[Finding]()
+    for part, mine in ((ledger.filter(~IS_MADE_UP), asked - made_up), (ledger.filter(IS_MADE_UP), asked & made_up)):
         history = History.of(part, limits, today, quiet or QuietDays())
         counted = {**history.around(mine & set(backfilled)), **history.nights(mine - set(backfilled))}
         findings += [_judge_day(day, history, counted.get(day), limits) for day in mine]

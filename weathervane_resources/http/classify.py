@@ -111,9 +111,9 @@ def _shopify(status: int, headers: Mapping[str, str], parsed: Any, wait_s: float
 def _shopify_graphql(errors: list[dict[str, Any]], parsed: dict[str, Any], wait_s: float | None) -> Verdict | None:
     """GraphQL errors mostly come with HTTP 200; the first code in table order decides, and without a known one the status."""
     codes = {str(obj(error.get("extensions")).get("code", "")) for error in errors}
-    message = str(errors[0].get("message", "")) if errors else ""
     for code, kind in _SHOPIFY_GRAPHQL.items():
         if code in codes:
+            message = str(errors[0].get("message", ""))
             if kind is Kind.THROTTLED:
                 return Verdict(kind, _shopify_cost_wait(parsed) or wait_s, "shop", message)
             return Verdict(kind, message=f"{code}: {message}")
