@@ -27,6 +27,7 @@ from weathervane_resources.clock import Clock
 from weathervane_resources.credentials import NOT_CONFIGURED, STUB, is_made_up
 from weathervane_resources.lake import Lake
 from weathervane_resources.lake_io import Batch
+from weathervane_resources.lake_ledger import left_over_days
 from weathervane_resources.platform import Platform
 from weathervane_resources.tenants import Tenant
 
@@ -132,16 +133,27 @@ def _sold(active: pl.DataFrame, fetched: pl.DataFrame) -> pl.DataFrame:
 
 
 def _fetched(window: Window) -> pl.DataFrame:
-    """Return for each day whether each source was read: what was never read is unknown, not zero."""
+    """Return for each day whether each source was read: what was never read is unknown, not zero.
+
+    A platform's ads count as read once `ads` was made from them: a night on which the other failed has none to join. Made-up
+    orders that are left over of a demo were never read.
+    """
     ledger = window.lake.ledger(window.tenant.id).filter(pl.col("source") != NOT_CONFIGURED)
+    left_over = left_over_days(ledger.filter(pl.col("dataset") == "orders"))
 
     def was_read(dataset: str) -> pl.Expr:
         return pl.col("date").is_in(ledger.filter(pl.col("dataset") == dataset)["date"].to_list())
 
+    def was_joined(dataset: str) -> pl.Expr:
+        source = pl.col("source")
+        ads = ledger.filter(pl.col("dataset") == "ads").select("date", source.str.split("+").alias("_of"))
+        mine = ledger.filter(pl.col("dataset") == dataset).join(ads, on="date", how="inner", validate="1:1")
+        return pl.col("date").is_in(mine.filter(pl.col("_of").list.contains(source))["date"].to_list())
+
     return day_frame(window.days).with_columns(
-        has_orders=was_read("orders"),
-        has_meta=was_read("meta_ads"),
-        has_google=was_read("google_ads"),
+        has_orders=was_read("orders") & ~pl.col("date").is_in(left_over),
+        has_meta=was_joined("meta_ads"),
+        has_google=was_joined("google_ads"),
         has_promos=was_read("promos"),
     )
 
@@ -162,7 +174,7 @@ def _shown(frame: pl.DataFrame, window: Window) -> dict[date, dict[str, object]]
 
 def _sales_by_anomaly(frame: pl.DataFrame, window: Window) -> pl.DataFrame:
     """Return `date`, `temp_anomaly` of the tenant, weighted by where orders went before the decision, and `orders`."""
-    history = window.lake.scan(window.tenant.id, "orders", shape_of(CONTRACTS["orders"])).filter(
+    history = window.lake.scan_own(window.tenant.id, "orders", shape_of(CONTRACTS["orders"])).filter(
         pl.col("date").is_between(history_start(window.first), window.last)
     )
     before = history.select("date", "ship_geohash", "is_test", "cancelled_at").collect()

@@ -29,7 +29,7 @@ from weathervane_checks.reports import write_report as write_json
 from weathervane_checks.rules.completeness import Counted, judge_completeness
 from weathervane_checks.rules.conservation import judge_conservation
 from weathervane_checks.rules.contract import judge_contract
-from weathervane_checks.rules.coverage import ACTIVE_DAYS, judge_coverage, judge_join_coverage
+from weathervane_checks.rules.coverage import ACTIVE_DAYS, judge_coverage, judge_issue_coverage, judge_join_coverage
 from weathervane_checks.rules.geocoding import days_needed, judge_geocoding
 from weathervane_checks.rules.leakage import judge_leakage
 from weathervane_checks.rules.row_counts import judge_row_counts
@@ -69,10 +69,13 @@ def geocoding_coverage(evidence: Evidence) -> list[Finding]:
 
 
 def coverage(evidence: Evidence) -> list[Finding]:
-    """Enough of the active cells have weather; none at all is critical."""
+    """Enough of the active cells have weather; none at all is critical. Of forecasts only today's, which can still be had."""
     sources = dict(evidence.ledger.select("date", "source").iter_rows())
     shipped = evidence.shipped(ACTIVE_DAYS)
-    return judge_coverage(evidence.frame, shipped, evidence.days, evidence.limits, sources)
+    told = (evidence.frame, shipped, evidence.days, evidence.limits, sources)
+    return (
+        judge_issue_coverage(*told, evidence.today) if evidence.dataset == "weather_forecast" else judge_coverage(*told)
+    )
 
 
 def completeness(evidence: Evidence) -> list[Finding]:
@@ -93,7 +96,7 @@ def weather_join_leakage(evidence: Evidence) -> list[Finding]:
 def conservation(evidence: Evidence) -> list[Finding]:
     """Orders and revenue are the same before and after the join; nothing is lost or doubled."""
     left_out = evidence.rebuild.left_out if is_as_of(evidence) and evidence.rebuild else None
-    return judge_conservation(evidence.table("orders"), evidence.frame, evidence.days, left_out)
+    return judge_conservation(evidence.own_orders(), evidence.frame, evidence.days, left_out)
 
 
 def weather_join_coverage(evidence: Evidence) -> list[Finding]:
@@ -122,7 +125,7 @@ CHECKS: tuple[Check, ...] = (
     *(Check(asset, row_count_drop) for asset in COUNTED),
     Check("orders", geocoding_coverage),
     Check("orders", completeness),
-    Check("weather_daily", coverage),
+    *(Check(asset, coverage) for asset in ("weather_daily", "weather_forecast")),
     Check("features", weather_join_coverage),
     Check("features", weather_join_leakage, is_blocking=True),
     Check("features", conservation, is_blocking=True),

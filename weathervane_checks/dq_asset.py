@@ -46,7 +46,7 @@ def build_dq_report(tenants: dg.PartitionsDefinition, draw: Draw, owner: str) ->
     def dq_report(
         context: dg.AssetExecutionContext, platform: Platform, clock: Clock, open_meteo: OpenMeteoConnector
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        """How each dataset of a tenant stands: counts, places and freshness, by the rules of the checks.
+        """How each dataset of a tenant stands: counts, places, weather, conservation and freshness, by the rules of the checks.
 
         One report a tenant, not one a day: it looks at the last 60 days of the lake. Kept in `dq_monitoring.json`, bounded
         to 90 runs. It judges nothing anew, so it wakes nobody: that is the checks' to do. Where the tenant's weather comes

@@ -18,10 +18,12 @@ from weathervane_resources.credentials import NOT_CONFIGURED
 from weathervane_resources.lake import Lake, LakeError
 from weathervane_resources.tenants import Tenant
 
-from weathervane_checks.catalog import COUNTED
+from weathervane_checks.catalog import COUNTED, conservation, coverage
 from weathervane_checks.evidence import Evidence
 from weathervane_checks.findings import RANK, Finding, Severity, worst
+from weathervane_checks.join_evidence import decisions_of, is_as_of
 from weathervane_checks.reports import FOLDER, write_report
+from weathervane_checks.rules.coverage import judge_join_coverage
 from weathervane_checks.rules.freshness import YEARLY, Freshness, judge_freshness
 from weathervane_checks.rules.geocoding import days_needed, judge_geocoding
 from weathervane_checks.rules.row_counts import judge_row_counts
@@ -77,7 +79,10 @@ def examine_quality(tenant: Tenant, lake: Lake, now: datetime) -> Quality:
 
 
 def _findings(evidence: Evidence, ledger: pl.DataFrame, orders: pl.DataFrame) -> dict[date, list[Finding]]:
-    """Return what the count and place rules say of the days that were written."""
+    """Return what the rules of counts, places, weather and conservation say of the days that were written.
+
+    What a matrix in join mode as_of leaves out is not built again for a report: of it conservation is the check's alone.
+    """
     written = set(ledger["date"])
     days, limits = [day for day in evidence.days if day in written], evidence.limits
     found: list[Finding] = []
@@ -85,6 +90,11 @@ def _findings(evidence: Evidence, ledger: pl.DataFrame, orders: pl.DataFrame) ->
         found += judge_row_counts(ledger, days, limits, evidence.today, evidence.tenant.quiet_days)
     if evidence.dataset == "orders" and days:
         found += judge_geocoding(orders, days, limits)
+    if evidence.dataset == "weather_daily":
+        found += coverage(evidence)
+    if evidence.dataset == "features":
+        found += judge_join_coverage(evidence.frame, days, limits, decisions_of(evidence))
+        found += [] if is_as_of(evidence) else conservation(evidence)
     return {day: [f for f in found if f.day == day] for day in days}
 
 

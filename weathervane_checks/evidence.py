@@ -114,7 +114,7 @@ class Evidence:
 
     def _orders(self, days_before: int) -> pl.LazyFrame:
         since = self.days[0] - timedelta(days=days_before)
-        rows = self.lake.scan(self.tenant.id, "orders", shape_of(CONTRACTS["orders"]))
+        rows = self.lake.scan_own(self.tenant.id, "orders", shape_of(CONTRACTS["orders"]))
         return rows.filter(pl.col("date").is_between(since, self.days[-1]))
 
     @cached_property
@@ -151,6 +151,10 @@ class Evidence:
         """Return another dataset's rows of the window, or of `days`."""
         shape = shape_of(CONTRACTS[dataset])
         return self.lake.scan(self.tenant.id, dataset, shape, self.days if days is None else days).collect()
+
+    def own_orders(self) -> pl.DataFrame:
+        """Return the window's orders that count: none that are left over of a demo."""
+        return self.lake.scan_own(self.tenant.id, "orders", shape_of(CONTRACTS["orders"]), self.days).collect()
 
 
 def restatement_days(dataset: str, limits: Thresholds) -> float | None:

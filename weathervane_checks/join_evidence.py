@@ -11,8 +11,9 @@ from weathervane_checks.rules.join import Join
 
 
 def is_as_of(evidence: Evidence) -> bool:
-    """Whether the stored matrix of the window is in join mode as_of."""
-    return "as_of" in evidence.frame["join_mode"]
+    """Whether the stored matrix of the window is in join mode as_of; of an empty one, whether the tenant's is."""
+    modes = evidence.frame["join_mode"]
+    return "as_of" in modes if modes.len() else evidence.tenant.join_mode == "as_of"
 
 
 def decisions_of(evidence: Evidence) -> pl.DataFrame:

@@ -64,7 +64,7 @@ def _window(features: pl.DataFrame, days: Sequence[date]) -> dict[str, str]:
 
 def _join(evidence: Evidence, weather: pl.DataFrame) -> dict[str, Any]:
     features = evidence.frame
-    orders = evidence.table("orders")
+    orders = evidence.own_orders()
     known = features.filter(~pl.col("is_weather_missing"))
     modes = features["join_mode"].unique().sort().to_list()
     return {

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TypeVar
@@ -21,13 +21,21 @@ import polars as pl
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from weathervane_resources.credentials import NOT_CONFIGURED, STUB, is_made_up
+from weathervane_resources.credentials import NOT_CONFIGURED, STUB
 from weathervane_resources.drift import content, row_changes, sum_changes
 from weathervane_resources.lake_days import MONTH, day_predicate, months, with_month, within
 from weathervane_resources.lake_errors import LakeError, StubWouldReplaceLive, reason
 from weathervane_resources.lake_files import LakeFiles, is_below_root
 from weathervane_resources.lake_flush import flush_version
-from weathervane_resources.lake_ledger import IS_MADE_UP, LEDGER, LEDGER_SCHEMA, VendorCount, written_marks
+from weathervane_resources.lake_ledger import (
+    LEDGER,
+    LEDGER_SCHEMA,
+    VendorCount,
+    against_the_notes,
+    known_days,
+    left_over_days,
+    written_marks,
+)
 from weathervane_resources.lake_schema import (
     Shape,
     any_may_be_null,
@@ -102,6 +110,15 @@ class Lake:
         """
         return rows_of(self.table(tenant, dataset), f"{tenant}/{dataset}", shape, days)
 
+    def scan_own(self, tenant: str, dataset: str, shape: Shape, days: Sequence[date] | None = None) -> pl.LazyFrame:
+        """Return the rows that count: those of `scan` without what is left over of a demo (`left_over_days`).
+
+        Raises: LakeError, as `scan`; the ledger cannot be read.
+        """
+        left_over = left_over_days(self.ledger(tenant, dataset))
+        rows = self.scan(tenant, dataset, shape, days)
+        return rows.filter(~pl.col("date").is_in(left_over)) if left_over else rows
+
     def filled(self, tenant: str, dataset: str, column: str) -> tuple[int, int]:
         """Return how many rows a table has, and in how many of them `column` is not null; 0, 0 where there is none.
 
@@ -167,7 +184,7 @@ class Lake:
         )
         noted = self._noted(tenant, dataset, shape, before)
         notes = (
-            _against_the_notes(noted, row_changes(merged, before, shape.keys, days), source)
+            against_the_notes(noted, row_changes(merged, before, shape.keys, days), source)
             .select(
                 pl.lit(dataset).alias("dataset"),
                 "date",
@@ -179,7 +196,7 @@ class Lake:
             )
             .join((vendor_count or VendorCount()).of(days), on="date", how="left", validate="1:1")
         )
-        known = _known_days(noted, days, source) if shape.restated else ()
+        known = known_days(noted, days, source) if shape.restated else ()
         drift = sum_changes(merged, before, shape.restated, known)
         self.note(tenant, dataset, notes, days=days, version=version)
         return Written(uri, version, notes, drift)
@@ -282,25 +299,6 @@ class Lake:
                 return version, noted
             time.sleep(random.uniform(0.05, 0.2) * attempt)
         raise LakeError(f"{uri}: {COMMIT_ATTEMPTS} commits in a row lost against other writers; run it again")
-
-
-def _against_the_notes(noted: pl.DataFrame, changes: pl.DataFrame, source: str) -> pl.DataFrame:
-    """Let the count before be the one that was noted last: a run killed between table and ledger noted nothing.
-
-    Where real rows take the place of made-up ones there is no count before.
-    """
-    if not changes["previous_row_count"].sum():
-        return changes
-    made_up = IS_MADE_UP & pl.lit(not is_made_up(source))
-    count = pl.when(made_up).then(0).otherwise("row_count").alias("_noted")
-    newest = noted.sort("table_version").unique("date", keep="last").select("date", count)
-    before = pl.coalesce("_noted", "previous_row_count").alias("previous_row_count")
-    return changes.join(newest, on="date", how="left", validate="1:1").with_columns(before)
-
-
-def _known_days(noted: pl.DataFrame, days: Sequence[date], source: str) -> Collection[date]:
-    """Return which days were read before from the same source: others have nothing to be compared with."""
-    return noted.filter(pl.col("source") == source, pl.col("date").is_in(list(days)))["date"].to_list()
 
 
 def _agree(table: DeltaTable | None, uri: str, shape: Shape) -> None:

@@ -6,13 +6,13 @@ Belongs here: its columns, and which of its commits goes with which version of a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
 import polars as pl
 
-from weathervane_resources.credentials import STUB
+from weathervane_resources.credentials import NOT_CONFIGURED, STUB, is_made_up
 
 LEDGER = "_ledger"
 DATASET_MARK, VERSION_MARK = "weathervane.dataset", "weathervane.table_version"
@@ -37,6 +37,17 @@ IS_MADE_UP = pl.col("source").str.split("+").list.contains(STUB)
 """Whether a row of the ledger notes made-up rows (`credentials.is_made_up`)."""
 
 
+def left_over_days(ledger: pl.DataFrame) -> list[date]:
+    """Return the days of a dataset that still hold made-up rows although others hold the tenant's own: of a demo, before it.
+
+    They count nowhere, as if nobody had read them. Where all is made up, nothing is left over: that is a demo. `ledger`:
+    the rows of one dataset.
+    """
+    made_up = ledger.filter(IS_MADE_UP)
+    is_own = (ledger["source"] != NOT_CONFIGURED).sum() > made_up.height
+    return made_up["date"].to_list() if is_own else []
+
+
 @dataclass(frozen=True)
 class VendorCount:
     """How many rows a vendor itself says it has: of each day, or where days are many of the whole window, or neither."""
@@ -55,3 +66,22 @@ class VendorCount:
 def written_marks(dataset: str, version: int) -> dict[str, str]:
     """Return what a commit of the ledger says of itself: whose rows it notes, and which version of that table wrote them."""
     return {DATASET_MARK: dataset, VERSION_MARK: str(version)}
+
+
+def against_the_notes(noted: pl.DataFrame, changes: pl.DataFrame, source: str) -> pl.DataFrame:
+    """Let the count before be the one that was noted last: a run killed between table and ledger noted nothing.
+
+    Where real rows take the place of made-up ones there is no count before.
+    """
+    if not changes["previous_row_count"].sum():
+        return changes
+    made_up = IS_MADE_UP & pl.lit(not is_made_up(source))
+    count = pl.when(made_up).then(0).otherwise("row_count").alias("_noted")
+    newest = noted.sort("table_version").unique("date", keep="last").select("date", count)
+    before = pl.coalesce("_noted", "previous_row_count").alias("previous_row_count")
+    return changes.join(newest, on="date", how="left", validate="1:1").with_columns(before)
+
+
+def known_days(noted: pl.DataFrame, days: Sequence[date], source: str) -> Collection[date]:
+    """Return which days were read before from the same source: others have nothing to be compared with."""
+    return noted.filter(pl.col("source") == source, pl.col("date").is_in(list(days)))["date"].to_list()

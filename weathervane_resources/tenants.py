@@ -25,7 +25,10 @@ TENANT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 CURRENCY = re.compile(r"[A-Z]{3}")
 SHOPIFY_PROTOCOLS = ("graphql", "rest")
 JOIN_MODES = ("observed", "as_of")
-LONGEST_DECISION_LEAD_DAYS = 14
+LONGEST_DECISION_LEAD_DAYS = 7
+"""As far as the forecasts reach that are kept."""
+FIRST_HOUR_WITH_TODAYS_FORECAST = 3
+"""Today's forecast is fetched at 02:00; a decision before it has yesterday's, which reaches a day less far."""
 
 
 @dataclass(frozen=True)
@@ -187,10 +190,11 @@ def _quiet_days(read: _Reader) -> QuietDays:
 
 def _decision(read: _Reader) -> dict[str, Any]:
     """Return how the matrix joins the weather, and when the decision that it is for is taken."""
-    longest = LONGEST_DECISION_LEAD_DAYS
+    hour = read.take("decision_hour", int, 6, lambda v: 0 <= v <= 23, "an hour of the day, 0-23")
+    longest = LONGEST_DECISION_LEAD_DAYS - (hour < FIRST_HOUR_WITH_TODAYS_FORECAST)
     return {
         "join_mode": read.take("join_mode", str, "observed", JOIN_MODES.__contains__, "observed or as_of"),
-        "decision_hour": read.take("decision_hour", int, 6, lambda v: 0 <= v <= 23, "an hour of the day, 0-23"),
+        "decision_hour": hour,
         "decision_lead_days": read.take(
             "decision_lead_days", int, 1, lambda v: 0 <= v <= longest, f"a number of days, 0-{longest}"
         ),

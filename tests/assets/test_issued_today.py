@@ -10,7 +10,9 @@ import pytest
 
 from tests.assets.conftest import Installation
 from weathervane_assets import weather
+from weathervane_assets.schedules import ROUTINES
 from weathervane_resources.clock import Clock
+from weathervane_resources.tenants import FIRST_HOUR_WITH_TODAYS_FORECAST, LONGEST_DECISION_LEAD_DAYS
 from weathervane_resources.weather_cache import FORECAST_MODEL
 
 TODAY, YESTERDAY = date(2026, 11, 20), date(2026, 11, 19)
@@ -57,3 +59,10 @@ def test_weather_is_known_from_when_it_came_not_from_when_the_run_began(
     monkeypatch.setattr(weather, "_lock", lambda *_: waited_for)
     installation.backfill("acme", TODAY, TODAY, asset)
     assert installation.rows("acme", asset)["as_of_utc"].unique().to_list() == [came]
+
+
+def test_no_decision_is_set_where_no_forecast_can_be_known() -> None:
+    """A lead of 14 days was taken without a word, and every row of its matrix was without weather."""
+    (issue,) = (routine for routine in ROUTINES if routine.name == "issue_forecasts")
+    assert weather.FORECAST_DAYS == LONGEST_DECISION_LEAD_DAYS
+    assert issue.hour + 1 == FIRST_HOUR_WITH_TODAYS_FORECAST

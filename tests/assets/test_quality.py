@@ -14,6 +14,7 @@ from weathervane_assets.backfill import Outcome
 from weathervane_assets.definitions import build_defs
 from weathervane_assets.graph import NODES
 from weathervane_assets.schedules import FRESHNESS
+from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_checks.alert_events import read_events
 from weathervane_checks.dq_report import examine_quality, keep_run
 from weathervane_resources.clock import Clock
@@ -137,3 +138,24 @@ def test_a_tenant_without_anything_is_missing_and_critical(installation: Install
     assert quality.run["overall_severity"] == "critical"
     assert {entry["status"] for entry in quality.run["datasets"].values()} == {"missing"}
     assert quality.run["alerts"] == ["dataset_missing"]
+
+
+def test_what_the_checks_of_weather_and_join_call_critical_is_not_ok_in_the_report(installation: Installation) -> None:
+    """The report was green and read each morning; the weather of every place was gone since Thursday."""
+    day = date(2026, 11, 19)
+    installation.backfill("acme", day, day, "orders", "weather_daily", "features")
+    healthy = examine_quality(tenant(installation), installation.lake, Clock(fixed=NOW).now()).run["datasets"]
+    assert [healthy[name]["alerts"] for name in ("weather_daily", "features")] == [[], []]
+    for name in ("weather_daily", "features"):
+        shape, nothing = shape_of(CONTRACTS[name]), installation.rows("acme", name).clear()
+        installation.lake.replace(
+            "acme", name, nothing, shape=shape, days=[day], source="stub", run_id="r", now=Clock(fixed=NOW).now()
+        )
+    run = examine_quality(tenant(installation), installation.lake, Clock(fixed=NOW).now()).run
+    found = {name: run["datasets"][name] for name in ("weather_daily", "features")}
+    assert {name: entry["severity"] for name, entry in found.items()} == dict.fromkeys(found, "critical")
+    assert (found["weather_daily"]["alerts"], found["features"]["alerts"]) == (
+        ["weather_coverage_critical"],
+        ["conservation_broken"],
+    )
+    assert f"{day}: 0 of" in found["weather_daily"]["issues"][0]

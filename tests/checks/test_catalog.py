@@ -59,6 +59,15 @@ def feature(day: date = MON, orders: int = 1) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def test_a_forecast_of_today_that_is_empty_is_critical_and_an_older_one_is_not_judged(lake: Lake) -> None:
+    """An answer without a value was a table without a row, and nothing looked at it."""
+    today, before = date(2025, 4, 1), date(2025, 3, 31)
+    put(lake, "orders", [order(1, before)], days=[before])
+    put(lake, "weather_forecast", [], days=[before, today], source="open_meteo")
+    found = severities(catalog.coverage(evidence(lake, "weather_forecast", [before, today])))
+    assert found == [(before, "ok"), (today, "critical")]
+
+
 def test_every_table_has_a_blocking_contract_check() -> None:
     """A table added last was checked by nobody."""
     blocking = {check.asset for check in catalog.CHECKS if check.name == "contract" and check.is_blocking}

@@ -83,6 +83,8 @@ BAD = {
     "no years": (GOOD + "climatology_years = 0\n", "[tenants.acme] climatology_years: is 0; it must be a number of years, 1-80"),
     "an unknown join mode": (GOOD + "join_mode = 'latest'\n", "[tenants.acme] join_mode: is 'latest'; it must be observed or as_of"),
     "an hour past midnight": (GOOD + "decision_hour = 24\n", "[tenants.acme] decision_hour: is 24; it must be an hour of the day, 0-23"),
+    "a decision before any forecast": (GOOD + "decision_lead_days = 8\n", "[tenants.acme] decision_lead_days: is 8; it must be a number of days, 0-7"),
+    "a decision before the day's forecast": (GOOD + "decision_lead_days = 7\ndecision_hour = 2\n", "[tenants.acme] decision_lead_days: is 7; it must be a number of days, 0-6"),
     "a decision after the day": (GOOD + "decision_lead_days = -1\n", "[tenants.acme] decision_lead_days: is -1"),
     "years as yes": (GOOD + "climatology_years = true\n", "[tenants.acme] climatology_years: is True"),
     "urls as text": (GOOD + "alert_urls = 'slack://x'\n", "[tenants.acme] alert_urls: is 'slack://x'; it must be a list of Apprise URLs"),

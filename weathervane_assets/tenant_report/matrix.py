@@ -16,7 +16,7 @@ from weathervane_assets.tenant_report.charts import NEAR_NORMAL_C, sales_chart
 from weathervane_assets.tenant_report.source import Missing, Source
 from weathervane_assets.tenant_report.svg import Chart
 from weathervane_assets.tenant_report.wording import NOTHING, day, instant, money, share
-from weathervane_assets.transforms.features import NOT_SENT, sales
+from weathervane_assets.transforms.features import sales, was_sent
 
 MOST_CAMPAIGNS = 8
 MOST_VALUES = 4
@@ -231,7 +231,7 @@ def _ads(source: Source) -> list[Campaign]:
 
 def _promos(source: Source) -> list[Campaign]:
     """Return the campaigns that were sent last."""
-    sent = source.table("promos").collect().filter(~pl.col("status").is_in(NOT_SENT), pl.col("send_time").is_not_null())
+    sent = source.table("promos").filter(was_sent()).collect()
     newest = sent.sort("send_time", "campaign_id", descending=True).head(MOST_CAMPAIGNS)
     kinds = {"email": "e-mail", "sms": "SMS", "mobile_push": "mobile push"}
     return [

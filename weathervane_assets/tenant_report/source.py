@@ -20,6 +20,7 @@ from weathervane_checks.rules.freshness import judge_freshness
 from weathervane_checks.thresholds import Thresholds
 from weathervane_resources.credentials import NOT_CONFIGURED
 from weathervane_resources.lake import Lake
+from weathervane_resources.lake_ledger import left_over_days
 from weathervane_resources.tenants import Tenant
 
 PERIOD_DAYS = 90
@@ -90,7 +91,7 @@ class Source:
     @cached_property
     def orders(self) -> pl.DataFrame:
         """`ORDER_COLUMNS` of the period's orders and of the year before it, which the weights of the cells need."""
-        rows = self.lake.scan(self.tenant.id, "orders", shape_of(CONTRACTS["orders"]))
+        rows = self.lake.scan_own(self.tenant.id, "orders", shape_of(CONTRACTS["orders"]))
         since = history_start(self.days[0])
         return rows.filter(pl.col("date").is_between(since, self.days[-1])).select(ORDER_COLUMNS).collect()
 
@@ -120,7 +121,9 @@ class Source:
     def days_read(self, dataset: str) -> list[date]:
         """Return the days of the period that a configured source was read for."""
         mine = self.ledger.filter(pl.col("dataset") == dataset, pl.col("source") != NOT_CONFIGURED)
-        return [day for day in mine["date"].unique().sort().to_list() if self.days[0] <= day <= self.days[-1]]
+        left_over = left_over_days(mine) if dataset == "orders" else []
+        read = set(mine["date"]) - set(left_over)
+        return sorted(day for day in read if self.days[0] <= day <= self.days[-1])
 
     def is_unconfigured(self, dataset: str) -> bool:
         """Return whether all that was written of a dataset says that nobody configured its source."""

@@ -10,8 +10,7 @@ import polars as pl
 
 from weathervane_assets.tables import MONEY, WEATHER_VALUES, Features, conform
 
-NOT_PLANNED = ("Draft", "Cancelled", "Canceled", "Cancelled: Account Disabled", "Cancelled: Internal Error")
-NOT_SENT = ("Draft", "Cancelled", "Canceled", "Scheduled", "Cancelled: Account Disabled", "Cancelled: Internal Error")
+NOT_SENT_YET = ("Scheduled", "Preparing to schedule", "Queued without Recipients")
 CARRIED = (
     *WEATHER_VALUES,
     "temp_anomaly",
@@ -103,10 +102,19 @@ def _type_of(column: str) -> pl.DataType:
     return MONEY if column == "spend" else pl.Int64()
 
 
+def is_planned() -> pl.Expr:
+    """Whether a campaign is to be sent or was: neither a draft nor cancelled, for whatever reason (`Cancelled: No Recipients`)."""
+    return (pl.col("status") != "Draft") & ~pl.col("status").str.starts_with("Cancel")
+
+
+def was_sent() -> pl.Expr:
+    """Whether a campaign went out, or is on its way."""
+    return is_planned() & ~pl.col("status").is_in(NOT_SENT_YET) & pl.col("send_time").is_not_null()
+
+
 def tenant_promos(promos: pl.DataFrame, fetched: pl.DataFrame) -> pl.DataFrame:
     """Return the promo counts of each tenant-day; `fetched`: `date`, `has_promos`. Null where promos were not read."""
-    sent = promos.filter(~pl.col("status").is_in(NOT_SENT) & pl.col("send_time").is_not_null())
-    by_channel = _by_channel(sent)
+    by_channel = _by_channel(promos.filter(was_sent()))
     counts = [name for name in by_channel.columns if name != "date"]
     joined = fetched.join(by_channel, on="date", how="left", validate="1:1")
     # a day that was read and shows no campaign is zero; a day not read is null
@@ -131,8 +139,8 @@ def planned_promos(promos: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFram
     """
     dated = promos.join(decisions, on="date", how="inner", validate="m:1")
     stood = pl.max_horizontal("created_at", "updated_at") <= pl.col("decision_at")
-    is_planned = ~pl.col("status").is_in(NOT_PLANNED) & pl.coalesce("send_time", "scheduled_at").is_not_null()
-    known = _by_channel(dated.filter(stood & is_planned))
+    is_dated = pl.coalesce("send_time", "scheduled_at").is_not_null()
+    known = _by_channel(dated.filter(stood & is_planned() & is_dated))
     counts = [name for name in known.columns if name != "date"]
     joined = decisions.select("date").join(known, on="date", how="left", validate="1:1")
     return joined.select("date", *(pl.when(pl.col(n) > 0).then(n).cast(pl.Int32).alias(n) for n in counts))

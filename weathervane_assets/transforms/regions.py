@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from weathervane_assets.transforms.calendar import ACTIVE_DAYS
-from weathervane_assets.transforms.features import CARRIED, sales
+from weathervane_assets.transforms.features import CARRIED
 
 WEIGHED = tuple(name for name in CARRIED if not name.endswith("_flag") and name != "observation_type")
 WEIGHT = "_weight"
@@ -34,9 +34,12 @@ def weighted_weather(
 
 
 def _with_weights(features: pl.DataFrame, orders: pl.DataFrame, lead_days: int) -> pl.DataFrame:
-    """Add the orders of each cell in the 365 days before the row's day, less the lead, as running totals' difference."""
+    """Add the orders of each cell in the 365 days before the row's day, less the lead, as running totals' difference.
+
+    Cancelled ones too: that they would be was not known on the day.
+    """
     counts = (
-        sales(orders)
+        orders.filter(~pl.col("is_test"))
         .drop_nulls("ship_geohash")
         .group_by(pl.col("ship_geohash").alias("geohash"), "date")
         .len("_orders")

@@ -30,6 +30,28 @@ def judge_coverage(
     return [_judge_cells(day, weather, shipped, limits, sources.get(day)) for day in sorted(days)]
 
 
+def judge_issue_coverage(
+    forecasts: pl.DataFrame,
+    shipped: pl.DataFrame,
+    days: Sequence[date],
+    limits: Thresholds,
+    sources: Mapping[date, str],
+    today: date,
+) -> list[Finding]:
+    """Return one finding a day of issue, as `judge_coverage`; a day that is over is not judged, its forecast cannot be had.
+
+    The cells are those that were active the day before: orders of the day itself may come after its forecast.
+    """
+    before = shipped.with_columns(pl.col("date").dt.offset_by("1d"))
+    over = "the day of issue is over: what was not learnt on it cannot be had any more"
+    return [
+        _judge_cells(day, forecasts, before, limits, sources.get(day))
+        if day == today
+        else Finding(day, "ok", "not judged", note=over)
+        for day in sorted(days)
+    ]
+
+
 def _judge_cells(
     day: date, weather: pl.DataFrame, shipped: pl.DataFrame, limits: Thresholds, source: str | None
 ) -> Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -51,6 +51,15 @@ def test_orders_of_the_day_and_later_weigh_nothing(later: list[tuple[int, str]])
     before = [(-1, "a"), (-1, "b"), (-365, "b")]
     rows = features(("a", 10.0), ("b", 20.0))
     assert weighted_weather(rows, orders(*before, *later)).equals(weighted_weather(rows, orders(*before)))
+
+
+def test_what_is_cancelled_later_weighs_as_what_is_not() -> None:
+    """A storm's orders were cancelled a week on: the weather of its day weighed the storm out, knowing the week."""
+    rows, sold = features(("a", 10.0), ("b", 20.0)), orders((-1, "a"), (-2, "b"))
+    later = pl.lit(datetime(2025, 3, 20, tzinfo=UTC)).dt.cast_time_unit("us")
+    cancelled = sold.with_columns(cancelled_at=pl.when(pl.col("ship_geohash") == "a").then(later))
+    assert weighted_weather(rows, cancelled).equals(weighted_weather(rows, sold))
+    assert told(weighted_weather(rows, sold.with_columns(is_test=pl.col("ship_geohash") == "a"))) == [(20.0, 1.0)]
 
 
 def test_a_lead_leaves_out_what_the_decision_could_not_count() -> None:

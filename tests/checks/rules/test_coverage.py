@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from weathervane_assets.tables import Features, WeatherDaily, polars_schema
-from weathervane_checks.rules.coverage import judge_coverage, judge_join_coverage
+from weathervane_checks.rules.coverage import judge_coverage, judge_issue_coverage, judge_join_coverage
 from weathervane_checks.thresholds import Thresholds
 
 DAY = date(2025, 3, 10)
@@ -52,6 +52,24 @@ def test_a_cell_is_active_for_a_year_and_not_before_its_first_order() -> None:
 def test_no_weather_is_expected_of_a_source_that_is_not_configured() -> None:
     """A tenant without a key was red for ever, and red came to mean nothing."""
     assert judge(0, 3, "not_configured").severity == "ok"
+
+
+def judge_issue(there: int, active: int, *, ordered: date = DAY - timedelta(days=1), today: date = DAY) -> Any:
+    told = (weather(there), cells(active, ordered), [DAY], Thresholds(), {DAY: "open_meteo"})
+    return judge_issue_coverage(*told, today)[0]
+
+
+@pytest.mark.parametrize(("there", "severity"), [(20, "ok"), (16, "warning"), (0, "critical")])
+def test_todays_forecast_is_judged_while_it_can_still_be_had(there: int, severity: str) -> None:
+    """The forecast job had written nothing for a week, each night without a word: those days' decisions knew no weather."""
+    assert judge_issue(there, 20).severity == severity
+    assert judge_issue(there, 20, today=DAY + timedelta(days=1)).observed == "not judged"
+
+
+def test_a_cell_that_is_first_shipped_to_on_the_day_of_issue_is_not_missed() -> None:
+    """The forecast is issued at 02:00, the order comes at noon, and the check that runs again in the evening was red."""
+    assert judge_issue(0, 3, ordered=DAY).severity == "ok"
+    assert judge_issue(0, 3, ordered=DAY - timedelta(days=365)).severity == "critical"
 
 
 def features(known: int, rows: int, *, age: timedelta = timedelta(hours=1), mode: str = "as_of") -> pl.DataFrame:
