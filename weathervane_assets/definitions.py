@@ -5,6 +5,7 @@ Belongs here: putting the graph, its checks and its resources together. Does not
 
 from __future__ import annotations
 
+import gc
 import os
 import warnings
 from collections.abc import Mapping
@@ -41,6 +42,8 @@ from weathervane_resources.lake_io import DeltaLakeIOManager
 from weathervane_resources.logs import configure_logs
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import read_settings
+
+gc.freeze()  # what is imported by now stays as long as the process: no collection looks at it again
 
 OF_THE_INSTALLATION = frozenset({"freshness_schedule", "compaction_schedule", "tenant_sync", "alerts"})
 """Schedules and sensors that look at all tenants at once: the first shard has them, no other."""

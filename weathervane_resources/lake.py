@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from weathervane_resources.credentials import NOT_CONFIGURED, STUB
 from weathervane_resources.drift import content, row_changes, sum_changes
@@ -46,6 +46,7 @@ from weathervane_resources.lake_schema import (
     refuse_change,
     required_of,
 )
+from weathervane_resources.lake_tables import OPEN_TABLES, open_table
 
 __all__ = [
     "LEDGER", "LEDGER_SCHEMA", "Lake", "LakeError", "Shape", "StubWouldReplaceLive", "VendorCount", "Written",
@@ -248,21 +249,11 @@ class Lake:
         return rows_of(self.table(folder, table), f"{folder}/{table}", any_may_be_null(schema), None)
 
     def table(self, tenant: str, dataset: str) -> DeltaTable | None:
-        """Return a table at its current version, or None where there is none.
+        """Return a table at its current version, to be read only, or None where there is none.
 
         Raises: LakeError: it cannot be read.
         """
-        return self._table(self.uri(tenant, dataset))
-
-    def _table(self, uri: str) -> DeltaTable | None:
-        try:
-            return DeltaTable(uri)
-        except TableNotFoundError:
-            return None
-        except (DeltaError, OSError) as error:
-            raise LakeError(
-                f"the table {uri} cannot be read ({reason(error)}); check WEATHERVANE_LAKE and its permissions with `weathervane doctor`"
-            ) from None
+        return OPEN_TABLES.newest(self.uri(tenant, dataset))
 
     def commit(
         self,
@@ -281,17 +272,18 @@ class Lake:
         Raises: LakeError: the table's columns would change otherwise than by a new one that may be null.
         """
         for attempt in range(1, COMMIT_ATTEMPTS + 1):
-            table = self._table(uri)
+            table = open_table(uri)
             try:
                 _agree(table, uri, shape)
                 frame, noted = build(table)
                 version = _write(uri, table, frame, shape, predicate, partition_by, marks)
                 flush_version(uri, version)
+                OPEN_TABLES.hold(uri, table)
             except CommitFailedError:
                 pass
             except (DeltaError, OSError) as error:
                 # two writers that both find no table both create it; the second is told so by a plain DeltaError
-                if table is not None or self._table(uri) is None:
+                if table is not None or open_table(uri) is None:
                     raise LakeError(
                         f"the table {uri} cannot be written ({reason(error)}); check permissions and free space, then run it again"
                     ) from None

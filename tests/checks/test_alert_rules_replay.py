@@ -77,7 +77,7 @@ def test_the_command_prints_what_would_have_alerted(tmp_path: Path, monkeypatch:
     yesterday = datetime.now(tz=UTC).date() - timedelta(days=2)
     counts = {yesterday - timedelta(days=n): 100 for n in range(40)}
     closed = {day: 0 for day in counts if day.weekday() == 6}
-    bad = max(day for day in counts if day.weekday() == 2)
+    bad = max(day for day in sorted(counts)[:-7] if day.weekday() == 2)  # not beside the newest, which may be due
     write_ledger(Lake(str(tmp_path / "lake")), "acme", counts | closed | {bad: 0})
     done = CliRunner().invoke(main, ["alerts", "replay", "--tenant", "acme", "--json"])
     assert done.exit_code == 0, done.output

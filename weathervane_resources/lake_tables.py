@@ -1,0 +1,77 @@
+"""Tables at their newest version, each version opened once a process.
+
+Opening a table reads its checkpoint and its log, about 10 ms of CPU, and a night asks for a hundred; whether a version is
+still the newest costs a thirtieth of that. A handle that was given out never moves to another version, because lazy frames
+read through it later: whoever changes a table opens one of their own (`open_table`).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from weathervane_resources.lake_errors import LakeError, reason
+
+MOST_TABLES = 64
+"""Open at once: four tenants' tables."""
+MOST_AGE_S = 60.0
+"""A table that was removed and made anew can come back at the version that is known; not within a minute."""
+
+
+def open_table(uri: str) -> DeltaTable | None:
+    """Return a handle of one's own of the table's newest version, or None where there is no table.
+
+    Raises: LakeError: it cannot be read.
+    """
+    try:
+        return DeltaTable(uri)
+    except TableNotFoundError:
+        return None
+    except (DeltaError, OSError) as error:
+        raise LakeError(
+            f"the table {uri} cannot be read ({reason(error)}); check WEATHERVANE_LAKE and its permissions with `weathervane doctor`"
+        ) from None
+
+
+@dataclass
+class OpenTables:
+    """The handles that this process holds, the ones used last."""
+
+    _held: OrderedDict[str, tuple[DeltaTable, float]] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def newest(self, uri: str) -> DeltaTable | None:
+        """Return a handle of the table's newest version, to be read only, or None where there is no table.
+
+        Raises: LakeError: it cannot be read.
+        """
+        with self._lock:
+            table, seen = self._held.get(uri, (None, 0.0))
+        if table is None or time.monotonic() - seen > MOST_AGE_S or not _is_newest(table):
+            table = open_table(uri)
+        self.hold(uri, table)
+        return table
+
+    def hold(self, uri: str, table: DeltaTable | None) -> None:
+        """Keep the handle of a version, which nobody changes any more; None: forget the table."""
+        with self._lock:
+            self._held.pop(uri, None)
+            if table is not None:
+                self._held[uri] = table, time.monotonic()
+            while len(self._held) > MOST_TABLES:
+                self._held.popitem(last=False)
+
+
+def _is_newest(table: DeltaTable) -> bool:
+    try:
+        return table._table.get_latest_version() == table.version()  # noqa: SLF001 - the public way reads the log
+    except (DeltaError, OSError):
+        return False
+
+
+OPEN_TABLES = OpenTables()
