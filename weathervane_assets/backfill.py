@@ -15,10 +15,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any
 
 import dagster as dg
+import polars as pl
 from dagster._core.utils import make_new_run_id
 
 from weathervane_assets import graph
@@ -26,6 +28,7 @@ from weathervane_assets.definitions import build_defs
 from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.partitions import day_key, range_tags, year_key
 from weathervane_assets.schedules import FRESHNESS
+from weathervane_assets.transforms.calendar import ACTIVE_DAYS
 from weathervane_checks.dq_report import examine_quality, keep_run
 from weathervane_resources.clock import Clock
 from weathervane_resources.logs import JsonHandler, is_json
@@ -34,6 +37,8 @@ from weathervane_resources.platform import Platform
 
 OnPartition = Callable[[str], None]
 HEARD_EACH_S = 300.0
+MATRIX = ("weather_daily", "features")
+"""What is made of the places that a tenant ships to, by the orders of the year before."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,37 @@ def plan_steps(tenant_id: str, first: date, last: date, assets: Sequence[str]) -
     return [step for step in steps if step]
 
 
+def plan_later_days(tenant_id: str, first: date, last: date, assets: Sequence[str], ledger: pl.DataFrame) -> list[Step]:
+    """Return the runs that make the matrix of later days again, where `plan_steps` brings in days before it for the first time.
+
+    A place is in the matrix for a year after each order: days that were made without the orders before them lack the places
+    that were not shipped to since. `ledger`: what the lake says was written. None where the days were read before, or where
+    not all of the matrix is asked for.
+    """
+    if not {"orders", "climatology", *MATRIX} <= set(assets):
+        return []
+    is_later = pl.col("date").is_between(last, last + timedelta(days=ACTIVE_DAYS - 1), closed="right")
+    made = sorted(ledger.filter(is_later & (pl.col("dataset") == "features"))["date"])
+    read = set(ledger.filter(pl.col("dataset") == "orders")["date"])
+    if not made or all(first + timedelta(days=n) in read for n in range((last - first).days + 1)):
+        return []
+    years = sorted({day.year for day in made} - {last.year})
+    normals = [Step(("climatology",), year_key(tenant_id, y), year_key(tenant_id, y), 1) for y in years]
+    return [
+        *normals,
+        *(Step(MATRIX, day_key(tenant_id, a), day_key(tenant_id, b), (b - a).days + 1) for a, b in _spans(made)),
+    ]
+
+
+def _spans(days: Sequence[date]) -> Iterator[tuple[date, date]]:
+    """Yield the first and last day of each run of days that follow each other."""
+    begun = days[0]
+    for day, after in pairwise([*days, date.max]):
+        if (after - day).days > 1:
+            yield begun, day
+            begun = after
+
+
 def run_backfill(
     instance: dg.DagsterInstance,
     tenant_id: str,
@@ -95,7 +131,7 @@ def run_backfill(
     outcome = Outcome(tenant_id)
     begun = time.monotonic()
     defs = build_defs(os.environ, resource_overrides, loggers={"console": _progress_logger(on_partition)})
-    for step in steps:
+    for done, step in enumerate(steps, start=1):
         job, run_id = _job_of(defs, step), make_new_run_id()
         with heard_of(instance, run_id, job.name):
             result = job.execute_in_process(
@@ -107,10 +143,17 @@ def run_backfill(
             )
         _read_result(outcome, result)
         if not result.success:
+            outcome.failures += _not_started(steps[done:])
             break
     _report_quality(tenant_id, resource_overrides or {})
     outcome.seconds = time.monotonic() - begun
     return outcome
+
+
+def _not_started(steps: Sequence[Step]) -> list[str]:
+    """Return the line about what a failed run leaves undone; what a vendor made wait goes on by itself, the rest does not."""
+    names = dict.fromkeys(name for step in steps for name in step.assets)
+    return [f"not started: {', '.join(names)}; run the same command again when that is mended"] if names else []
 
 
 @contextmanager

@@ -74,11 +74,13 @@ def backfill(
     _check_days(tenant, first.date(), last.date(), settings)
     chosen = _check_assets(assets)
     _lake_is_usable(settings)
-    from weathervane_assets.backfill import plan_steps, run_backfill
+    from weathervane_assets.backfill import plan_later_days, plan_steps, run_backfill
     from weathervane_assets.console import print_outcomes, progress
     from weathervane_assets.instance import open_instance, sync_tenants
+    from weathervane_resources.lake import Lake
 
-    steps = plan_steps(tenant.id, first.date(), last.date(), chosen)
+    wanted = tenant.id, first.date(), last.date(), chosen
+    steps = [*plan_steps(*wanted), *plan_later_days(*wanted, Lake(settings.lake).ledger(tenant.id))]
     instance = open_instance(settings)
     sync_tenants(instance, [tenant.id])
     with progress(sum(step.size for step in steps), tenant.id) as on_partition:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -31,6 +32,7 @@ from weathervane_resources.connectors import (
 )
 from weathervane_resources.credentials import tenant_variable
 from weathervane_resources.lake import Lake, LakeError
+from weathervane_resources.lake_ledger import left_over_days
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import Settings
 from weathervane_resources.state import StateError, open_state
@@ -42,6 +44,7 @@ from weathervane_resources.versions import warnings as version_warnings
 Level = Literal["ok", "note", "finding"]
 ENDPOINT_PATIENCE_S = 60.0
 ALERTER_PATIENCE = timedelta(minutes=15)
+MOST_GAPS = 5
 ARCHIVE_PROBE_AGE = timedelta(days=30)
 
 
@@ -69,6 +72,7 @@ def examine(settings: Settings, now: datetime) -> Iterator[Line]:
     yield from _alerting(settings, list(tenants.values()), now)
     yield from _versions(list(tenants), now)
     for tenant in own.values():
+        yield from _unread_days(tenant, platform.lake())
         for connector, probe in PROBES:
             yield _source(connector, probe, tenant, platform, now)
 
@@ -151,6 +155,20 @@ def _version(subject: str, name: str, version: str, warning: VersionWarning | No
     return Line(subject, "ok", f"{name}={version} is served until {row.day if row else 'an unknown day'}")
 
 
+def _unread_days(tenant: Tenant, lake: Lake) -> Iterator[Line]:
+    """Yield the gaps between days whose orders were read: a night catches up on two weeks, and nothing else looks for older ones."""
+    try:
+        ledger = lake.ledger(tenant.id, "orders")
+    except LakeError as error:
+        yield Line(f"days {tenant.id}", "finding", str(error))
+        return
+    days = sorted(set(ledger["date"]) - set(left_over_days(ledger)))
+    gaps = [(a + timedelta(days=1), b - timedelta(days=1)) for a, b in pairwise(days) if (b - a).days > 1]
+    for first, last in gaps[:MOST_GAPS]:
+        command = f"weathervane backfill --tenant {tenant.id} --from {first} --to {last}"
+        yield Line(f"days {tenant.id}", "finding", f"{first} to {last} were never read: {command}")
+
+
 def _source(connector: Connector, probe: Probe, tenant: Tenant, platform: Platform, now: datetime) -> Line:
     subject = f"{connector.names.vendor} {tenant.id}"
     try:
@@ -194,12 +212,16 @@ async def _shopify(connector: Any, access: Any, platform: Platform, tenant: Tena
 async def _meta(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> str | Line:
     async with connector.connect(access, platform) as client:
         account = await client.account()
-    if account.currency != tenant.currency:
-        text = f"the account is in {account.currency}, the shop in {tenant.currency}: its spend is null in features"
-        return Line(f"meta_ads {tenant.id}", "finding", text)
-    if other := _other_days(tenant, account.timezone_name, now):
+    if other := _other_currency(tenant, account.currency) or _other_days(tenant, account.timezone_name, now):
         return Line(f"meta_ads {tenant.id}", "finding", other)
     return f"account in {account.timezone_name}, {account.currency}"
+
+
+def _other_currency(tenant: Tenant, currency: str) -> str:
+    """Say that an ad account's money cannot be added to the shop's; empty where both are in one currency."""
+    if currency == tenant.currency:
+        return ""
+    return f"the account is in {currency}, the shop in {tenant.currency}: its spend is null in features"
 
 
 def _other_days(tenant: Tenant, zone: str, now: datetime) -> str:
@@ -228,8 +250,10 @@ async def _google(connector: Any, access: Any, platform: Platform, tenant: Tenan
     async with connector.connect(access, platform) as client:
         async for page in client.campaign_days(today - timedelta(days=1), today):
             rows += page.rows
-    for zone in sorted({row.customer.time_zone for row in rows if row.customer.time_zone}):
-        if other := _other_days(tenant, zone, now):
+    accounts = sorted({(row.customer.currency_code or "", row.customer.time_zone or "") for row in rows})
+    for currency, zone in accounts:
+        other = _other_currency(tenant, currency) if currency else ""
+        if other := other or (_other_days(tenant, zone, now) if zone else ""):
             return Line(f"google_ads {tenant.id}", "finding", other)
     return f"{len(rows)} campaign days of yesterday and today"
 

@@ -33,8 +33,11 @@ MOST_CAUGHT_UP = 14
 NORMALS_HOUR = 8
 NORMALS_DAYS = ((1, 1), (1, 10))
 """Month and day on which the year's normals are made: for the first night, and again when the archive has all of December."""
+OLDEST_FORECAST_DAYS = 60
+"""How far back `restate_weather` looks for days that still stand as forecasts, after a pause or an outage."""
 WEATHER_DAYS = 10
 """The archive has a day when it is 7 days old in UTC, where it may be yesterday still: each day is read with it at least twice."""
+RESTATE_WEATHER, ISSUED = "restate_weather", "weather_forecast"
 NEW_CELLS, NEW_CELLS_HOUR = "new_cells", 4
 """After the night, which finds the cells, and before the weather is restated, which then has their anomalies."""
 Requests = Callable[[datetime, Sequence[Tenant], Platform, Collection[str]], Iterator[dg.RunRequest]]
@@ -95,8 +98,8 @@ ROUTINES = (
         hour=4,
     ),
     Routine(
-        "restate_weather",
-        "Weather of the last 10 days: the archive replaces the forecast after a week, or a day later east of India.",
+        RESTATE_WEATHER,
+        "Weather of the last 10 days, and of older ones that still are forecasts: the archive replaces them after a week or so.",
         ("weather_daily", "features"),
         days=WEATHER_DAYS,
         hour=5,
@@ -104,7 +107,7 @@ ROUTINES = (
     Routine(
         "issue_forecasts",
         "Today's forecast, which cannot be had tomorrow.",
-        ("weather_forecast",),
+        (ISSUED,),
         days=1,
         hour=2,  # what is learnt later than `decision_hour` (6) is a day old at the next decision
         ends_days_ago=0,
@@ -120,6 +123,7 @@ ROUTINES = (
 )
 
 
+_KINDS = Shape(pl.Schema({"date": pl.Date(), "observation_type": pl.String()}), ())
 _CELLS = Shape(pl.Schema({"date": pl.Date(), "geohash": pl.String()}), ())
 FRESHNESS = "freshness"
 FRESHNESS_CHECKS = dg.AssetSelection.checks(*(dg.AssetCheckKey(dg.AssetKey(name), FRESHNESS) for name in graph.NODES))
@@ -263,24 +267,41 @@ def _requests(
         key = f"{routine.name} {tenant.id} {routine.last_day(tenant, tick)}"
         if not has_struck(tenant, routine.hour, tick) or key in done:
             continue
-        written = complete_nights(platform.lake(), tenant.id) if routine.catches_up else ()
+        written = complete_nights(platform.lake(), tenant) if routine.catches_up else ()
         if span := routine.span(tenant, tick, earliest, written):
+            if routine.name == RESTATE_WEATHER:
+                span = (max(earliest, oldest_forecast(platform.lake(), tenant.id, span[0])), span[1])
             tags = range_tags(tenant.id, *(day_key(tenant.id, day) for day in span))
             yield dg.RunRequest(run_key=key, tags={**tags, PRIORITY_TAG: str(routine.priority)})
 
 
-def complete_nights(lake: Lake, tenant_id: str) -> set[date]:
-    """Return the days that every table of a night was written for, by the lake's ledger; none where it cannot be read.
+def complete_nights(lake: Lake, tenant: Tenant) -> set[date]:
+    """Return the days that every table of a night was written for once they were over; none where the ledger cannot be read.
 
     `features` alone says nothing: days that are read again for ads or weather write it too, also where orders failed.
     The run itself says what is wrong with a tenant's ledger; the nights of the others go on.
     """
     try:
-        ledger = lake.ledger(tenant_id).filter(pl.col("dataset").is_in(graph.DAILY))
+        ledger = lake.ledger(tenant.id).filter(pl.col("dataset").is_in(graph.DAILY))
     except LakeError:
         return set()
-    tables = ledger.group_by("date").agg(pl.col("dataset").n_unique())
+    is_over = pl.col("written_at_utc").dt.convert_time_zone(tenant.timezone).dt.date() > pl.col("date")
+    tables = ledger.filter(is_over | (pl.col("dataset") == ISSUED)).group_by("date").agg(pl.col("dataset").n_unique())
     return set(tables.filter(pl.col("dataset") == len(graph.DAILY))["date"])
+
+
+def oldest_forecast(lake: Lake, tenant_id: str, first: date) -> date:
+    """Return the oldest day of the 60 before `first` whose weather still is a forecast; `first` where none is.
+
+    While a tenant was paused or the daemon was off nobody read them again, and the archive has them since.
+    """
+    since = first - timedelta(days=OLDEST_FORECAST_DAYS)
+    days = pl.col("date").is_between(since, first, closed="left") & (pl.col("observation_type") == "forecast")
+    try:
+        found = lake.scan(tenant_id, "weather_daily", _KINDS).filter(days).select(pl.col("date").min()).collect().item()
+    except LakeError:
+        return first
+    return found or first
 
 
 def _yearly_schedules(status: dg.DefaultScheduleStatus) -> list[tuple[dg.JobDefinition, dg.ScheduleDefinition]]:

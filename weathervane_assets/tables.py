@@ -100,9 +100,12 @@ class Ads(Table):
     impressions: pl.Int64 = column("Times shown.", unit="impressions", ge=0)
     clicks: pl.Int64 = column("Times clicked.", unit="clicks", ge=0)
     conversions: pl.Float64 = column(
-        "Purchases credited; null where none is reported.", unit="purchases", null=True, ge=0
+        "Conversions credited: Meta's purchases, all primary conversions of Google; null where none is reported.",
+        unit="conversions",
+        null=True,
+        ge=0,
     )
-    conversion_value: Money = column("Value of those purchases, to 4 decimals.", unit="currency", null=True)
+    conversion_value: Money = column("Value of those conversions, to 4 decimals.", unit="currency", null=True)
     source: str = column("Where the row came from.", isin=["meta_api", "google_ads_api", STUB])
     as_of_utc: UtcInstant = column("When this row was learnt.", unit="UTC")
 
@@ -272,8 +275,14 @@ class Features(Table):
     tenant_ad_spend: Money = column(
         "Ad spend in the shop's currency; null where not fetched.", unit="currency", null=True
     )
-    tenant_meta_spend: Money = column("Spend on Meta; null where not fetched.", unit="currency", null=True)
-    tenant_google_spend: Money = column("Spend on Google Ads; null where not fetched.", unit="currency", null=True)
+    tenant_meta_spend: Money = column(
+        "Spend on Meta; null where not fetched, or in another currency than the shop's.", unit="currency", null=True
+    )
+    tenant_google_spend: Money = column(
+        "Spend on Google Ads; null where not fetched, or in another currency than the shop's.",
+        unit="currency",
+        null=True,
+    )
     tenant_ad_impressions: pl.Int64 = column(
         "Impressions on both; null where not fetched.", unit="impressions", null=True, ge=0
     )

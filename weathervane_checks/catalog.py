@@ -96,7 +96,8 @@ def weather_join_leakage(evidence: Evidence) -> list[Finding]:
 def conservation(evidence: Evidence) -> list[Finding]:
     """Orders and revenue are the same before and after the join; nothing is lost or doubled."""
     left_out = evidence.rebuild.left_out if is_as_of(evidence) and evidence.rebuild else None
-    return judge_conservation(evidence.own_orders(), evidence.frame, evidence.days, left_out)
+    orders, currency = evidence.own_orders(), evidence.tenant.currency
+    return judge_conservation(orders, evidence.frame, evidence.days, currency, left_out)
 
 
 def weather_join_coverage(evidence: Evidence) -> list[Finding]:

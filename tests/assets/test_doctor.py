@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from tests.assets.test_cli import GOOD, run
+from weathervane_assets.tables import CONTRACTS, shape_of
+from weathervane_resources.lake import Lake
 from weathervane_resources.sandbox import RunningSandbox
 
 
@@ -85,6 +88,32 @@ def test_an_ad_account_whose_days_are_not_the_shops_is_a_finding(tmp_path: Path)
     assert set(found) == {"shopify acme", "meta_ads acme", "google_ads acme"}
     for subject in ("meta_ads acme", "google_ads acme"):
         assert "days are those of America/New_York, the shop's of America/Los_Angeles" in found[subject]
+
+
+def test_ad_accounts_in_another_currency_than_the_shop_are_findings(tmp_path: Path) -> None:
+    """Google's account was in euros: the spend of all ads was null on every day that it delivered, and `doctor` said ok."""
+    (tmp_path / "tenants.toml").write_text(GOOD.replace("USD", "EUR"))
+    with RunningSandbox() as sandbox:
+        code, found = findings(tmp_path, **live(sandbox.url))
+    assert code == 1
+    for subject in ("meta_ads acme", "google_ads acme"):
+        assert "the account is in USD, the shop in EUR" in found[subject]
+
+
+def test_days_that_nobody_ever_read_are_a_finding(tmp_path: Path) -> None:
+    """October was brought in, and the nights began two weeks before they were switched on: nine days were in no table."""
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    lake, shape = Lake(str(tmp_path / "lake")), shape_of(CONTRACTS["orders"])
+    for day, source in ((1, "shopify_api"), (2, "shopify_api"), (6, "shopify_api"), (8, "stub")):
+        lake.replace(
+            "acme", "orders", shape.schema.to_frame(), shape=shape, days=[date(2026, 10, day)], source=source,
+            run_id="r", now=datetime(2026, 10, 20, tzinfo=UTC),
+        )  # fmt: skip
+    code, found = findings(tmp_path, WEATHERVANE_LAKE=str(tmp_path / "lake"))
+    assert code == 1
+    assert found == {
+        "days acme": "2026-10-03 to 2026-10-05 were never read: weathervane backfill --tenant acme --from 2026-10-03 --to 2026-10-05"
+    }
 
 
 def test_another_name_of_the_same_hours_is_no_finding(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.partitions import RANGE_END, RANGE_START, TENANT_PARTITIONS, TENANT_TAG
 from weathervane_assets.run_queue import BACKFILL_PRIORITY
 from weathervane_assets.schedules import NEW_CELLS_HOUR, ROUTINES, build_schedules, has_struck, normals_are_due
-from weathervane_assets.tables import CONTRACTS, shape_of
+from weathervane_assets.tables import CONTRACTS, polars_schema, shape_of
 from weathervane_resources.clock import Clock
 from weathervane_resources.lake import Shape
 from weathervane_resources.platform import Platform
@@ -119,6 +119,47 @@ def test_the_same_tick_twice_is_one_run(installation: Installation, daemon: dg.D
     assert one.tags[TENANT_TAG] == "acme"
 
 
+def test_a_day_that_was_only_read_while_it_went_on_is_caught_up(
+    installation: Installation, daemon: dg.DagsterInstance
+) -> None:
+    """Somebody looked at today's orders at three; that night failed, and the next one left the half day as it was."""
+    wrote(installation, "acme", date(2026, 11, 17))
+    # 16:00 in New York, still the 18th; by UTC it is over in three hours
+    wrote(installation, "acme", date(2026, 11, 18), written_at=datetime(2026, 11, 18, 21, tzinfo=UTC))
+    assert spans(of_acme(daemon, "nightly", datetime(2026, 11, 20, 8, tzinfo=UTC))) == [
+        ("2026-11-18|acme", "2026-11-19|acme")
+    ]
+    over = datetime(2026, 11, 19, 5, tzinfo=UTC)
+    tables = [name for name in graph.DAILY if name != "weather_forecast"]
+    wrote(installation, "acme", date(2026, 11, 18), tables=tables, written_at=over)
+    assert spans(of_acme(daemon, "nightly", datetime(2026, 11, 20, 8, tzinfo=UTC))) == [
+        ("2026-11-19|acme", "2026-11-19|acme")
+    ]
+
+
+@pytest.mark.parametrize(("days_old", "first"), [(9, "2026-11-10"), (30, "2026-10-21"), (71, "2026-11-10")])
+def test_weather_that_stayed_a_forecast_through_an_outage_is_read_again(
+    installation: Installation, daemon: dg.DagsterInstance, days_old: int, first: str
+) -> None:
+    """A tenant was paused for two weeks: the week before the pause stood as forecasts in its history for ever."""
+    day, settled = date(2026, 11, 20) - timedelta(days=days_old), date(2026, 10, 1)
+    rows = pl.DataFrame(
+        [
+            {"tenant_id": "acme", "date": day, "geohash": "drt2y", "observation_type": "forecast"},
+            {"tenant_id": "acme", "date": settled, "geohash": "drt2y", "observation_type": "observed"},
+        ],
+        schema=polars_schema(CONTRACTS["weather_daily"]),
+    ).with_columns(pl.lit("open_meteo").alias("source"))
+    shape = shape_of(CONTRACTS["weather_daily"])
+    installation.lake.replace(
+        "acme", "weather_daily", rows, shape=shape, days=[day, settled], source="open_meteo", run_id="r",
+        now=datetime(2026, 11, 1, tzinfo=UTC),
+    )  # fmt: skip
+    assert spans(of_acme(daemon, "restate_weather", datetime(2026, 11, 20, 10, tzinfo=UTC))) == [
+        (f"{first}|acme", "2026-11-19|acme")
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "hour", "span"),
     [
@@ -179,13 +220,19 @@ def test_everything_is_off_until_someone_switches_it_on_and_the_night_is_complet
     assert len(hours) == len(set(hours))
 
 
-def wrote(installation: Installation, tenant_id: str, *days: date, tables: Sequence[str] = graph.DAILY) -> None:
+def wrote(
+    installation: Installation,
+    tenant_id: str,
+    *days: date,
+    tables: Sequence[str] = graph.DAILY,
+    written_at: datetime = datetime(2026, 11, 22, tzinfo=UTC),
+) -> None:
     """Put a night's tables into the lake, empty: the ledger says that they were written."""
     for name in tables:
         shape = shape_of(CONTRACTS[name])
         installation.lake.replace(
             tenant_id, name, shape.schema.to_frame(), shape=shape, days=days, source="stub", run_id="r",
-            now=datetime(2026, 11, 1, tzinfo=UTC),
+            now=written_at,
         )  # fmt: skip
 
 

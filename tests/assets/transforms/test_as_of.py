@@ -219,7 +219,7 @@ def test_sales_of_the_cells_that_are_in_are_the_same_before_and_after_the_join(
         weather,
         join_mode="as_of",
     )
-    findings = judge_conservation(orders.filter(pl.col("date").is_in(DAYS)), matrix, DAYS, left_out)
+    findings = judge_conservation(orders.filter(pl.col("date").is_in(DAYS)), matrix, DAYS, "USD", left_out)
     assert [finding.severity for finding in findings] == ["ok"] * 3
     assert not matrix["is_first_order_day"].any()
     assert matrix.select("date", "geohash").rows() == spine.select("date", "geohash").rows()

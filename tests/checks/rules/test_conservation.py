@@ -19,13 +19,14 @@ ORDERS = {
     "net_revenue": MONEY,
     "is_test": pl.Boolean,
     "cancelled_at": pl.Datetime("us", "UTC"),
+    "currency": pl.String,
 }
 FEATURES = {"date": pl.Date, "geohash": pl.String, "orders": pl.Int32, "net_revenue": MONEY, "tenant_orders": pl.Int32}
 THEN = datetime(2025, 6, 21, tzinfo=UTC)
 
 
 def sold(*rows: tuple[str | None, str | None], day: date = DAY) -> pl.DataFrame:
-    data = [(day, cell, None if money is None else Decimal(money), False, None) for cell, money in rows]
+    data = [(day, cell, None if money is None else Decimal(money), False, None, "EUR") for cell, money in rows]
     return pl.DataFrame(data, schema=ORDERS, orient="row")
 
 
@@ -39,7 +40,7 @@ AFTER = joined(("a", 2, "70.10"), ("b", 1, "29.90"), ("c", 0, "0"), tenant_order
 
 
 def judge(orders: pl.DataFrame, features: pl.DataFrame, day: date = DAY) -> Finding:
-    (finding,) = judge_conservation(orders, features, [day])
+    (finding,) = judge_conservation(orders, features, [day], "EUR")
     return finding
 
 
@@ -88,6 +89,16 @@ def test_revenue_the_vendor_did_not_give_is_a_warning_not_a_zero() -> None:
     assert "1 sales have no revenue" in finding.note
 
 
+def test_sales_in_another_currency_are_a_warning() -> None:
+    """The shop's currency moved from GBP to EUR in July: the first half of the year was pounds in a column of euros."""
+    currency = pl.when(pl.col("ship_geohash") == "b").then(pl.lit("GBP")).otherwise("currency").alias("currency")
+    finding = judge(BEFORE.with_columns(currency), AFTER)
+    assert (finding.severity, finding.alerts) == ("warning", ("revenue_currency",))
+    assert finding.note.startswith("1 sales are not in the currency")
+    tests = BEFORE.with_columns(currency, is_test=pl.lit(value=True))
+    assert judge(tests, AFTER.clear()).severity == "ok"
+
+
 def test_a_day_without_orders_is_in_balance() -> None:
     """Nothing before and nothing after: zero rows is not a failed join."""
     assert judge(sold(), joined(("a", 0, "0"), tenant_orders=0)).severity == "ok"
@@ -97,5 +108,5 @@ def test_a_day_without_orders_is_in_balance() -> None:
 def test_revenue_moved_to_another_day_is_seen_on_both() -> None:
     """The total of the window was right, and each day of it wrong."""
     after = joined(("a", 1, "10.00"), tenant_orders=1, day=NEXT)
-    findings = judge_conservation(sold(("a", "10.00")), after, [NEXT, DAY])
+    findings = judge_conservation(sold(("a", "10.00")), after, [NEXT, DAY], "EUR")
     assert [(f.day, f.severity) for f in findings] == [(DAY, "critical"), (NEXT, "critical")]
