@@ -31,6 +31,8 @@ from weathervane_assets.schedules import FRESHNESS
 from weathervane_assets.transforms.calendar import ACTIVE_DAYS
 from weathervane_checks.dq_report import examine_quality, keep_run
 from weathervane_resources.clock import Clock
+from weathervane_resources.credentials import NOT_CONFIGURED
+from weathervane_resources.lake_ledger import left_over_days
 from weathervane_resources.logs import JsonHandler, is_json
 from weathervane_resources.partition_keys import BACKFILL_TAG
 from weathervane_resources.platform import Platform
@@ -90,18 +92,22 @@ def plan_steps(tenant_id: str, first: date, last: date, assets: Sequence[str]) -
 
 
 def plan_later_days(tenant_id: str, first: date, last: date, assets: Sequence[str], ledger: pl.DataFrame) -> list[Step]:
-    """Return the runs that make the matrix of later days again, where `plan_steps` brings in days before it for the first time.
+    """Return the runs that make the matrix of later days again, where it was made without the orders that `plan_steps` brings in.
 
     A place is in the matrix for a year after each order: days that were made without the orders before them lack the places
-    that were not shipped to since. `ledger`: what the lake says was written. None where the days were read before, or where
-    not all of the matrix is asked for.
+    that were not shipped to since. So are days that were made before the orders were written last: a backfill that broke off
+    is finished by the same command. `ledger`: what the lake says was written. None where not all of the matrix is asked for.
     """
     if not {"orders", "climatology", *MATRIX} <= set(assets):
         return []
     is_later = pl.col("date").is_between(last, last + timedelta(days=ACTIVE_DAYS - 1), closed="right")
-    made = sorted(ledger.filter(is_later & (pl.col("dataset") == "features"))["date"])
-    read = set(ledger.filter(pl.col("dataset") == "orders")["date"])
-    if not made or all(first + timedelta(days=n) in read for n in range((last - first).days + 1)):
+    later = ledger.filter(is_later & (pl.col("dataset") == "features"))
+    orders = ledger.filter((pl.col("dataset") == "orders") & (pl.col("source") != NOT_CONFIGURED))
+    read = orders.filter(pl.col("date").is_between(first, last) & ~pl.col("date").is_in(left_over_days(orders)))
+    if read["date"].n_unique() == (last - first).days + 1:
+        later = later.filter(pl.col("written_at_utc") < read["written_at_utc"].max())
+    made = sorted(later["date"])
+    if not made:
         return []
     years = sorted({day.year for day in made} - {last.year})
     normals = [Step(("climatology",), year_key(tenant_id, y), year_key(tenant_id, y), 1) for y in years]

@@ -1,7 +1,7 @@
 """The asset `features`: the modelling matrix of a tenant's cells and days."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import dagster as dg
@@ -54,7 +54,7 @@ def features(
     frame = (
         matrix_as_of(AsOf(window), tables) if is_as_of(window) else _observed(window, tables, weather_daily.collect())
     )
-    return Batch(frame, _source(sources_of(window, INPUTS)), {"requests": 0}, _shown(frame, window))
+    return Batch(frame, _source(window), {"requests": 0}, _shown(frame, window))
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def open_rebuild(tenant: Tenant, days: Sequence[date], lake: Lake, now: datetime
 
 def _finish(matrix: pl.DataFrame, window: Window) -> pl.DataFrame:
     as_of = pl.lit(window.now).dt.cast_time_unit("us")
-    return finish_matrix(matrix, window.tenant.id, _source(sources_of(window, INPUTS)), as_of)
+    return finish_matrix(matrix, window.tenant.id, _source(window), as_of)
 
 
 def _sold(active: pl.DataFrame, fetched: pl.DataFrame) -> pl.DataFrame:
@@ -158,7 +158,11 @@ def _fetched(window: Window) -> pl.DataFrame:
     )
 
 
-def _source(sources: str) -> str:
+def _source(window: Window) -> str:
+    """Return what the window's rows are made of; days that are left over of a demo have none."""
+    left_over = left_over_days(window.lake.ledger(window.tenant.id, "orders"))
+    own = replace(window, days=tuple(day for day in window.days if day not in left_over))
+    sources = sources_of(own, INPUTS)
     return STUB if is_made_up(sources) else sources
 
 

@@ -298,7 +298,8 @@ def oldest_forecast(lake: Lake, tenant_id: str, first: date) -> date:
     since = first - timedelta(days=OLDEST_FORECAST_DAYS)
     days = pl.col("date").is_between(since, first, closed="left") & (pl.col("observation_type") == "forecast")
     try:
-        found = lake.scan(tenant_id, "weather_daily", _KINDS).filter(days).select(pl.col("date").min()).collect().item()
+        rows = lake.scan(tenant_id, "weather_daily", _KINDS).filter(days).select(pl.col("date").min())
+        found = whole(rows, lake.uri(tenant_id, "weather_daily")).item()
     except LakeError:
         return first
     return found or first

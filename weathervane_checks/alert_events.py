@@ -239,7 +239,8 @@ def observe_end(instance: dg.DagsterInstance, end: dg.EventLogRecord, now: datet
     if end.event_log_entry.dagster_event_type == ENDS[0]:
         done = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_SUCCESS).records
         steps = [_dataset_of(r.event_log_entry.step_key) for r in done]
-        return [*about.all_well(steps), *_not_run(instance, about)]
+        silent = list(_not_run(instance, about))
+        return [*about.all_well(steps, [one.subject for one in silent]), *silent]
     if run.tags.get(WILL_RETRY_TAG, "").lower() == "true" or run.tags.get(DEFERRED_TAG) == WAITING:
         return []  # the last attempt, or the run that resumes it, speaks for all of them
     failed = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
@@ -273,11 +274,12 @@ class _RunFacts:
         keys = self.run.asset_selection
         return sorted(key.path[-1] for key in keys) if keys else list(CONTRACTS)
 
-    def all_well(self, steps: Sequence[str]) -> Iterator[Observation]:
+    def all_well(self, steps: Sequence[str], but: Sequence[Subject]) -> Iterator[Observation]:
         """Not every step is a dataset's: compaction and freshness have one of their own, which may have failed before."""
         for dataset in dict.fromkeys((*self.datasets(), *steps, "run")):
             for cause in (FAILED_RUN, NOT_RUN):
-                yield self.observe(dataset, cause, "ok")
+                if Subject(self.tenant, dataset, cause) not in but:
+                    yield self.observe(dataset, cause, "ok")
 
     def failed_steps(self, events: Sequence[dg.DagsterEvent]) -> Iterator[Observation]:
         """A blocking check that fails ends its step too; its own evaluation tells of it."""

@@ -41,7 +41,17 @@ COVERED: Mapping[tuple[str, str], tuple[tuple[str, str], ...]] = {
 }
 """What follows from another incident of the tenant is not told beside it (dataset, cause -> its causes)."""
 COVERED_BY_FAILED_RUN = frozenset({"freshness", NOT_RUN})
-"""After a failed run these say the same again."""
+"""After a failed run of the dataset, or of what it is made from, these say the same again."""
+UPSTREAM: Mapping[str, frozenset[str]] = {
+    "ads": frozenset({"meta_ads", "google_ads"}),
+    "climatology": frozenset({"orders"}),
+    "weather_daily": frozenset({"orders", "climatology"}),
+    "weather_forecast": frozenset({"orders"}),
+    "features": frozenset(
+        {"orders", "meta_ads", "google_ads", "ads", "promos", "climatology", "weather_daily", "weather_forecast"}
+    ),
+}
+"""What a dataset is made from, at any distance."""
 LOOKED_AT_AGAIN = frozenset({"freshness"})
 """Seen again every hour. When what covered it is over, it is told only if it is then seen: the night may just have mended it."""
 
@@ -107,6 +117,8 @@ class Progress:
             self.opened.add(incident.id)
         elif SEVERITY_RANK[seen.severity] > SEVERITY_RANK[incident.severity]:
             incident.severity, incident.facts = seen.severity, seen.facts
+        elif _is_standing(incident.facts) and not _is_standing(seen.facts):
+            incident.facts = seen.facts  # what someone chose was told to nobody; this is another matter
         incident.last_at = self.now
         self.touched[incident.id] = incident
         for day in news:
@@ -245,7 +257,8 @@ def _is_silent(incident: Incident, progress: Progress) -> bool:
         return True
     tenant, dataset, cause = incident.subject
     opened = progress.ledger.incidents
-    if cause in COVERED_BY_FAILED_RUN and any(s.tenant == tenant and s.cause == FAILED_RUN for s in opened):
+    explains = {dataset, "run", *UPSTREAM.get(dataset, ())} if cause in COVERED_BY_FAILED_RUN else ()
+    if any(Subject(tenant, name, FAILED_RUN) in opened for name in explains):
         return True
     return any(Subject(tenant, *other) in opened for other in COVERED.get((dataset, cause), ()))
 

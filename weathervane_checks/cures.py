@@ -28,7 +28,7 @@ CURES = {
     ),
     "coverage": (
         "Materialise the day again: the vendor may have had a gap. If all cells lack it, `weathervane doctor` says whether "
-        "Open-Meteo answers."
+        "Open-Meteo answers. Of `weather_forecast` do it today: tomorrow its forecast cannot be had."
     ),
     "freshness": (
         "Look whether the schedules are on and the daemon runs, then whether the newest run failed and why; materialise the "
@@ -48,8 +48,9 @@ CURES = {
         "`weather_daily` and `features` again; if it stays, it is an error of the program: report it."
     ),
     "conservation": (
-        "Do not use these days: orders were lost or doubled by the join. Materialise `orders`, then `features` again; if it "
-        "stays, it is an error of the program: report it."
+        "If it is critical, do not use these days: orders were lost or doubled by the join. Materialise `orders`, then `features` "
+        "again; if it stays, it is an error of the program: report it. A warning says that sales are in another currency than "
+        "`currency` of tenants.toml (`weathervane doctor` names the shop's), or that the shop gave no revenue for some."
     ),
 }
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import polars as pl
 from weathervane_resources.geocoder import geo_tags
-from weathervane_resources.lake import Lake, LakeError, Shape
+from weathervane_resources.lake import Lake, LakeError, Shape, whole
+from weathervane_resources.lake_ledger import left_over_days
 from weathervane_resources.tenants import Tenant
 
 from weathervane_checks.rules.geocoding import days_needed, judge_geocoding
@@ -31,7 +32,7 @@ def geocoding_report(tenant: Tenant, lake: Lake, now: datetime) -> dict[str, Any
     fallen: list[dict[str, Any]] = []
     try:
         is_there = lake.version(tenant.id, "orders") is not None
-        rows, geocoded = lake.filled(tenant.id, "orders", "ship_geohash")
+        rows, geocoded = _filled(tenant, lake)
         status = _status(rows, geocoded, limits) if is_there else "missing"
         fallen = _fallen(tenant, lake, limits, tenant.today(now))
         is_low = any(
@@ -52,6 +53,15 @@ def geocoding_report(tenant: Tenant, lake: Lake, now: datetime) -> dict[str, Any
         "recent": {"days": RECENT_DAYS, "fallen": fallen},
         "details": details,
     }
+
+
+def _filled(tenant: Tenant, lake: Lake) -> tuple[int, int]:
+    """Return how many orders there are, and how many have a cell; rows are read only where some are left over of a demo."""
+    if not left_over_days(lake.ledger(tenant.id, "orders")):
+        return lake.filled(tenant.id, "orders", "ship_geohash")
+    counts = lake.scan_own(tenant.id, "orders", CELLS).select(pl.len(), pl.col("ship_geohash").count().alias("filled"))
+    rows, filled = whole(counts, lake.uri(tenant.id, "orders")).row(0)
+    return rows, filled
 
 
 def _fallen(tenant: Tenant, lake: Lake, limits: Thresholds, today: date) -> list[dict[str, Any]]:

@@ -194,5 +194,7 @@ def digits(account_id: str) -> str:
     """
     plain = account_id.strip().removeprefix("act_").replace("-", "")
     if not plain.isascii() or not plain.isdigit():
-        raise ConfigurationError("an ad account id must be digits, one account of a platform a tenant (act_ and dashes are dropped)")
+        raise ConfigurationError(
+            "an ad account id must be digits, one account of a platform a tenant (act_ and dashes are dropped)"
+        )
     return plain

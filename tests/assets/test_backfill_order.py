@@ -64,6 +64,16 @@ def test_only_days_that_were_made_within_a_year_after_are_made_again(installatio
     assert plan_later_days("acme", FIRST, before, tuple(NODES), ledger.clear()) == []
 
 
+def test_a_backfill_that_broke_off_is_finished_by_the_same_command(installation: Installation) -> None:
+    """Its orders had come, so the second time all days had been read, and the later days' matrix was never made again."""
+    wanted = "acme", FIRST, LATER - timedelta(days=1), MATRIX
+    backfill(installation, LATER, LAST)
+    installation.backfill(*wanted[:3], "orders", now=NOW)
+    assert spans(plan_later_days(*wanted, installation.lake.ledger("acme"))) == [(LATER, LAST)]
+    assert backfill(installation, *wanted[1:3]).is_good
+    assert plan_later_days(*wanted, installation.lake.ledger("acme")) == []
+
+
 def test_what_a_failed_run_leaves_undone_is_said(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     """The normals had to wait for tomorrow's quota and went on by themselves; the matrix that was to follow never began."""
     monkeypatch.setenv("ACME__SHOPIFY_SHOP_DOMAIN", "acme")

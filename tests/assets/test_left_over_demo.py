@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
+import polars as pl
 import pytest
 
 from tests.assets.conftest import PROFILES, TENANTS, Installation
 from weathervane_assets.tables import Orders, shape_of
+from weathervane_checks.dq_report import examine_quality
+from weathervane_checks.geocoding_report import geocoding_report
 from weathervane_resources.sandbox import RunningSandbox, SandboxConfig, TenantProfile
+from weathervane_resources.tenants import load_tenants
 
 MADE_UP, LIVE = date(2026, 11, 10), date(2026, 11, 12)
 TABLES = ("orders", "climatology", "weather_daily", "features")
@@ -46,6 +51,59 @@ def test_the_places_and_sales_of_a_demo_are_not_the_shops(
     assert set(matrix["geohash"]) <= own
     assert not set(matrix["date"]) & {MADE_UP, MADE_UP + timedelta(days=1)}
     assert set(installation.rows("acme", "weather_daily")["geohash"]) <= own
+
+
+def test_a_window_that_still_holds_days_of_the_demo_is_written_as_the_shops_own(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ads were read again for 30 days each night: one day of the demo made the whole window stub, and the guard failed 29 nights."""
+    installation.backfill(
+        "acme", MADE_UP, MADE_UP + timedelta(days=1), "orders", "climatology", "weather_daily", "features"
+    )
+    url = f"{installation.sandbox.url}/t/acme"
+    go_live(monkeypatch, installation.sandbox.url)
+    monkeypatch.setenv("OPEN_METEO_FORECAST_URL", f"{url}/v1/forecast")
+    monkeypatch.setenv("OPEN_METEO_ARCHIVE_URL", f"{url}/v1/archive")
+    monkeypatch.setenv("OPEN_METEO_NON_COMMERCIAL", "true")
+    live = installation.backfill("acme", LIVE, LIVE, *TABLES)
+    assert live.failures == []
+    assert set(installation.rows("acme", "features").filter(date=LIVE)["source"]) == {"open_meteo+shopify_api"}
+    judged = judge_report(installation)
+    assert judged["alerts"] == [], (
+        "days of the demo whose matrix was not made again are not held against the shop's orders"
+    )
+    assert judged["severity"] == "ok"
+    again = installation.backfill("acme", MADE_UP, LIVE, "features")
+    assert again.failures == []
+    matrix = installation.rows("acme", "features")
+    assert (set(matrix["source"]), set(matrix["date"])) == ({"open_meteo+shopify_api"}, {LIVE})
+
+
+def judge_report(here: Installation) -> dict[str, Any]:
+    tenant = load_tenants(here.folder / "tenants.toml", frozenset(), date(2024, 1, 1))["acme"]
+    quality = examine_quality(tenant, here.lake, datetime(2026, 11, 13, 15, tzinfo=UTC))
+    told: dict[str, Any] = quality.run["datasets"]["features"]
+    named = dict(zip(quality.days, quality.severities["features"], strict=True))
+    assert named[MADE_UP] == "ok"
+    return told
+
+
+def test_the_ratio_of_places_is_of_the_shops_own_orders(installation: Installation) -> None:
+    """A poor ratio looked fine beside a thousand orders of the demo, which all have their places."""
+    shape = shape_of(Orders)
+    installation.backfill("acme", MADE_UP, MADE_UP, "orders")
+    made_up = installation.rows("acme", "orders")
+    tenant = load_tenants(installation.folder / "tenants.toml", frozenset(), date(2024, 1, 1))["acme"]
+    now = datetime(2026, 11, 13, 15, tzinfo=UTC)
+    assert geocoding_report(tenant, installation.lake, now)["row_count"] == made_up.height
+    own = made_up.head(4).with_columns(
+        pl.lit(LIVE).alias("date"), pl.lit("shopify_api").alias("source"), pl.lit(None, pl.String).alias("ship_geohash")
+    )
+    installation.lake.replace(
+        "acme", "orders", own, shape=shape, days=[LIVE], source="shopify_api", run_id="r", now=now
+    )
+    report = geocoding_report(tenant, installation.lake, now)
+    assert (report["row_count"], report["geocoded_count"], report["status"]) == (4, 0, "critical")
 
 
 def test_a_demo_that_has_no_shop_yet_counts(installation: Installation) -> None:

@@ -160,6 +160,21 @@ def test_weather_that_stayed_a_forecast_through_an_outage_is_read_again(
     ]
 
 
+def test_a_damaged_table_of_weather_stops_nobody_elses_restatement(
+    installation: Installation, daemon: dg.DagsterInstance
+) -> None:
+    """One file of acme's was gone after a power cut, and no tenant's weather was read again until someone looked."""
+    if not installation.lake.files.is_local:
+        pytest.skip("takes a file away by hand")
+    installation.backfill("acme", date(2026, 11, 1), date(2026, 11, 1), "orders", "weather_daily")
+    files = list(Path(installation.lake.uri("acme", "weather_daily")).glob("month=*/*.parquet"))
+    assert files
+    for file in files:
+        file.unlink()
+    (request,) = of_acme(daemon, "restate_weather", datetime(2026, 11, 20, 10, tzinfo=UTC))
+    assert spans([request]) == [("2026-11-10|acme", "2026-11-19|acme")]
+
+
 @pytest.mark.parametrize(
     ("name", "hour", "span"),
     [

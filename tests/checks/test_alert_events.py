@@ -165,7 +165,12 @@ def test_a_planned_check_without_verdict_is_told(instance: dg.DagsterInstance, c
     instance.handle_new_event(
         dg.EventLogEntry(None, 20, "", run_id, datetime.now(UTC).timestamp(), job_name="j", dagster_event=planned)
     )
-    assert [(d, c) for d, c, _ in wrong(read(instance, cursor))] == [("features", "check_did_not_run")]
+    found = read(instance, cursor)
+    assert [(d, c) for d, c, _ in wrong(found)] == [("features", "check_did_not_run")]
+    of_features = [o.severity for o in found.observations if o.subject[1:] == ("features", "check_did_not_run")]
+    assert of_features == ["warning"], (
+        "the same run must not say that all is well with it: that ends the incident at once"
+    )
 
 
 def _planned(asset: str, check: str) -> object:

@@ -11,7 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from tests.checks.alerting import NOW, Watchtower, Webhook, run_named, watchtower, webhook
-from weathervane_checks.alerts import FAILED_RUN
+from weathervane_assets.graph import NODES
+from weathervane_checks.alerts import FAILED_RUN, UPSTREAM
 from weathervane_checks.findings import Finding, Report
 from weathervane_resources.alert_records import Snooze
 from weathervane_resources.alert_store import AlertStore
@@ -303,6 +304,37 @@ def test_what_a_mended_night_left_late_is_told_only_if_it_is_seen_again(tower: W
     tower.judge("acme", "features", "freshness", "warning", None, run_id="next hour")
     tower.tick(after=timedelta(hours=1))
     assert hook.titles[2:] == ["[warning] acme features: freshness"]
+
+
+def test_a_failed_report_does_not_silence_orders_that_stop_coming(tower: Watchtower, hook: Webhook) -> None:
+    """The morning's report had crashed for a week; the nightly schedule was off, and nobody heard that orders were days late."""
+    for dataset in ("tenant_report", "promos"):
+        tower.judge("acme", dataset, FAILED_RUN, "critical", DAY)
+    for dataset in ("orders", "promos", "features"):
+        tower.judge("acme", dataset, "freshness", "critical", None, run_id="hour")
+    tower.tick()
+    assert [title for title in hook.titles if "freshness" in title] == ["[critical] acme orders: freshness"]
+
+
+def test_what_a_dataset_is_made_from_is_what_the_graph_says() -> None:
+    """An asset that was added last explained nothing, and each of its failures was three messages."""
+
+    def upstream(name: str) -> set[str]:
+        direct = {*NODES[name].reads, *NODES[name].follows}
+        return direct.union(*map(upstream, direct)) if direct else set()
+
+    assert {name: upstream(name) for name in NODES if upstream(name)} == dict(UPSTREAM)
+
+
+def test_a_version_that_ends_is_told_though_the_rows_are_stubs(tower: Watchtower, hook: Webhook) -> None:
+    """It joined the incident of the stub rows, which is told to nobody, and the night of the version's end was a surprise."""
+    tower.judge("acme", "orders", "live_source", "warning", DAY, alerts="stub_source")
+    tower.tick()
+    assert hook.taken == []
+    tower.judge("acme", "orders", "live_source", "warning", "2026-11-20", alerts="version_sunset", run_id="next")
+    tower.tick(after=timedelta(days=1))
+    assert len(hook.titles) == 1
+    assert hook.titles[0].startswith("[warning] acme orders: live_source")
 
 
 def test_a_lost_cursor_looks_back_a_day_and_no_further(tower: Watchtower, hook: Webhook) -> None:

@@ -187,6 +187,8 @@ def _spans(values: pl.Series, source: Source) -> str:
         return NOTHING
     if values.name.endswith("_flag") or values.dtype == pl.Boolean:
         return f"yes in {share(float(values.cast(pl.Float64).mean()))}"  # type: ignore[arg-type] # of numbers: a float
+    if values.name == "geohash":  # a cell with few orders could point at a person
+        return f"{values.n_unique():,} different"
     if values.dtype == pl.String:
         known = values.unique().sort().to_list()
         return ", ".join(known) if len(known) <= MOST_VALUES else f"{len(known):,} different"
@@ -205,12 +207,11 @@ def _value(value: Any, source: Source) -> str:
 
 
 def _ad_spend(source: Source) -> Decimal | None:
-    """Return what ads cost in the tenant's currency; None where they were read for no day, or all of it is in another."""
+    """Return what ads cost; None where they were read for no day, or some of it is in another currency than the tenant's."""
     rows = source.table("ads").collect()
-    mine = rows.filter(pl.col("currency") == source.tenant.currency)
-    if not source.days_read("ads") or (mine.is_empty() and rows.height):
+    if not source.days_read("ads") or (rows["currency"] != source.tenant.currency).any():
         return None
-    return _total(mine["spend"])
+    return _total(rows["spend"])
 
 
 def _ads(source: Source) -> list[Campaign]:

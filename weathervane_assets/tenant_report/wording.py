@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 
 NOTHING = "–"
 LONGEST_NAME = 120
+YEAR_DIGITS = 4
 NO_MINOR_UNIT = frozenset(
     ["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"]
 )
@@ -102,6 +103,6 @@ def span(length: timedelta) -> str:
 
 
 def days_said(days: Sequence[str]) -> str:
-    """Return days (ISO) as text: up to three by name, else their number with the first and the last."""
-    known = [day(date.fromisoformat(one)) for one in sorted(set(days))]
+    """Return days (ISO; normals have a year) as text: up to three by name, else their number with the first and the last."""
+    known = [one if len(one) == YEAR_DIGITS else day(date.fromisoformat(one)) for one in sorted(set(days))]
     return ", ".join(known) if len(known) <= 3 else f"{len(known)} days, {known[0]} to {known[-1]}"

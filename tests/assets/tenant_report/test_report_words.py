@@ -56,6 +56,7 @@ def test_instants_are_told_by_the_zones_clock() -> None:
     assert wording.span(timedelta(days=1, hours=2, minutes=3)) == "1 d 2 h"
     assert wording.span(timedelta(minutes=125)) == "2 h 5 min"
     assert wording.days_said(["2026-11-02", "2026-11-01"]) == "1 Nov 2026, 2 Nov 2026"
+    assert wording.days_said(["2026"]) == "2026"
     assert wording.days_said([f"2026-11-0{n}" for n in range(1, 6)]) == "5 days, 1 Nov 2026 to 5 Nov 2026"
 
 
