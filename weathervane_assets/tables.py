@@ -60,11 +60,14 @@ class Orders(Table):
     financial_status: str = column("Payment state as Shopify names it.", null=True)
     currency: str = column("Currency of the shop.", unit="ISO 4217", str_matches=r"^[A-Z]{3}$")
     total_price: Money = column("Total when placed, with tax and shipping.", unit="currency")
-    subtotal_price: Money = column("Items after discounts when placed.", unit="currency")
+    subtotal_price: Money = column(
+        "Items after discounts when placed, as the shop's prices are: with tax where they include it.", unit="currency"
+    )
     total_tax: Money = column("Tax when placed.", unit="currency")
     total_discounts: Money = column("Discounts when placed.", unit="currency")
     net_revenue: Money = column(
-        "Current subtotal: after edits and refunds, before tax and shipping; null where Shopify gave none.",
+        "Current subtotal: after edits and refunds, before tax (also where the shop's prices include it) and shipping; "
+        "null where Shopify gave none, or not the tax that is in it.",
         unit="currency",
         null=True,
     )

@@ -10,8 +10,8 @@ import polars as pl
 from weathervane_resources.clients.shopify import AmountField, Order, ShippingAddress
 from weathervane_resources.geocoder import locate
 
-from weathervane_assets.tables import Orders, conform
-from weathervane_assets.transforms.rejects import Sorted, exact_money, instant, known_currency, set_aside
+from weathervane_assets.tables import MONEY, Orders, conform
+from weathervane_assets.transforms.rejects import Sorted, exact_money, exact_sum, instant, known_currency, set_aside
 
 RFC3339 = "%+"
 AMOUNTS: dict[str, AmountField] = {
@@ -38,7 +38,8 @@ def order_rows(
     sent = _columns(orders)
     raw = sent.with_columns(
         instant("created_at", "updated_at", "cancelled_at", written=RFC3339),
-        exact_money(*AMOUNTS),
+        exact_money(*AMOUNTS, "current_total_tax"),
+        exact_sum("shipping_taxes"),
         known_currency(),
     )
     day = pl.col("created_at").dt.convert_time_zone(timezone).dt.date()
@@ -46,6 +47,7 @@ def order_rows(
     frame = conform(
         locate(usable, places)
         .with_columns(
+            _before_tax("net_revenue"),
             pl.lit(tenant_id).alias("tenant_id"),
             day.alias("date"),
             pl.col("postal_code").alias("shipping_postal_code"),
@@ -59,6 +61,16 @@ def order_rows(
         Orders,
     )
     return Sorted(frame, rejects)
+
+
+def _before_tax(subtotal: str) -> pl.Expr:
+    """Return a current subtotal without the items' tax where the shop's prices include it, null where that is unknown.
+
+    The current tax is that of items and shipping; the subtotal is of items only, so what is the shipping's stays out.
+    """
+    items_tax = (pl.col("current_total_tax") - pl.col("shipping_taxes")).clip(0)
+    before = (pl.col(subtotal) - items_tax).clip(0).cast(MONEY)
+    return pl.when("taxes_included").then(before).otherwise(subtotal).alias(subtotal)
 
 
 def _columns(orders: Sequence[Order]) -> pl.DataFrame:
@@ -77,12 +89,18 @@ def _columns(orders: Sequence[Order]) -> pl.DataFrame:
         "admin1_code": _each(address, lambda a: a.province_code or None),
     }
     text |= {name: [order.amount(field) for order in orders] for name, field in AMOUNTS.items()}
+    # only where they are needed: a tax that cannot be read costs no order that nothing is taken out of
+    taxed = [order if order.taxes_included else None for order in orders]
+    text["current_total_tax"] = [order.amount("current_total_tax") if order else None for order in taxed]
+    shipping_taxes = [order.shipping_taxes() if order else None for order in taxed]
     series = [pl.Series(name, values, dtype=pl.String) for name, values in text.items()]
     return pl.DataFrame(
         [
             *series,
             pl.Series("latitude", _each(address, lambda a: a.latitude), dtype=pl.Float64),
             pl.Series("longitude", _each(address, lambda a: a.longitude), dtype=pl.Float64),
+            pl.Series("shipping_taxes", shipping_taxes, dtype=pl.List(pl.String)),
+            pl.Series("taxes_included", [order is not None for order in taxed], dtype=pl.Boolean),
             pl.Series("is_test", [bool(order.test) for order in orders], dtype=pl.Boolean),
             pl.Series("line_item_count", [len(order.line_items or ()) for order in orders], dtype=pl.Int32),
         ]

@@ -45,7 +45,17 @@ def exact_money(*columns: str) -> pl.Expr:
 
     A negative exponent (`1e-5`) moves digits behind the fourth decimal unseen: no vendor writes money so.
     """
-    text = pl.col(*columns)
+    return _exact(pl.col(*columns))
+
+
+def exact_sum(column: str) -> pl.Expr:
+    """Return the sum of each list of amounts sent as text, null where one of them cannot be read."""
+    amounts = pl.col(column).list.eval(_exact(pl.element()))
+    is_unreadable = amounts.list.eval(pl.element().is_null()).list.any()
+    return pl.when(~is_unreadable).then(amounts.list.sum().cast(MONEY, strict=False))
+
+
+def _exact(text: pl.Expr) -> pl.Expr:
     return pl.when(~text.str.contains(r"\.\d{4}\d*[1-9]|[eE]-")).then(text.cast(MONEY, strict=False))
 
 

@@ -15,7 +15,9 @@ import msgspec
 from weathervane_resources.clients.rows import BadRow
 from weathervane_resources.http.session import VendorSession
 
-AmountField = Literal["total_price", "subtotal_price", "total_tax", "total_discounts", "current_subtotal_price"]
+AmountField = Literal[
+    "total_price", "subtotal_price", "total_tax", "total_discounts", "current_subtotal_price", "current_total_tax"
+]
 TimeField = Literal["created_at", "updated_at"]
 
 
@@ -47,6 +49,20 @@ class LineItem(msgspec.Struct, frozen=True, gc=False):
     current_quantity: int | None = None
 
 
+class TaxLine(msgspec.Struct, frozen=True, gc=False):
+    """One tax on a part of an order."""
+
+    price: str | None = None
+    price_set: MoneySet | None = None
+
+
+class ShippingLine(msgspec.Struct, frozen=True):
+    """A way of shipping that was paid for; one that an edit removed stays in the list, marked."""
+
+    tax_lines: list[TaxLine] | None = None
+    is_removed: bool | None = None
+
+
 class ShippingAddress(msgspec.Struct, frozen=True, gc=False):
     """Where an order ships, to the city: no name, street or phone."""
 
@@ -69,31 +85,42 @@ class Order(msgspec.Struct, frozen=True):
     test: bool | None = None
     financial_status: str | None = None
     currency: str | None = None
+    taxes_included: bool | None = None
     total_price: str | None = None
     subtotal_price: str | None = None
     total_tax: str | None = None
     total_discounts: str | None = None
     current_subtotal_price: str | None = None
+    current_total_tax: str | None = None
     total_price_set: MoneySet | None = None
     subtotal_price_set: MoneySet | None = None
     total_tax_set: MoneySet | None = None
     total_discounts_set: MoneySet | None = None
     current_subtotal_price_set: MoneySet | None = None
+    current_total_tax_set: MoneySet | None = None
+    shipping_lines: list[ShippingLine] | None = None
     line_items: list[LineItem] | None = None
     shipping_address: ShippingAddress | None = None
 
     def amount(self, field: AmountField) -> str | None:
         """Return an amount in the shop's currency, from the `_set` where present, else the plain field."""
         plain, in_set = _AMOUNTS[field]
-        money_set: MoneySet | None = in_set(self)
-        money = money_set.shop_money if money_set else None
-        amount: str | None = plain(self) if money is None or money.amount is None else money.amount
-        return amount
+        return _shop_amount(plain(self), in_set(self))
+
+    def shipping_taxes(self) -> list[str | None]:
+        """Return each tax on what shipping costs, in the shop's currency."""
+        lines = [line for line in self.shipping_lines or () if not line.is_removed]
+        return [_shop_amount(tax.price, tax.price_set) for line in lines for tax in line.tax_lines or ()]
 
     def shop_currency(self) -> str | None:
         """Return the currency that `amount` is in."""
         money = self.total_price_set.shop_money if self.total_price_set else None
         return money.currency_code if money and money.currency_code else self.currency
+
+
+def _shop_amount(plain: str | None, money_set: MoneySet | None) -> str | None:
+    money = money_set.shop_money if money_set else None
+    return plain if money is None or money.amount is None else money.amount
 
 
 _AMOUNTS = {name: (attrgetter(name), attrgetter(f"{name}_set")) for name in get_args(AmountField)}

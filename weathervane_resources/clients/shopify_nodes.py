@@ -2,22 +2,31 @@
 
 Belongs here: what is selected and how it is spelled. Only what `Order` has is asked for, so no name, e-mail, phone or
 street is ever sent to us. Facts (shopify.dev, read 2026-11): money is a decimal string without needless zeros, times are
-UTC, statuses are in capitals, line items are pages of their own.
+UTC, statuses are in capitals, line items are pages of their own; `shippingLine` sums up all shipping, and its tax lines are a
+plain list: they come with their order, in a bulk operation too.
 """
 
 from typing import Annotated
 
 import msgspec
 
-from weathervane_resources.clients.shopify import LineItem, Money, MoneySet, Order, ShippingAddress
+from weathervane_resources.clients.shopify import (
+    LineItem,
+    Money,
+    MoneySet,
+    Order,
+    ShippingAddress,
+    ShippingLine,
+    TaxLine,
+)
 
 MOST_LINES = 10
 """Line items asked for with an order; the few orders with more are asked for the rest."""
 
 _MONEY = "{ shopMoney { amount currencyCode } }"
-FIELDS = f"""id legacyResourceId name createdAt updatedAt cancelledAt test displayFinancialStatus currencyCode
+FIELDS = f"""id legacyResourceId name createdAt updatedAt cancelledAt test displayFinancialStatus currencyCode taxesIncluded
   totalPriceSet {_MONEY} subtotalPriceSet {_MONEY} totalTaxSet {_MONEY} totalDiscountsSet {_MONEY}
-  currentSubtotalPriceSet {_MONEY}
+  currentSubtotalPriceSet {_MONEY} currentTotalTaxSet {_MONEY} shippingLine {{ taxLines {{ priceSet {_MONEY} }} }}
   shippingAddress {{ zip countryCodeV2 city provinceCode latitude longitude }}"""
 LINES = "nodes { quantity currentQuantity } pageInfo { hasNextPage endCursor }"
 
@@ -53,6 +62,14 @@ class Lines(msgspec.Struct, frozen=True, rename="camel"):
     page_info: PageInfo
 
 
+class _TaxLine(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    price_set: _Bag | None = None
+
+
+class _ShippingLine(msgspec.Struct, frozen=True, rename="camel"):
+    tax_lines: list[_TaxLine] | None = None
+
+
 class _Address(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     zip: str | None = None
     country_code: str | None = msgspec.field(default=None, name="countryCodeV2")
@@ -74,11 +91,14 @@ class OrderNode(msgspec.Struct, frozen=True, rename="camel"):
     test: bool | None = None
     display_financial_status: str | None = None
     currency_code: str | None = None
+    taxes_included: bool | None = None
     total_price_set: _Bag | None = None
     subtotal_price_set: _Bag | None = None
     total_tax_set: _Bag | None = None
     total_discounts_set: _Bag | None = None
     current_subtotal_price_set: _Bag | None = None
+    current_total_tax_set: _Bag | None = None
+    shipping_line: _ShippingLine | None = None
     shipping_address: _Address | None = None
     line_items: Lines | None = None
 
@@ -95,11 +115,14 @@ def to_order(node: OrderNode, lines: list[Line]) -> Order:
         test=node.test,
         financial_status=status.lower() if status else None,
         currency=node.currency_code,
+        taxes_included=node.taxes_included,
         total_price_set=_money_set(node.total_price_set),
         subtotal_price_set=_money_set(node.subtotal_price_set),
         total_tax_set=_money_set(node.total_tax_set),
         total_discounts_set=_money_set(node.total_discounts_set),
         current_subtotal_price_set=_money_set(node.current_subtotal_price_set),
+        current_total_tax_set=_money_set(node.current_total_tax_set),
+        shipping_lines=_shipping_lines(node.shipping_line),
         line_items=[LineItem(line.quantity, line.current_quantity) for line in lines],
         shipping_address=_address(node.shipping_address),
     )
@@ -108,6 +131,12 @@ def to_order(node: OrderNode, lines: list[Line]) -> Order:
 def _money_set(bag: _Bag | None) -> MoneySet | None:
     money = bag.shop_money if bag else None
     return MoneySet(Money(money.amount, money.currency_code)) if money else None
+
+
+def _shipping_lines(sent: _ShippingLine | None) -> list[ShippingLine] | None:
+    if sent is None or not sent.tax_lines:
+        return None
+    return [ShippingLine([TaxLine(price_set=_money_set(tax.price_set)) for tax in sent.tax_lines])]
 
 
 def _address(sent: _Address | None) -> ShippingAddress | None:

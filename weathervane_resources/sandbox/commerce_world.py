@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from weathervane_resources.sandbox import campaigns_world, seeding, weather_world
+from weathervane_resources.sandbox import campaigns_world, seeding, taxes, weather_world
 from weathervane_resources.sandbox.config import SandboxConfig, TenantProfile
 from weathervane_resources.sandbox.day_cache import DayCache, Records
 from weathervane_resources.sandbox.gazetteer import PLACES
@@ -76,6 +76,7 @@ class Shop:
     appetite: str  # warm | cold | wet
     median_cents: int
     id_base: int
+    taxes_included: bool
 
 
 @lru_cache(maxsize=1024)
@@ -95,6 +96,7 @@ def shop_of(seed: int, tenant: str, profile: TenantProfile) -> Shop:
         appetite=str(random.choice(("warm", "cold", "wet"))),
         median_cents=int(random.integers(2_500, 9_000)),
         id_base=(seeding.number("order ids", seed, tenant) % 89_999 + 1) * 10**11,
+        taxes_included=profile.taxes_included,
     )
 
 
@@ -172,8 +174,9 @@ def _set_amounts(orders: Records, shop: Shop, uplift: float, random: np.random.G
     orders["unit_cents"], orders["lines"], orders["first_quantity"] = unit, lines, quantity
     orders["discount_cents"] = np.where(discounted, gross // 10, 0)
     orders["subtotal_cents"] = gross - orders["discount_cents"]
-    orders["tax_cents"] = orders["subtotal_cents"] * 7 // 100
     orders["shipping_cents"] = np.where(gross > 7_500, 0, 595)
+    of_shipping = taxes.of_shipping(orders["shipping_cents"], are_included=shop.taxes_included)
+    orders["tax_cents"] = taxes.of_items(orders["subtotal_cents"], are_included=shop.taxes_included) + of_shipping
     orders["person"] = random.integers(0, 100_000, size)
     orders["is_test"] = random.random(size) < 0.01
     orders["is_closed"] = random.random(size) < 0.5

@@ -24,6 +24,8 @@ class TenantProfile:
     currency: str = "USD"
     orders_per_day: int = 40
     places: int = 12
+    taxes_included: bool = False
+    """Whether the shop's prices include tax, as in Europe: then shipping is taxed as well."""
 
 
 DEFAULT_PROFILE = TenantProfile()

@@ -17,7 +17,7 @@ from weathervane_resources.sandbox.order_shape import utc_text
 from weathervane_resources.sandbox.shopify_orders import BadOrderQuery, OrderQuery
 
 _MONEY = ("total_price", "current_total_price", "subtotal_price", "current_subtotal_price", "total_tax",
-          "total_discounts", "total_shipping_price")  # fmt: skip
+          "current_total_tax", "total_discounts", "total_shipping_price")  # fmt: skip
 _CLAUSE = re.compile(r"\s*(?:AND\s+)?(\w+):\s*(>=|<=|>|<)?\s*('[^']*'|\"[^\"]*\"|[^\s'\"]+)\s*", re.IGNORECASE)
 _SORTS = {"CREATED_AT": "created_at", "PROCESSED_AT": "created_at", "UPDATED_AT": "updated_at", "ID": "id"}
 _LOWER, _UPPER = {">=": 0, ">": 1}, {"<=": 0, "<": 1}
@@ -147,6 +147,24 @@ def _line_item(item: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _shipping_line(order: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return all shipping that was not removed as one line, with the taxes of each."""
+    lines = [line for line in order.get("shipping_lines") or () if not line.get("is_removed")]
+    if not lines:
+        return None
+    return {
+        "__typename": "ShippingLine",
+        "id": f"gid://shopify/ShippingLine/{lines[0].get('id')}",
+        "title": lines[0].get("title"),
+        "originalPriceSet": _money(lines[0].get("price_set")),
+        "taxLines": [_tax_line(tax) for line in lines for tax in line.get("tax_lines") or ()],
+    }
+
+
+def _tax_line(tax: Mapping[str, Any]) -> dict[str, Any]:
+    return {"title": tax.get("title"), "rate": tax.get("rate"), "priceSet": _money(tax.get("price_set"))}
+
+
 def _address(address: Any) -> dict[str, Any] | None:
     if not isinstance(address, dict):
         return None
@@ -162,6 +180,7 @@ _FIELDS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "id": lambda order: f"gid://shopify/Order/{order['id']}",
     "legacyResourceId": lambda order: str(order["id"]),
     **{name: _same(name) for name in ("name", "test", "confirmed", "email", "phone")},
+    "taxesIncluded": _same("taxes_included"),
     **{camel(name): _timed(name) for name in ("created_at", "processed_at", "updated_at", "cancelled_at", "closed_at")},
     "cancelReason": _capitals("cancel_reason"),
     "displayFinancialStatus": _capitals("financial_status"),
@@ -176,6 +195,7 @@ _FIELDS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "subtotalLineItemsQuantity": lambda order: _quantity(order, "quantity"),
     "currentSubtotalLineItemsQuantity": lambda order: _quantity(order, "current_quantity"),
     "lineItems": _lines,
+    "shippingLine": _shipping_line,
     "shippingAddress": lambda order: _address(order.get("shipping_address")),
     "clientIp": _same("browser_ip"),
     "customer": _customer,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weathervane_resources.sandbox import commerce_world as world
+from weathervane_resources.sandbox import taxes
 from weathervane_resources.sandbox.config import SandboxConfig
 from weathervane_resources.sandbox.day_cache import Records
 from weathervane_resources.sandbox.late_events import Refund
@@ -96,3 +97,11 @@ def updated(records: Records, at: datetime) -> NDArray[Any]:
 def current_cents(records: Records, at: datetime) -> NDArray[Any]:
     """Return the current subtotal in cents as seen at a moment."""
     return np.where(event_has_happened(records, at), records["after_cents"], records["subtotal_cents"])
+
+
+def net_cents(config: SandboxConfig, tenant: str, records: Records, at: datetime) -> NDArray[Any]:
+    """Return the current subtotal before tax, in cents, as seen at a moment."""
+    current = current_cents(records, at)
+    if not config.profile(tenant).taxes_included:
+        return current
+    return np.asarray(current - taxes.of_items(current, are_included=True))

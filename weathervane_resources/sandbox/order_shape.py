@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from weathervane_resources.sandbox import commerce_world as world
+from weathervane_resources.sandbox import taxes
+from weathervane_resources.sandbox.config import TenantProfile
 from weathervane_resources.sandbox.gazetteer import COUNTRY_NAMES, PLACES, Place
 
 _FIRST_NAMES = ("Ada", "Bruno", "Chidi", "Dolores", "Esme", "Farouk", "Greta", "Hiro", "Ines", "Jonas")
@@ -41,21 +43,45 @@ def local_time(epoch: int, zone: tzinfo) -> str:
     return datetime.fromtimestamp(int(epoch), zone).isoformat(timespec="seconds")
 
 
-def _prices(record: np.void, current: int, currency: str) -> dict[str, Any]:
+def _prices(record: np.void, current: int, profile: TenantProfile) -> dict[str, Any]:
     subtotal, tax, shipping = (int(record[name]) for name in ("subtotal_cents", "tax_cents", "shipping_cents"))
+    shipping_now, are_included = shipping if current else 0, profile.taxes_included
+    tax_now = taxes.of_items(current, are_included=are_included)
+    tax_now += taxes.of_shipping(shipping_now, are_included=are_included)
     cents = {
         "subtotal_price": subtotal,
         "current_subtotal_price": current,
-        "total_price": subtotal + tax + shipping,
-        "current_total_price": current + current * 7 // 100 + (shipping if current else 0),
+        "total_price": subtotal + shipping + (0 if are_included else tax),
+        "current_total_price": current + shipping_now + (0 if are_included else tax_now),
         "total_tax": tax,
+        "current_total_tax": tax_now,
         "total_discounts": int(record["discount_cents"]),
         "total_shipping_price": shipping,
     }
     amounts = {name: money(value) for name, value in cents.items()}
-    sets = {f"{name}_set": _money_set(amount, currency) for name, amount in amounts.items()}
+    sets = {f"{name}_set": _money_set(amount, profile.currency) for name, amount in amounts.items()}
     del amounts["total_shipping_price"]  # the vendor has only the set of this one
     return {**amounts, **sets}
+
+
+def _shipping_line(record: np.void, profile: TenantProfile) -> dict[str, Any]:
+    cents = int(record["shipping_cents"])
+    tax, price = money(taxes.of_shipping(cents, are_included=profile.taxes_included)), money(cents)
+    vat = {
+        "title": "VAT",
+        "rate": taxes.VAT_PERCENT / 100,
+        "price": tax,
+        "price_set": _money_set(tax, profile.currency),
+    }
+    return {
+        "id": int(record["order_id"]) * 10 % 2**53,
+        "title": "Standard" if cents else "Free Shipping",
+        "is_removed": False,
+        "phone": None,
+        "price": price,
+        "price_set": _money_set(price, profile.currency),
+        "tax_lines": [vat] if profile.taxes_included and cents else [],
+    }
 
 
 def _quantity_now(record: np.void, line: int, quantity: int, *, happened: bool) -> int:
@@ -132,13 +158,13 @@ def _shipping_address(record: np.void) -> dict[str, Any] | None:
     }
 
 
-def order_json(record: np.void, at: datetime, zone: tzinfo, currency: str) -> dict[str, Any]:
+def order_json(record: np.void, at: datetime, zone: tzinfo, profile: TenantProfile) -> dict[str, Any]:
     """Return the order as the vendor shows it at a moment; later events are not yet visible."""
     event = int(record["event"])
     happened = event != world.NO_EVENT and int(record["event_at"]) <= at.timestamp()
     created = local_time(record["created"], zone)
     updated = local_time(record["event_at"], zone) if happened else created
-    order_id, person = int(record["order_id"]), _person(record)
+    order_id, person, currency = int(record["order_id"]), _person(record), profile.currency
     current = int(record["after_cents"] if happened else record["subtotal_cents"])
     cancelled = happened and event == world.CANCELLED
     return {
@@ -158,7 +184,9 @@ def order_json(record: np.void, at: datetime, zone: tzinfo, currency: str) -> di
         "presentment_currency": currency,
         "financial_status": _STATUS_AFTER[event] if happened else "paid",
         "fulfillment_status": "fulfilled" if record["is_closed"] else None,
-        **_prices(record, current, currency),
+        "taxes_included": profile.taxes_included,
+        **_prices(record, current, profile),
+        "shipping_lines": [_shipping_line(record, profile)],
         "line_items": _line_items(record, currency, happened=happened),
         "email": person["email"],
         "contact_email": person["email"],

@@ -150,5 +150,5 @@ def synthetic_table(call: Call, days: tuple[date, date]) -> OrderTable:
         updated=order_history.updated(records, call.now),
         is_cancelled=cancelled,
         is_closed=records["is_closed"],
-        show=lambda row: order_json(records[row], call.now, zone, profile.currency),
+        show=lambda row: order_json(records[row], call.now, zone, profile),
     )

@@ -53,16 +53,18 @@ type Order implements Node {
   cancelReason: String displayFinancialStatus: String displayFulfillmentStatus: String!
   currencyCode: String! presentmentCurrencyCode: String! sourceName: String tags: [String!]!
   totalPriceSet: MoneyBag! currentTotalPriceSet: MoneyBag! subtotalPriceSet: MoneyBag currentSubtotalPriceSet: MoneyBag!
-  totalTaxSet: MoneyBag totalDiscountsSet: MoneyBag totalShippingPriceSet: MoneyBag!
+  taxesIncluded: Boolean! totalTaxSet: MoneyBag currentTotalTaxSet: MoneyBag! totalDiscountsSet: MoneyBag totalShippingPriceSet: MoneyBag!
   subtotalLineItemsQuantity: Int! currentSubtotalLineItemsQuantity: Int!
   lineItems(first: Int, after: String): LineItemConnection!
-  shippingAddress: MailingAddress email: String phone: String clientIp: String customer: Customer
+  shippingLine: ShippingLine shippingAddress: MailingAddress email: String phone: String clientIp: String customer: Customer
 }
 type LineItemConnection { edges: [LineItemEdge!]! nodes: [LineItem!]! pageInfo: PageInfo! }
 type LineItemEdge { cursor: String! node: LineItem! }
 type LineItem implements Node {
   id: ID! title: String! sku: String quantity: Int! currentQuantity: Int! originalUnitPriceSet: MoneyBag
 }
+type ShippingLine { id: ID title: String! originalPriceSet: MoneyBag! taxLines: [TaxLine!]! }
+type TaxLine { title: String! rate: Float priceSet: MoneyBag! }
 type MailingAddress {
   firstName: String lastName: String name: String phone: String company: String address1: String address2: String
   city: String zip: String province: String provinceCode: String country: String countryCodeV2: String

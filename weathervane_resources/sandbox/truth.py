@@ -44,7 +44,7 @@ def orders(config: SandboxConfig, tenant: str, day: date, at: datetime) -> list[
     """Return the orders created on a tenant-local day, as plain facts, in order of creation."""
     records = order_history.shop_orders(config, tenant, day, day, at)
     happened = order_history.event_has_happened(records, at)
-    updated, cents = order_history.updated(records, at), order_history.current_cents(records, at)
+    updated, cents = order_history.updated(records, at), order_history.net_cents(config, tenant, records, at)
     return [
         {
             "order_id": int(record["order_id"]),
@@ -64,7 +64,7 @@ def orders(config: SandboxConfig, tenant: str, day: date, at: datetime) -> list[
 def order_day(config: SandboxConfig, tenant: str, day: date, at: datetime) -> OrderDay:
     """Return the count and the net revenue of a day, with and without test and cancelled orders."""
     records = order_history.shop_orders(config, tenant, day, day, at)
-    cents = order_history.current_cents(records, at)
+    cents = order_history.net_cents(config, tenant, records, at)
     cancelled = order_history.event_has_happened(records, at) & (records["event"] == commerce_world.CANCELLED)
     counted = ~(records["is_test"] | cancelled)
     return OrderDay(

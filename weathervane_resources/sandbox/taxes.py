@@ -1,0 +1,24 @@
+"""The tax of an order, in cents: added to the shop's prices, or a part of them.
+
+Works on numbers and on columns of them; rounds down.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+SALES_TAX_PERCENT, VAT_PERCENT = 7, 20
+
+
+def of_items(cents: Any, *, are_included: bool) -> Any:
+    """Return the tax of a subtotal."""
+    return _within(cents) if are_included else cents * SALES_TAX_PERCENT // 100
+
+
+def of_shipping(cents: Any, *, are_included: bool) -> Any:
+    """Return the tax of what shipping costs; sales tax has none on it."""
+    return _within(cents) if are_included else cents * 0
+
+
+def _within(cents: Any) -> Any:
+    return cents * VAT_PERCENT // (100 + VAT_PERCENT)
