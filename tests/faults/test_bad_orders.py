@@ -39,7 +39,12 @@ def sent(**more: Any) -> dict[str, Any]:
         ("total_price", "subtotal_price", "total_tax", "total_discounts", "current_subtotal_price"), "1.50"
     )
     at = "2026-11-01T08:00:00Z"
-    return {"id": 7, "name": "#7", "created_at": at, "updated_at": at, "currency": "USD", **money} | more
+    taxes = {
+        "taxes_included": True,
+        "current_total_tax": "0.30",
+        "shipping_lines": [{"tax_lines": [{"price": "0.05"}]}],
+    }
+    return {"id": 7, "name": "#7", "created_at": at, "updated_at": at, "currency": "USD", **money, **taxes} | more
 
 
 def judged(orders: list[dict[str, Any]], zone: str = "America/New_York") -> tuple[list[dict[str, Any]], list[str]]:
@@ -83,6 +88,18 @@ def test_an_amount_is_exact_or_set_aside(amount: str) -> None:
         assert rows[0]["total_price"] == Decimal(amount)
     else:
         assert "total_price" in reasons[0]
+
+
+@pytest.mark.parametrize("amount", AMOUNTS)
+def test_a_tax_is_exact_or_its_order_set_aside(amount: str) -> None:
+    """What is taken out of revenue is as exact as revenue."""
+    rows, reasons = judged([sent(current_total_tax=amount)])
+    if rows:
+        assert rows[0]["net_revenue"] == max(
+            Decimal("1.50") - max(Decimal(amount) - Decimal("0.05"), Decimal(0)), Decimal(0)
+        )
+    else:
+        assert "current_total_tax" in reasons[0]
 
 
 @pytest.mark.parametrize("number", NUMBERS, ids=lambda n: str(n)[:24])

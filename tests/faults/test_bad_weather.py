@@ -101,12 +101,21 @@ def test_another_place_is_refused(coordinate: float) -> None:
 def node(number: int, **more: Any) -> dict[str, Any]:
     money = {"shopMoney": {"amount": "1.5", "currencyCode": "USD"}}
     sets = dict.fromkeys(
-        ("totalPriceSet", "subtotalPriceSet", "totalTaxSet", "totalDiscountsSet", "currentSubtotalPriceSet"), money
+        (
+            "totalPriceSet",
+            "subtotalPriceSet",
+            "totalTaxSet",
+            "totalDiscountsSet",
+            "currentSubtotalPriceSet",
+            "currentTotalTaxSet",
+        ),
+        money,
     )
     at = "2026-11-01T08:00:00Z"
     return {
         "id": f"gid://shopify/Order/{number}", "legacyResourceId": str(number), "createdAt": at, "updatedAt": at, "name": "#1",
         "currencyCode": "USD", "displayFinancialStatus": "PAID", "shippingAddress": {"zip": "10001", "countryCodeV2": "US"}, **sets,
+        "taxesIncluded": True, "shippingLine": {"taxLines": [{"priceSet": money}]},
     } | more  # fmt: skip
 
 
