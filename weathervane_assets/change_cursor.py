@@ -120,7 +120,7 @@ def _plain(position: Position) -> dict[str, Any]:
 def read_cursor(text: str | None) -> Positions:
     """Return the positions; none where there is no cursor yet.
 
-    Raises: BadCursor: it is of another version, or not a cursor. Starting from now instead would lose changes.
+    Raises: BadCursor: it is of another version, or not a cursor. Starting anew in silence would read a year again.
     """
     if not text:
         return {}
@@ -136,7 +136,7 @@ def read_cursor(text: str | None) -> Positions:
         raise BadCursor(f"the cursor cannot be read; {_CURE}") from error
 
 
-_CURE = "reset it in the UI (the sensor then starts from now) and backfill the days since"
+_CURE = "reset it in the UI; the sensor then looks for what changed since the days were last read"
 
 
 def _position(plain: Mapping[str, Any]) -> Position:

@@ -1,8 +1,9 @@
 """Change sensors: what a vendor changed since the last tick is read again, whole days at a time.
 
 Belongs here: asking a vendor what changed, and requesting the touched tenant-days. Does not belong here: the cursor
-(`change_cursor.py`). The cursor moves only together with the run requests, and a request's key is made of the changes
-themselves: a daemon that dies in between asks for the same runs again, under the same keys.
+(`change_cursor.py`), and what was read already (`change_ledger.py`). The cursor moves only
+together with the run requests, and a request's key is made of the changes themselves: a daemon that dies in between asks for
+the same runs again, under the same keys.
 
 Days that are not over are the nightly run's: each of their orders is a change, and each would be a run.
 """
@@ -13,14 +14,13 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from weathervane_assets import graph
 from weathervane_assets.change_cursor import (
     Change,
     Position,
@@ -30,6 +30,8 @@ from weathervane_assets.change_cursor import (
     touched,
     write_cursor,
 )
+from weathervane_assets.change_ledger import may_be_read_already, missed_since, not_read_since
+from weathervane_assets.graph import downstream
 from weathervane_assets.partitions import TENANT_PARTITIONS, day_key, range_tags
 from weathervane_assets.quarantine import Page
 from weathervane_assets.schedules import active_tenants, paused_tenants
@@ -58,6 +60,10 @@ async def _any_day(_client: object, _changes: Collection[Change]) -> date:
     return date.min
 
 
+async def _any_time(_client: object, since: datetime) -> datetime:
+    return since
+
+
 @dataclass(frozen=True)
 class Reader:
     """How one tenant's changes are read: a client, its lists by name, and what a row of them says."""
@@ -67,6 +73,8 @@ class Reader:
     as_change: Callable[[Any], Change | None]
     first_day: Callable[[Any, Collection[Change]], Awaitable[date]] = _any_day
     """The first day that can be read again, given the client and what changed."""
+    first_seen: Callable[[Any, datetime], Awaitable[datetime]] = _any_time
+    """From when on there are changes to see, given the client and how far was read."""
 
 
 @dataclass(frozen=True)
@@ -79,15 +87,6 @@ class Found:
     unreadable: int = 0
     first_day: date = date.min
     error: str = ""
-
-
-def downstream(asset: str) -> tuple[str, ...]:
-    """Return an asset and the daily assets that are made from it, in the order of the graph."""
-    found = {asset}
-    for node in graph.GRAPH:
-        if found & {*node.reads, *node.follows}:
-            found.add(node.name)
-    return tuple(name for name in graph.DAILY if name in found)
 
 
 def _selection(asset: str) -> dg.AssetSelection:
@@ -114,6 +113,7 @@ def build_change_sensors(status: dg.DefaultSensorStatus) -> tuple[dg.SensorDefin
                 {"orders": lambda client, since, until: client.changed_orders(since, until)},
                 lambda order: _changed_order(order, tenant),
                 lambda client, changes: _first_whole_day(client, changes, tenant, clock.now()),
+                lambda client, since: _first_seen(client, since, clock.now()),
             )
 
         return _tick(context, platform, clock, shopify.access, reader, "orders")
@@ -178,6 +178,11 @@ async def _first_whole_day(client: ShopifyClient, changes: Collection[Change], t
     return tenant.today(read_at - VISIBLE) + timedelta(days=1)
 
 
+async def _first_seen(client: ShopifyClient, since: datetime, now: datetime) -> datetime:
+    """Return `since`, or from when on the token sees orders: what was updated before is of orders that it does not see."""
+    return since if await is_seen(since - QUEUED, now, client.access_scopes) else now - VISIBLE + QUEUED
+
+
 def _changed_campaign(campaign: Campaign, tenant: Tenant, stored: frozenset[date]) -> Change | None:
     """Return the day that the campaign is on now, as `transforms.promos` places it, and those that it stood on."""
     updated = _instant(campaign.updated_at)
@@ -205,7 +210,7 @@ def _tick(
     now, positions = clock.now(), read_cursor(context.cursor)
     synced = set(context.instance.get_dynamic_partitions(TENANT_PARTITIONS))
     tenants = active_tenants(context.instance, platform)
-    found = asyncio.run(_read_all(tenants, positions, platform, access_of, reader_of, now))
+    found = asyncio.run(_read_all(tenants, positions, platform, access_of, reader_of, asset, now))
     for one in found:
         _report(context, one, asset)
     earliest = platform.settings().start_date
@@ -237,6 +242,7 @@ async def _read_all(
     platform: Platform,
     access_of: Callable[[str, Platform], Access],
     reader_of: Callable[[Tenant, Access], Reader],
+    asset: str,
     now: datetime,
 ) -> list[Found]:
     gate = asyncio.Semaphore(TENANTS_AT_ONCE)
@@ -250,7 +256,7 @@ async def _read_all(
                 return None
             async with asyncio.timeout_at(ends_at), gate, asyncio.timeout(TENANT_SECONDS):
                 reader = await asyncio.to_thread(reader_of, tenant, access)
-                return await _read_one(tenant, reader, known, now)
+                return await _read_one(tenant, reader, known, lambda: platform.lake().ledger(tenant.id, asset), now)
         except (dg.Failure, ConfigurationError, LakeError, TimeoutError) as error:
             said = "the time of this tick was over" if isinstance(error, TimeoutError) else str(error)
             return Found(tenant, [], {}, error=said)
@@ -261,9 +267,12 @@ async def _read_all(
     return [found[tenant.id] for tenant in tenants if tenant.id in found]
 
 
-async def _read_one(tenant: Tenant, reader: Reader, known: Mapping[str, Position], now: datetime) -> Found:
-    """Read a tenant's lists. One that was never read begins now: what is older is a backfill's."""
-    after = {name: known.get(name, Position(now)) for name in reader.lists}
+async def _read_one(
+    tenant: Tenant, reader: Reader, known: Mapping[str, Position], ledger: Callable[[], pl.DataFrame], now: datetime
+) -> Found:
+    """Read a tenant's lists. One that was never read begins where the tenant's rows were read: what changed before is in them."""
+    begin = now if known else missed_since(await asyncio.to_thread(ledger), now)
+    after = {name: known.get(name, Position(begin)) for name in reader.lists}
     if not known:
         return Found(tenant, [], after)
     changes: list[Change] = []
@@ -272,12 +281,15 @@ async def _read_one(tenant: Tenant, reader: Reader, known: Mapping[str, Position
     late_s = passed_s() + LATE_SECONDS
     async with reader.connect() as client:
         for name, pages in reader.lists.items():
+            after[name] = replace(after[name], until=await reader.first_seen(client, after[name].until))
             since, until = after[name].span(now)
             listed = pages(client, since, until)
             read = read_changes(listed, reader.as_change, after[name], until, lambda: passed_s() > late_s)
             new, missed, after[name] = await read
             changes += new
             unreadable += missed
+        if may_be_read_already(changes, now):
+            changes = not_read_since(changes, await asyncio.to_thread(ledger))
         first_day = await reader.first_day(client, changes)
     return Found(tenant, changes, after, unreadable, first_day)
 

@@ -194,3 +194,12 @@ def column_schema(contract: type[Table]) -> dg.TableSchema:
 
 def _with_unit(description: str, unit: str | None) -> str:
     return f"{description} [{unit}]" if unit else description
+
+
+def downstream(asset: str) -> tuple[str, ...]:
+    """Return an asset and the daily assets that are made from it, in the order of the graph."""
+    found = {asset}
+    for node in GRAPH:
+        if found & {*node.reads, *node.follows}:
+            found.add(node.name)
+    return tuple(name for name in DAILY if name in found)

@@ -23,7 +23,7 @@ from weathervane_assets.change_cursor import (
     read_cursor,
     write_cursor,
 )
-from weathervane_assets.changes import downstream
+from weathervane_assets.graph import downstream
 from weathervane_resources.clients.rows import BadRow
 
 T0 = datetime(2026, 11, 20, 12, tzinfo=UTC)

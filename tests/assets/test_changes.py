@@ -8,6 +8,7 @@ import os
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -22,8 +23,9 @@ import pytest
 from tests import engines
 from tests.assets.conftest import Installation, write_environment
 from weathervane_assets import changes
-from weathervane_assets.changes import changed_campaigns, changed_orders, downstream
+from weathervane_assets.changes import changed_campaigns, changed_orders
 from weathervane_assets.definitions import build_defs
+from weathervane_assets.graph import downstream
 from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.partitions import RANGE_END, RANGE_START, TENANT_PARTITIONS, TENANT_TAG
 from weathervane_resources.clock import Clock
@@ -88,19 +90,20 @@ def time() -> Time:
     return Time()
 
 
-@pytest.fixture
-def shop(time: Time) -> Iterator[RunningSandbox]:
-    with RunningSandbox(SandboxConfig(tenants=QUIET, clock=time)) as running:
-        yield running
-
-
-@pytest.fixture
-def here(tmp_path: Path, shop: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
-    write_environment(monkeypatch, tmp_path, shop.url)
-    monkeypatch.setenv("WEATHERVANE_STUB_CHANGES", "true")
-    with engines.chosen().instance() as instance:
+@contextmanager
+def open_shop(folder: Path, time: Time, patch: pytest.MonkeyPatch) -> Iterator[Installation]:
+    """Open an installation whose shop lives in the test's time, and whose made-up orders are watched."""
+    with RunningSandbox(SandboxConfig(tenants=QUIET, clock=time)) as shop, engines.chosen().instance() as instance:
+        write_environment(patch, folder, shop.url)
+        patch.setenv("WEATHERVANE_STUB_CHANGES", "true")
         instance.add_dynamic_partitions(TENANT_PARTITIONS, ["acme", "kiwi"])
-        yield Installation(tmp_path, instance, shop)
+        yield Installation(folder, instance, shop)
+
+
+@pytest.fixture
+def here(tmp_path: Path, time: Time, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
+    with open_shop(tmp_path, time, monkeypatch) as installation:
+        yield installation
 
 
 @pytest.fixture

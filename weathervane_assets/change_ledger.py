@@ -1,0 +1,56 @@
+"""What the ledger says of changes: since when some may have been missed, and which days were read again since.
+
+Belongs here: holding changes and runs against the days that were written. Pure: the ledger's frame comes in. Does not belong here:
+asking a vendor (`changes.py`), and which runs failed (`change_repeats.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+
+import polars as pl
+
+from weathervane_assets.change_cursor import Change
+from weathervane_resources.lake import UNCLAIMED_SOURCES
+
+READING = timedelta(hours=2)
+"""A ledger says when rows were written. They were read before, by at most this: a vendor's pages, and clocks that differ."""
+IS_OWN = ~pl.col("source").is_in(sorted(UNCLAIMED_SOURCES))
+
+
+def missed_since(ledger: pl.DataFrame, now: datetime) -> datetime:
+    """Return since when nobody asked for changes: since the first of the tenant's own rows was read, or now where it has none.
+
+    `ledger`: the rows of one dataset. Every day notes its last write, so the oldest is the day that waits longest.
+    """
+    oldest = ledger.filter(IS_OWN)["written_at_utc"].min()
+    return min(now, oldest - READING) if isinstance(oldest, datetime) else now
+
+
+def may_be_read_already(changes: Collection[Change], now: datetime) -> bool:
+    """Return whether a change is old enough that its days may have been read since; where not, the ledger need not be opened."""
+    return any(change.updated_at < now - READING for change in changes)
+
+
+def not_read_since(changes: Iterable[Change], ledger: pl.DataFrame) -> list[Change]:
+    """Return the changes without the days that were read after them: a sensor that begins far back finds mostly such.
+
+    `ledger`: the rows of one dataset.
+    """
+    written = dict(ledger.filter(IS_OWN).select("date", "written_at_utc").iter_rows())
+
+    def waits(day: date, change: Change) -> bool:
+        return day not in written or written[day] - READING <= change.updated_at
+
+    left = (replace(one, days=frozenset(day for day in one.days if waits(day, one))) for one in changes)
+    return [one for one in left if one.days]
+
+
+def are_written_since(ledger: pl.DataFrame, datasets: Collection[str], days: Collection[date], at: datetime) -> bool:
+    """Return whether every one of `datasets` was written later than `at` for every one of `days`."""
+    newer = ledger.filter(
+        pl.col("dataset").is_in(list(datasets)), pl.col("date").is_in(list(days)), pl.col("written_at_utc") > at
+    )
+    return newer.select("dataset", "date").n_unique() == len(set(datasets)) * len(set(days))
