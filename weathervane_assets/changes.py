@@ -1,7 +1,7 @@
 """Change sensors: what a vendor changed since the last tick is read again, whole days at a time.
 
 Belongs here: asking a vendor what changed, and requesting the touched tenant-days. Does not belong here: the cursor
-(`change_cursor.py`), and what was read already (`change_ledger.py`). The cursor moves only
+(`change_cursor.py`), what was read already (`change_ledger.py`), and runs that failed (`change_repeats.py`). The cursor moves only
 together with the run requests, and a request's key is made of the changes themselves: a daemon that dies in between asks for
 the same runs again, under the same keys.
 
@@ -31,6 +31,7 @@ from weathervane_assets.change_cursor import (
     write_cursor,
 )
 from weathervane_assets.change_ledger import may_be_read_already, missed_since, not_read_since
+from weathervane_assets.change_repeats import CHANGED_TAG, repeats
 from weathervane_assets.graph import downstream
 from weathervane_assets.partitions import TENANT_PARTITIONS, day_key, range_tags
 from weathervane_assets.quarantine import Page
@@ -215,6 +216,8 @@ def _tick(
         _report(context, one, asset)
     earliest = platform.settings().start_date
     requests = [request for one in found for request in _requests(one, asset, earliest, now)]
+    # of a tenant whose vendor answers: with a dead token they would fail again
+    requests += repeats(context, platform.lake(), {one.tenant.id for one in found if not one.error}, asset, now)
     kept = {tenant: known for tenant, known in positions.items() if tenant in synced}
     cursor = write_cursor({**kept, **{one.tenant.id: one.positions for one in found if one.positions}})
     if requests:
@@ -301,7 +304,7 @@ def _requests(found: Found, asset: str, earliest: date, now: datetime) -> list[d
         dg.RunRequest(
             run_key=f"changed {asset} {tenant.id} {first}..{last} {digest(found.changes, first, last)}",
             asset_selection=[dg.AssetKey(name) for name in downstream(asset)],
-            tags=range_tags(tenant.id, day_key(tenant.id, first), day_key(tenant.id, last)),
+            tags={**range_tags(tenant.id, day_key(tenant.id, first), day_key(tenant.id, last)), CHANGED_TAG: asset},
         )
         for first, last in touched(found.changes, max(earliest, tenant.start_date, found.first_day), yesterday)
     ]
