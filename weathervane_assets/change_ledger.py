@@ -17,16 +17,20 @@ from weathervane_resources.lake import UNCLAIMED_SOURCES
 
 READING = timedelta(hours=2)
 """A ledger says when rows were written. They were read before, by at most this: a vendor's pages, and clocks that differ."""
+FARTHEST = timedelta(days=90)
+"""So far back a sensor begins at most. It works through a day at each tick, and finds nothing new until it is through."""
 IS_OWN = ~pl.col("source").is_in(sorted(UNCLAIMED_SOURCES))
 
 
 def missed_since(ledger: pl.DataFrame, now: datetime) -> datetime:
     """Return since when nobody asked for changes: since the first of the tenant's own rows was read, or now where it has none.
 
+    At most 90 days back: what changed before is a backfill's.
+
     `ledger`: the rows of one dataset. Every day notes its last write, so the oldest is the day that waits longest.
     """
     oldest = ledger.filter(IS_OWN)["written_at_utc"].min()
-    return min(now, oldest - READING) if isinstance(oldest, datetime) else now
+    return max(now - FARTHEST, min(now, oldest - READING)) if isinstance(oldest, datetime) else now
 
 
 def may_be_read_already(changes: Collection[Change], now: datetime) -> bool:

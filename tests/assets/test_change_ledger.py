@@ -178,3 +178,9 @@ def test_days_are_written_when_every_table_of_every_day_is() -> None:
     assert are_written_since(ledger(*rows), tables, days, before)
     assert not are_written_since(ledger(*rows), tables, days, START)
     assert not are_written_since(ledger(*rows[:3]), tables, days, before)
+
+
+def test_a_sensor_begins_no_farther_back_than_it_can_work_through() -> None:
+    """A cursor was reset after two years, and nothing new was found for five days: it was at the spring of the year before."""
+    at = datetime(2026, 9, 20, tzinfo=UTC)
+    assert missed_since(ledger(("orders", REFUNDED, at - timedelta(days=700), LIVE)), at) == at - timedelta(days=90)

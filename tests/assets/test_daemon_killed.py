@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -95,7 +94,11 @@ def test_one_refund_is_one_run_wherever_the_daemon_was_killed(
     restarted: timedelta,
 ) -> None:
     """A daemon killed after the request and before the cursor ran every change of that minute twice, or never."""
-    shutil.copyfile(ROOT / "dagster.yaml", tmp_path / "dagster.yaml")
+    ours = (ROOT / "dagster.yaml").read_text()
+    of_events = "  class: LocalEventLogStorage\n"
+    assert of_events in ours
+    folder = f"  config: {{base_dir: {tmp_path / 'history' / 'runs'}}}\n"  # the code server has a home of its own
+    (tmp_path / "dagster.yaml").write_text(ours.replace(of_events, of_events + folder))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         instance.add_dynamic_partitions(TENANT_PARTITIONS, list(QUIET))
