@@ -144,7 +144,8 @@ class Lake:
 
     def ledger(self, tenant: str, dataset: str | None = None) -> pl.DataFrame:
         """Return what was last written for each dataset and day, zero rows included."""
-        return self.ledger_of(self.table(tenant, LEDGER), tenant, dataset)
+        table, uri = self.table(tenant, LEDGER), self.uri(tenant, LEDGER)
+        return OPEN_TABLES.remembered(uri, table, dataset, lambda: self.ledger_of(table, tenant, dataset))
 
     def ledger_of(self, table: DeltaTable | None, tenant: str, dataset: str | None = None) -> pl.DataFrame:
         """Return what a version of the ledger says."""

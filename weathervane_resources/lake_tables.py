@@ -10,8 +10,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
+import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
@@ -39,10 +41,17 @@ def open_table(uri: str) -> DeltaTable | None:
 
 
 @dataclass
-class OpenTables:
-    """The handles that this process holds, the ones used last."""
+class _Held:
+    table: DeltaTable
+    seen_s: float
+    answers: dict[Hashable, pl.DataFrame] = field(default_factory=dict)
 
-    _held: OrderedDict[str, tuple[DeltaTable, float]] = field(default_factory=OrderedDict)
+
+@dataclass
+class OpenTables:
+    """The handles that this process holds, the ones used last, and what was read of their versions to be asked for again."""
+
+    _held: OrderedDict[str, _Held] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def newest(self, uri: str) -> DeltaTable | None:
@@ -51,18 +60,38 @@ class OpenTables:
         Raises: LakeError: it cannot be read.
         """
         with self._lock:
-            table, seen = self._held.get(uri, (None, 0.0))
-        if table is None or time.monotonic() - seen > MOST_AGE_S or not _is_newest(table):
+            held = self._held.get(uri)
+        if held is None or time.monotonic() - held.seen_s > MOST_AGE_S or not _is_newest(held.table):
             table = open_table(uri)
-        self.hold(uri, table)
-        return table
+            self.hold(uri, table)
+            return table
+        with self._lock:
+            held.seen_s = time.monotonic()
+            if uri in self._held:
+                self._held.move_to_end(uri)
+        return held.table
+
+    def remembered(
+        self, uri: str, table: DeltaTable | None, what: Hashable, read: Callable[[], pl.DataFrame]
+    ) -> pl.DataFrame:
+        """Return what `read` makes of this version of a table; the same is read once while the version is held.
+
+        Raises: what `read` raises.
+        """
+        with self._lock:
+            held = self._held.get(uri)
+            answers = held.answers if held and held.table is table else {}
+            known = answers.get(what)
+        if known is None:
+            known = answers[what] = read()
+        return known
 
     def hold(self, uri: str, table: DeltaTable | None) -> None:
         """Keep the handle of a version, which nobody changes any more; None: forget the table."""
         with self._lock:
             self._held.pop(uri, None)
             if table is not None:
-                self._held[uri] = table, time.monotonic()
+                self._held[uri] = _Held(table, time.monotonic())
             while len(self._held) > MOST_TABLES:
                 self._held.popitem(last=False)
 

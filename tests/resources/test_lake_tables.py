@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
+from deltalake import DeltaTable
 
 from tests.resources.lake_rows import MON, frame, put, stored
 from weathervane_resources import lake_tables
@@ -86,6 +88,28 @@ def test_a_table_that_is_gone_is_gone_and_one_that_comes_back_is_new(
     assert table.version() == 0
     assert table.file_uris() == (lake.table("acme", "orders") or table).file_uris()
     assert Path(table.file_uris()[0].removeprefix("file://")).exists()
+
+
+def test_a_ledger_is_read_once_a_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forty times a night the same few rows were read from the disk."""
+    lake, read = Lake(str(tmp_path)), list[str | None]()
+    really = Lake.ledger_of
+
+    def counted(self: Lake, table: DeltaTable | None, tenant: str, dataset: str | None = None) -> pl.DataFrame:
+        read.append(dataset)
+        return really(self, table, tenant, dataset)
+
+    put(lake, frame((MON, "a", "1")), [MON])
+    put(lake, frame((MON, "a", "2")), [MON])
+    monkeypatch.setattr(Lake, "ledger_of", counted)
+    assert [lake.ledger("acme", "orders").height for _ in range(3)] == [1, 1, 1]
+    assert lake.ledger("acme").height == 1
+    assert read == ["orders", None]
+    put(lake, frame((MON, "a", "3"), (MON, "b", "3")), [MON])
+    read.clear()
+    assert lake.ledger("acme", "orders")["row_count"].to_list() == [2]
+    assert read == ["orders"]
+    assert lake.ledger("nobody").is_empty()
 
 
 def test_so_many_tables_are_held_and_no_more(tmp_path: Path) -> None:
