@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 
 import polars as pl
 from weathervane_resources.credentials import NOT_CONFIGURED
@@ -27,7 +28,8 @@ def judge_coverage(
 
     `shipped`: `date`, `geohash` of orders of the 365 days up to each day. `sources`: what each day was written from.
     """
-    return [_judge_cells(day, weather, shipped, limits, sources.get(day)) for day in sorted(days)]
+    active, there = _active(shipped, days), _cells_by_day(weather)
+    return [_judge_cells(day, active[day], there.get(day, set()), limits, sources.get(day)) for day in sorted(days)]
 
 
 def judge_issue_coverage(
@@ -43,32 +45,45 @@ def judge_issue_coverage(
     The cells are those that were active the day before: orders of the day itself may come after its forecast.
     """
     before = shipped.with_columns(pl.col("date").dt.offset_by("1d"))
+    active, there = _active(before, days), _cells_by_day(forecasts)
     over = "the day of issue is over: what was not learnt on it cannot be had any more"
     return [
-        _judge_cells(day, forecasts, before, limits, sources.get(day))
+        _judge_cells(day, active[day], there.get(day, set()), limits, sources.get(day))
         if day == today
         else Finding(day, "ok", "not judged", note=over)
         for day in sorted(days)
     ]
 
 
-def _judge_cells(
-    day: date, weather: pl.DataFrame, shipped: pl.DataFrame, limits: Thresholds, source: str | None
-) -> Finding:
+def _active(shipped: pl.DataFrame, days: Sequence[date]) -> dict[date, set[str]]:
+    """Return of each day the cells that an order went to in the 365 days up to it."""
+    visits = shipped.drop_nulls("geohash").group_by("geohash").agg(pl.col("date").unique().sort())
+    found: dict[date, set[str]] = {day: set() for day in days}
+    for cell, dates in visits.iter_rows():
+        for day, active in found.items():
+            last = bisect_right(dates, day) - 1
+            if last >= 0 and (day - dates[last]).days < ACTIVE_DAYS:
+                active.add(cell)
+    return found
+
+
+def _cells_by_day(rows: pl.DataFrame) -> dict[date, set[str]]:
+    return {day: set(cells) for day, cells in rows.group_by("date").agg(pl.col("geohash").unique()).iter_rows()}
+
+
+def _judge_cells(day: date, active: set[str], known: set[str], limits: Thresholds, source: str | None) -> Finding:
     if source == NOT_CONFIGURED:
         return Finding(day, "ok", NOT_CONFIGURED, note="the source is not configured; there is no weather to expect")
-    recent = shipped.filter(pl.col("date").is_between(day - timedelta(days=ACTIVE_DAYS - 1), day))
-    active = recent.select("geohash").drop_nulls().unique()
-    if active.is_empty():
+    if not active:
         return Finding(day, "ok", "no active cells", note="no cell is active, so no ratio")
-    bare = active.join(weather.filter(pl.col("date") == day), on="geohash", how="anti")
-    there = active.height - bare.height
-    ratio = there / active.height
+    bare = active - known
+    there = len(active) - len(bare)
+    ratio = there / len(active)
     severity: Severity = "critical" if there == 0 else "warning" if ratio < limits.weather_coverage_warning else "ok"
     alerts = () if severity == "ok" else (f"weather_coverage_{severity}",)
-    note = f"{there} of {active.height} active cells have weather"
-    sample = tuple(f"{day}/{cell}" for cell in bare["geohash"].sort().head(5))
-    extra = {"cells": active.height, "with_weather": there}
+    note = f"{there} of {len(active)} active cells have weather"
+    sample = tuple(f"{day}/{cell}" for cell in sorted(bare)[:5])
+    extra = {"cells": len(active), "with_weather": there}
     return Finding(day, severity, ratio, limits.weather_coverage_warning, alerts, note, sample, extra)
 
 
