@@ -261,13 +261,19 @@ async def _learn_forecasts(
 
 
 def _unlearnt(window: Window, wanted: pl.DataFrame, cache: WeatherCache) -> pl.DataFrame:
-    """Return the days and points of which no forecast of that day is known that reaches as far as ours.
+    """Return the days and points of which no forecast of that day is known that has all of our days.
 
     What `weather_daily`, or a tenant whose day is another, asked of the same host that day is learnt on it too: days that
-    are over, or fewer days ahead.
+    are over, fewer days ahead, or only from tomorrow on.
     """
     known = cache.issued(wanted["point"].to_list(), window.first, window.last, window.tenant.timezone)
-    whole = known.filter(pl.col("valid_date") == pl.col("issue_date").dt.offset_by(f"{FORECAST_DAYS}d"))
+    lead = (pl.col("valid_date") - pl.col("issue_date")).dt.total_days()
+    days = (
+        known.filter(lead.is_between(0, FORECAST_DAYS))
+        .group_by("point", "issue_date")
+        .agg(pl.col("valid_date").n_unique())
+    )
+    whole = days.filter(pl.col("valid_date") == FORECAST_DAYS + 1)
     return wanted.join(whole, left_on=["date", "point"], right_on=["issue_date", "point"], how="anti")
 
 

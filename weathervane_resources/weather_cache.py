@@ -25,6 +25,7 @@ from weathervane_resources.geocoder import centre, standard_offset_hours, time_z
 from weathervane_resources.lake import Lake
 from weathervane_resources.weather_plan import (
     ARCHIVE_MODEL,
+    ARCHIVE_VARIABLES,
     FORECAST_MODEL,
     MISSING_SCHEMA,
     VALUES_BY_VARIABLE,
@@ -56,6 +57,9 @@ LONGEST_LEAD_DAYS = 15
 ASK_AGAIN_AFTER = {ARCHIVE_MODEL: timedelta(hours=20), FORECAST_MODEL: timedelta(hours=1)}
 """When a host is asked again: the forecast host for any day, the archive for days that it answered with null. Below a
 day, so that each day's run asks."""
+ARCHIVED = tuple(VALUES_BY_VARIABLE[name] for name in ARCHIVE_VARIABLES)
+SETTLES_DAYS = 90
+"""What the archive still lacks of a day so old it will not get: one model of the two that it is made of ended there."""
 ZONE_YEAR = 2026
 """The year whose standard offset cuts the days, for all years: a day must not move when a country changes its clock."""
 LOCK_PATIENCE_S = 1_800.0
@@ -163,9 +167,11 @@ class WeatherCache:
         return requests_for(self.missing_forecast(points, start, end, now), FORECAST_MODEL)
 
     def missing_archive(self, points: Sequence[str], start: date, end: date, now: datetime) -> pl.DataFrame:
-        """Return `point` and `valid_date` that the archive was not asked for, or not lately where it had nothing."""
+        """Return `point` and `valid_date` that the archive was not asked for, or not lately where it had nothing or not all."""
         last = min(end, archive_end(now))
         archived = self.versions(points, start, end).filter(pl.col("model") == ARCHIVE_MODEL)
+        is_settled = pl.col("valid_date") < now.date() - timedelta(days=SETTLES_DAYS)
+        archived = archived.filter(is_settled | pl.all_horizontal(pl.col(ARCHIVED).is_not_null()))
         return _missing(points, start, last, [archived, self._unanswered(ARCHIVE_MODEL, points, start, end, now)])
 
     def missing_forecast(self, points: Sequence[str], start: date, end: date, now: datetime) -> pl.DataFrame:
@@ -231,8 +237,9 @@ class WeatherCache:
         return answers
 
     def _note_unanswered(self, request: Request, versions: pl.DataFrame, asked_at: datetime) -> None:
-        """Remember the days that a host answered with null, so that not every run asks for them again."""
-        empty = days_of([request]).join(versions, on=["point", "valid_date"], how="anti")
+        """Remember the days that a host answered with nothing, or the archive with gaps: not every run asks for them again."""
+        whole = versions if request.model != ARCHIVE_MODEL else versions.drop_nulls(ARCHIVED)
+        empty = days_of([request]).join(whole, on=["point", "valid_date"], how="anti")
         if not empty.is_empty():
             rows = empty.select(
                 pl.lit(self.source).alias("source"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from datetime import date, timedelta
@@ -117,6 +118,28 @@ def test_trap_9_the_second_fetch_of_a_cell_adds_to_the_first(cache: WeatherCache
 
 
 # fetching once
+
+
+def test_an_archive_day_with_gaps_is_asked_again_until_it_is_whole(cache: WeatherCache) -> None:
+    """Temperature came and rain did not: the day was settled for ever, and its rain, snow and gusts were never known."""
+    day, old = days_ago(20), days_ago(200)
+
+    async def without_rain(request: web.Request) -> web.Response:
+        answer = await open_meteo(request)
+        body = json.loads(str(answer.text))
+        body["daily"] |= {"precipitation_sum": [None], "temperature_2m_mean": [5.0]}
+        return web.json_response(body)
+
+    for one in (day, old):
+        fetch(cache, [Request((BERLIN,), one, one)], Script([without_rain]))
+    assert cache.latest([BERLIN], day, day)["temp_c"].to_list() == [5.0]
+    assert cache.plan_archive([BERLIN], day, day, NOW) == [], "once a day is enough"
+    later = NOW + timedelta(hours=21)
+    (again,) = cache.plan_archive([BERLIN], day, day, later)
+    assert (again.start, again.end) == (day, day)
+    assert cache.plan_archive([BERLIN], old, old, later) == [], "what the archive lacks after months it will not get"
+    cache.keep([versions(BERLIN, [day], 5.0, known_at=later)])
+    assert cache.plan_archive([BERLIN], day, day, later + timedelta(days=2)) == []
 
 
 def test_a_day_that_the_archive_answers_with_null_is_asked_again_the_next_day_only(cache: WeatherCache) -> None:
