@@ -128,6 +128,8 @@ def test_campaigns_begin_where_campaigns_were_read(
 
 def test_a_ledger_that_cannot_be_read_stops_no_other_tenant(here: Installation, time: Time) -> None:
     """One tenant's broken table would have ended every tick of all, and where it begins would have been now."""
+    if not here.lake.files.is_local:
+        pytest.skip("damages files by hand")
     write(here, time.now, REFUNDED, REFUNDED)
     log = here.folder / "lake" / "acme" / "_ledger" / "_delta_log"
     kept = {file: file.read_bytes() for file in log.glob("*.json")}

@@ -213,6 +213,8 @@ def test_a_tenant_whose_ledger_cannot_be_read_costs_no_other_its_repeat(
     here: Installation, daemon: Daemon, time: Time, day: date
 ) -> None:
     """After a power cut one tenant's ledger named a file that was gone."""
+    if not here.lake.files.is_local:
+        pytest.skip("damages files by hand")
     assert here.backfill("acme", day, day, "orders", now=time.now.isoformat()).failures == []
     for request in ask(here, daemon, day, "acme", "kiwi"):
         fail(here, request, time)
