@@ -19,8 +19,10 @@ from weathervane_assets.changes import changed_orders
 from weathervane_assets.deferral import deferred_runs
 from weathervane_assets.definitions import build_defs
 from weathervane_assets.graph import downstream
+from weathervane_resources import lake
 from weathervane_resources.clock import Clock
 from weathervane_resources.failures import DEFERRED_TAG, DEFERRED_UNTIL_TAG, RESUMED, WAITING
+from weathervane_resources.lake_tables import OpenTables
 from weathervane_resources.platform import Platform
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -210,7 +212,7 @@ def test_nothing_is_asked_for_of_a_paused_tenant_or_one_whose_vendor_does_not_an
 
 
 def test_a_tenant_whose_ledger_cannot_be_read_costs_no_other_its_repeat(
-    here: Installation, daemon: Daemon, time: Time, day: date
+    here: Installation, daemon: Daemon, time: Time, day: date, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a power cut one tenant's ledger named a file that was gone."""
     if not here.lake.files.is_local:
@@ -220,5 +222,6 @@ def test_a_tenant_whose_ledger_cannot_be_read_costs_no_other_its_repeat(
         fail(here, request, time)
     for file in (here.folder / "lake" / "acme" / "_ledger").rglob("*.parquet"):
         file.unlink()
+    monkeypatch.setattr(lake, "OPEN_TABLES", OpenTables())  # the machine was off: it is another process
     time.now = datetime.now(UTC) + HOUR + MINUTE
     assert [days_of(one) for one in repeated(daemon)] == [(f"{day}|kiwi", f"{day}|kiwi")]
