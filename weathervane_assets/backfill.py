@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from itertools import pairwise
 from typing import Any
 
 import dagster as dg
@@ -24,6 +23,7 @@ import polars as pl
 from dagster._core.utils import make_new_run_id
 
 from weathervane_assets import graph
+from weathervane_assets.change_cursor import ranges
 from weathervane_assets.definitions import build_defs
 from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.partitions import day_key, range_tags, year_key
@@ -106,24 +106,15 @@ def plan_later_days(tenant_id: str, first: date, last: date, assets: Sequence[st
     read = orders.filter(pl.col("date").is_between(first, last) & ~pl.col("date").is_in(left_over_days(orders)))
     if read["date"].n_unique() == (last - first).days + 1:
         later = later.filter(pl.col("written_at_utc") < read["written_at_utc"].max())
-    made = sorted(later["date"])
-    if not made:
-        return []
-    years = sorted({day.year for day in made} - {last.year})
+    years = sorted(set(later["date"].dt.year()) - {last.year})
     normals = [Step(("climatology",), year_key(tenant_id, y), year_key(tenant_id, y), 1) for y in years]
     return [
         *normals,
-        *(Step(MATRIX, day_key(tenant_id, a), day_key(tenant_id, b), (b - a).days + 1) for a, b in _spans(made)),
+        *(
+            Step(MATRIX, day_key(tenant_id, a), day_key(tenant_id, b), (b - a).days + 1)
+            for a, b in ranges(later["date"])
+        ),
     ]
-
-
-def _spans(days: Sequence[date]) -> Iterator[tuple[date, date]]:
-    """Yield the first and last day of each run of days that follow each other."""
-    begun = days[0]
-    for day, after in pairwise([*days, date.max]):
-        if (after - day).days > 1:
-            yield begun, day
-            begun = after
 
 
 def run_backfill(

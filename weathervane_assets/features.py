@@ -160,7 +160,7 @@ def _fetched(window: Window) -> pl.DataFrame:
 
 def _source(window: Window) -> str:
     """Return what the window's rows are made of; days that are left over of a demo have none."""
-    left_over = left_over_days(window.lake.ledger(window.tenant.id, "orders"))
+    left_over = window.lake.left_over_days(window.tenant.id, "orders")
     own = replace(window, days=tuple(day for day in window.days if day not in left_over))
     sources = sources_of(own, INPUTS)
     return STUB if is_made_up(sources) else sources

@@ -37,7 +37,8 @@ OLDEST_FORECAST_DAYS = 60
 """How far back `restate_weather` looks for days that still stand as forecasts, after a pause or an outage."""
 WEATHER_DAYS = 10
 """The archive has a day when it is 7 days old in UTC, where it may be yesterday still: each day is read with it at least twice."""
-RESTATE_WEATHER, ISSUED = "restate_weather", "weather_forecast"
+ISSUED = "weather_forecast"
+"""Written on the day itself: complete whenever it was written."""
 NEW_CELLS, NEW_CELLS_HOUR = "new_cells", 4
 """After the night, which finds the cells, and before the weather is restated, which then has their anomalies."""
 Requests = Callable[[datetime, Sequence[Tenant], Platform, Collection[str]], Iterator[dg.RunRequest]]
@@ -57,6 +58,8 @@ class Routine:
     priority: int = 0
     catches_up: bool = False
     """Whether nights that were missed are read with it, as one range."""
+    settles_forecasts: bool = False
+    """Whether older days that still stand as forecasts are read with it."""
 
     def last_day(self, tenant: Tenant, now: datetime) -> date:
         """Return the newest day to read at `now`."""
@@ -98,11 +101,12 @@ ROUTINES = (
         hour=4,
     ),
     Routine(
-        RESTATE_WEATHER,
+        "restate_weather",
         "Weather of the last 10 days, and of older ones that still are forecasts: the archive replaces them after a week or so.",
         ("weather_daily", "features"),
         days=WEATHER_DAYS,
         hour=5,
+        settles_forecasts=True,
     ),
     Routine(
         "issue_forecasts",
@@ -269,7 +273,7 @@ def _requests(
             continue
         written = complete_nights(platform.lake(), tenant) if routine.catches_up else ()
         if span := routine.span(tenant, tick, earliest, written):
-            if routine.name == RESTATE_WEATHER:
+            if routine.settles_forecasts:
                 span = (max(earliest, oldest_forecast(platform.lake(), tenant.id, span[0])), span[1])
             tags = range_tags(tenant.id, *(day_key(tenant.id, day) for day in span))
             yield dg.RunRequest(run_key=key, tags={**tags, PRIORITY_TAG: str(routine.priority)})

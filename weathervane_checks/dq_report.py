@@ -16,7 +16,6 @@ import polars as pl
 from weathervane_assets.tables import CONTRACTS
 from weathervane_resources.credentials import NOT_CONFIGURED
 from weathervane_resources.lake import Lake, LakeError
-from weathervane_resources.lake_ledger import left_over_days
 from weathervane_resources.tenants import Tenant
 
 from weathervane_checks.catalog import COUNTED, conservation, coverage
@@ -86,7 +85,7 @@ def _findings(evidence: Evidence, ledger: pl.DataFrame, orders: pl.DataFrame) ->
     """
     written = set(ledger["date"])
     if evidence.dataset == "features":  # made of what is left over of a demo, and not made again since
-        written -= set(left_over_days(evidence.lake.ledger(evidence.tenant.id, "orders")))
+        written -= set(evidence.lake.left_over_days(evidence.tenant.id, "orders"))
     days, limits = [day for day in evidence.days if day in written], evidence.limits
     found: list[Finding] = []
     if evidence.dataset in COUNTED:

@@ -12,7 +12,6 @@ from typing import Any
 import polars as pl
 from weathervane_resources.geocoder import geo_tags
 from weathervane_resources.lake import Lake, LakeError, Shape, whole
-from weathervane_resources.lake_ledger import left_over_days
 from weathervane_resources.tenants import Tenant
 
 from weathervane_checks.rules.geocoding import days_needed, judge_geocoding
@@ -57,7 +56,7 @@ def geocoding_report(tenant: Tenant, lake: Lake, now: datetime) -> dict[str, Any
 
 def _filled(tenant: Tenant, lake: Lake) -> tuple[int, int]:
     """Return how many orders there are, and how many have a cell; rows are read only where some are left over of a demo."""
-    if not left_over_days(lake.ledger(tenant.id, "orders")):
+    if not lake.left_over_days(tenant.id, "orders"):
         return lake.filled(tenant.id, "orders", "ship_geohash")
     counts = lake.scan_own(tenant.id, "orders", CELLS).select(pl.len(), pl.col("ship_geohash").count().alias("filled"))
     rows, filled = whole(counts, lake.uri(tenant.id, "orders")).row(0)

@@ -116,9 +116,13 @@ class Lake:
 
         Raises: LakeError, as `scan`; the ledger cannot be read.
         """
-        left_over = left_over_days(self.ledger(tenant, dataset))
+        left_over = self.left_over_days(tenant, dataset)
         rows = self.scan(tenant, dataset, shape, days)
         return rows.filter(~pl.col("date").is_in(left_over)) if left_over else rows
+
+    def left_over_days(self, tenant: str, dataset: str) -> list[date]:
+        """Return the days of a table that are left over of a demo (`lake_ledger.left_over_days`)."""
+        return left_over_days(self.ledger(tenant, dataset))
 
     def filled(self, tenant: str, dataset: str, column: str) -> tuple[int, int]:
         """Return how many rows a table has, and in how many of them `column` is not null; 0, 0 where there is none.

@@ -13,9 +13,8 @@ from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 from dagster._core.test_utils import create_run_for_test
 
 from tests.assets.conftest import Installation
-from tests.assets.test_changes import Daemon, Time, days_of, open_shop, order_of, refund
+from tests.assets.test_changes import Daemon, Time, days_of, open_shop, order_of, refund, watching
 from weathervane_assets.change_repeats import CHANGED_TAG, LOOKED_BACK, MOST_REPEATS, REPEAT_TAG
-from weathervane_assets.changes import changed_orders
 from weathervane_assets.deferral import deferred_runs
 from weathervane_assets.definitions import build_defs
 from weathervane_assets.graph import downstream
@@ -42,9 +41,7 @@ def here(tmp_path: Path, time: Time, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 @pytest.fixture
 def daemon(here: Installation, time: Time) -> Daemon:
-    daemon = Daemon(changed_orders, time, here.instance)
-    assert daemon.tick() == []
-    return daemon
+    return watching(here, time)
 
 
 @pytest.fixture

@@ -106,11 +106,16 @@ def here(tmp_path: Path, time: Time, monkeypatch: pytest.MonkeyPatch) -> Iterato
         yield installation
 
 
-@pytest.fixture
-def orders_daemon(here: Installation, time: Time) -> Daemon:
+def watching(here: Installation, time: Time) -> Daemon:
+    """Return the daemon of `changed_orders` after its first tick, which notes where it begins."""
     daemon = Daemon(changed_orders, time, here.instance)
     assert daemon.tick() == []
     return daemon
+
+
+@pytest.fixture
+def orders_daemon(here: Installation, time: Time) -> Daemon:
+    return watching(here, time)
 
 
 def order_of(here: Installation, day: date, tenant: str = "acme", number: int = 0) -> str:

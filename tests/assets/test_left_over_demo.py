@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 
 from tests.assets.conftest import PROFILES, TENANTS, Installation
+from tests.assets.test_quality import tenant
 from weathervane_assets.tables import Orders, shape_of
 from weathervane_checks.dq_report import examine_quality
 from weathervane_checks.geocoding_report import geocoding_report
 from weathervane_resources.sandbox import RunningSandbox, SandboxConfig, TenantProfile
-from weathervane_resources.tenants import load_tenants
 
 MADE_UP, LIVE = date(2026, 11, 10), date(2026, 11, 12)
 TABLES = ("orders", "climatology", "weather_daily", "features")
@@ -80,8 +80,7 @@ def test_a_window_that_still_holds_days_of_the_demo_is_written_as_the_shops_own(
 
 
 def judge_report(here: Installation) -> dict[str, Any]:
-    tenant = load_tenants(here.folder / "tenants.toml", frozenset(), date(2024, 1, 1))["acme"]
-    quality = examine_quality(tenant, here.lake, datetime(2026, 11, 13, 15, tzinfo=UTC))
+    quality = examine_quality(tenant(here), here.lake, datetime(2026, 11, 13, 15, tzinfo=UTC))
     told: dict[str, Any] = quality.run["datasets"]["features"]
     named = dict(zip(quality.days, quality.severities["features"], strict=True))
     assert named[MADE_UP] == "ok"
@@ -93,16 +92,15 @@ def test_the_ratio_of_places_is_of_the_shops_own_orders(installation: Installati
     shape = shape_of(Orders)
     installation.backfill("acme", MADE_UP, MADE_UP, "orders")
     made_up = installation.rows("acme", "orders")
-    tenant = load_tenants(installation.folder / "tenants.toml", frozenset(), date(2024, 1, 1))["acme"]
-    now = datetime(2026, 11, 13, 15, tzinfo=UTC)
-    assert geocoding_report(tenant, installation.lake, now)["row_count"] == made_up.height
+    acme, now = tenant(installation), datetime(2026, 11, 13, 15, tzinfo=UTC)
+    assert geocoding_report(acme, installation.lake, now)["row_count"] == made_up.height
     own = made_up.head(4).with_columns(
         pl.lit(LIVE).alias("date"), pl.lit("shopify_api").alias("source"), pl.lit(None, pl.String).alias("ship_geohash")
     )
     installation.lake.replace(
         "acme", "orders", own, shape=shape, days=[LIVE], source="shopify_api", run_id="r", now=now
     )
-    report = geocoding_report(tenant, installation.lake, now)
+    report = geocoding_report(acme, installation.lake, now)
     assert (report["row_count"], report["geocoded_count"], report["status"]) == (4, 0, "critical")
 
 
