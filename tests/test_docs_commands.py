@@ -48,7 +48,8 @@ serve() {  # run a command until it says the text, then end it politely
   done
   cat served.log >&2; kill -TERM $it; wait $it || true; return 1
 }
-trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+# a signal that comes while Python still starts can be swallowed, and the block would be waited for in vain
+trap 'kill -KILL $(jobs -p) 2>/dev/null || true' EXIT
 """
 
 
