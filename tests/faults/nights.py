@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
@@ -60,6 +60,8 @@ python_logs:
 """
 EVENT = re.compile(r" - (?:\d+ - )?(?:([a-z_]+) - )?([A-Z]+_[A-Z_]+) - ")
 PATIENCE_S = 120.0
+REAPING = threading.Lock()
+"""Starting a process asks all others for their codes; a code that two threads ask for at once is lost (255)."""
 Contents = dict[str, pl.DataFrame]
 
 
@@ -211,8 +213,9 @@ class Child:
 
     def end(self, patience_s: float = PATIENCE_S) -> int:
         """Wait for its end and return its exit code."""
-        self.process.join(patience_s)
-        code = self.process.exitcode
+        wait([self.process.sentinel], patience_s)
+        with REAPING:
+            code = self.process.exitcode
         self.process.kill()
         assert code is not None, f"still running after {patience_s:.0f} s, last: {self.events[-1:]}"
         return code
@@ -229,7 +232,8 @@ def start(house: House, night: Night) -> Child:
     receiver, sender = multiprocessing.Pipe(duplex=False)
     arguments = (str(house.home), house.environment(), night, sender)
     child = Child(forks().Process(target=main, args=arguments, daemon=True))
-    child.process.start()
+    with REAPING:
+        child.process.start()
     began = time.monotonic()
     sender.close()
     threading.Thread(target=child.listen, args=(receiver, began), daemon=True).start()
