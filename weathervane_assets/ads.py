@@ -1,6 +1,7 @@
 """The assets `meta_ads`, `google_ads` and `ads`: what was spent on ads, by account-local day."""
 
 import asyncio
+from datetime import date
 
 import dagster as dg
 import polars as pl
@@ -14,7 +15,7 @@ from weathervane_resources.clients.google_ads import CampaignDay
 from weathervane_resources.clients.meta_ads import Insight
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import GoogleAdsConnector, MetaAdsConnector
-from weathervane_resources.credentials import Access
+from weathervane_resources.credentials import NOT_CONFIGURED, Access
 from weathervane_resources.lake_io import Batch
 from weathervane_resources.platform import Platform
 
@@ -26,7 +27,7 @@ def meta_ads(context: dg.AssetExecutionContext, platform: Platform, clock: Clock
     """
     window = open_window(context.partition_keys, platform, clock)
     access = meta.access(window.tenant.id, platform)
-    announce(context, access)
+    announce(context, access, window)
     if not access.is_configured:
         return empty_batch(polars_schema(Ads))
     sent, currency = asyncio.run(_fetch_meta(meta, access, platform, window))
@@ -53,7 +54,7 @@ def google_ads(
     """
     window = open_window(context.partition_keys, platform, clock)
     access = google.access(window.tenant.id, platform)
-    announce(context, access)
+    announce(context, access, window)
     if not access.is_configured:
         return empty_batch(polars_schema(Ads))
     sent = asyncio.run(_fetch_google(google, access, platform, window))
@@ -86,12 +87,14 @@ def ads(
         pl.concat([meta_ads, google_ads]).collect().sort("date", "platform", "campaign_id", "adset_id"), Ads
     )
     shown = {window.last: lineage(OF_ADS)}
-    return Batch(frame, sources_of(window, ["meta_ads", "google_ads"]), {"requests": 0}, shown)
+    by_day = sources_by_day(window, ["meta_ads", "google_ads"])
+    return Batch(frame, NOT_CONFIGURED, {"requests": 0}, shown, source_by_day=by_day)
 
 
-def sources_of(window: Window, datasets: list[str]) -> str:
-    """Return the sources that the datasets were last written from for the window's days, joined by `+`."""
+def sources_by_day(window: Window, datasets: list[str]) -> dict[date, str]:
+    """Return the sources that the datasets were last written from, joined by `+`, for each of the window's days."""
     ledger = window.lake.ledger(window.tenant.id).filter(
         pl.col("dataset").is_in(datasets) & pl.col("date").is_in(list(window.days))
     )
-    return "+".join(sorted(ledger["source"].unique())) or "not_configured"
+    found = ledger.group_by("date").agg(pl.col("source").unique().sort().str.join("+"))
+    return dict.fromkeys(window.days, NOT_CONFIGURED) | dict(found.iter_rows())

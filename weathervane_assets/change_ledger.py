@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from weathervane_assets.change_cursor import Change
-from weathervane_resources.lake_guard import UNCLAIMED_SOURCES
+from weathervane_resources.lake import UNCLAIMED_SOURCES
 
 READING = timedelta(hours=2)
 """A ledger says when rows were written. They were read before, by at most this: a vendor's pages, and clocks that differ."""

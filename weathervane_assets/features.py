@@ -1,13 +1,13 @@
 """The asset `features`: the modelling matrix of a tenant's cells and days."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 
 import dagster as dg
 import polars as pl
 
-from weathervane_assets.ads import sources_of
+from weathervane_assets.ads import sources_by_day
 from weathervane_assets.as_of import AsOf
 from weathervane_assets.lineage import lineage, of_features
 from weathervane_assets.pictures import FEWEST_DAYS, sales_picture
@@ -54,7 +54,8 @@ def features(
     frame = (
         matrix_as_of(AsOf(window), tables) if is_as_of(window) else _observed(window, tables, weather_daily.collect())
     )
-    return Batch(frame, _source(window), {"requests": 0}, _shown(frame, window))
+    sources = _sources(window)
+    return Batch(frame, NOT_CONFIGURED, {"requests": 0}, _shown(frame, window), source_by_day=sources)
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,8 @@ def open_rebuild(tenant: Tenant, days: Sequence[date], lake: Lake, now: datetime
 
 def _finish(matrix: pl.DataFrame, window: Window) -> pl.DataFrame:
     as_of = pl.lit(window.now).dt.cast_time_unit("us")
-    return finish_matrix(matrix, window.tenant.id, _source(window), as_of)
+    source = pl.col("date").replace_strict(_sources(window), return_dtype=pl.String)
+    return finish_matrix(matrix, window.tenant.id, source, as_of)
 
 
 def _sold(active: pl.DataFrame, fetched: pl.DataFrame) -> pl.DataFrame:
@@ -158,12 +160,15 @@ def _fetched(window: Window) -> pl.DataFrame:
     )
 
 
-def _source(window: Window) -> str:
-    """Return what the window's rows are made of; days that are left over of a demo have none."""
+def _sources(window: Window) -> dict[date, str]:
+    """Return what each day's rows are made of: a source that was connected yesterday leaves the days before as they were.
+
+    Days that are left over of a demo have no rows, and no source.
+    """
+    joined = sources_by_day(window, INPUTS)
+    found = {day: STUB if is_made_up(sources) else sources for day, sources in joined.items()}
     left_over = window.lake.left_over_days(window.tenant.id, "orders")
-    own = replace(window, days=tuple(day for day in window.days if day not in left_over))
-    sources = sources_of(own, INPUTS)
-    return STUB if is_made_up(sources) else sources
+    return found | dict.fromkeys(found.keys() & left_over, NOT_CONFIGURED)
 
 
 def _shown(frame: pl.DataFrame, window: Window) -> dict[date, dict[str, object]]:

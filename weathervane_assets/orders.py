@@ -41,7 +41,7 @@ def orders(
     """
     window = open_window(context.partition_keys, platform, clock)
     access = shopify.access(window.tenant.id, platform)
-    announce(context, access)
+    announce(context, access, window)
     if not access.is_configured:
         return empty_batch(polars_schema(Orders))
     with noted_refusal(window, "orders"):

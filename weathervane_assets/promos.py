@@ -23,7 +23,7 @@ def promos(context: dg.AssetExecutionContext, platform: Platform, clock: Clock, 
     """
     window = open_window(context.partition_keys, platform, clock)
     access = klaviyo.access(window.tenant.id, platform)
-    announce(context, access)
+    announce(context, access, window)
     if not access.is_configured:
         return empty_batch(polars_schema(Promos))
     sent = asyncio.run(_fetch(klaviyo, access, platform, window))

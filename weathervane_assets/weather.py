@@ -111,7 +111,7 @@ def climatology(
     """
     window = open_window(context.partition_keys, platform, clock)
     access = open_meteo.access(window.tenant.id, platform)
-    announce(context, access)
+    announce(context, access, window)
     if not access.is_configured:
         return empty_batch(polars_schema(Climatology))
     frames, requests = [], 0
@@ -161,7 +161,7 @@ def weather_daily(
     """
     window = open_window(context.partition_keys, platform, clock)
     access = open_meteo.access(window.tenant.id, platform)
-    announce(context, access)
+    announce(context, access, window)
     if not access.is_configured:
         return empty_batch(polars_schema(WeatherDaily))
     active = active_in(window)
@@ -225,7 +225,7 @@ def weather_forecast(
     """
     window = open_window(context.partition_keys, platform, clock)
     access = open_meteo.access(window.tenant.id, platform)
-    announce(context, access)
+    announce(context, access, window)
     if not access.is_configured:
         return empty_batch(polars_schema(WeatherForecast))
     active = active_in(window)

@@ -14,6 +14,7 @@ from weathervane_resources.clock import Clock
 from weathervane_resources.credentials import NOT_CONFIGURED, STUB, Access
 from weathervane_resources.lake import Lake
 from weathervane_resources.lake_io import Batch, tenant_days
+from weathervane_resources.lake_ledger import own_days
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import ConfigurationError
 from weathervane_resources.tenants import Tenant
@@ -63,15 +64,30 @@ def open_window(keys: Sequence[str], platform: Platform, clock: Clock) -> Window
     return Window(tenant, span.days, clock.now(), platform.lake())
 
 
-def announce(context: dg.AssetExecutionContext, access: Access) -> None:
-    """Say in the log where the rows come from, where that is not the vendor."""
+def announce(context: dg.AssetExecutionContext, access: Access, window: Window) -> None:
+    """Say in the log where the rows come from, where that is not the vendor.
+
+    Raises: dagster.Failure: they would be made up, and stand beside rows of the vendor (not retried).
+    """
     if access.source == STUB:
+        _refuse_stubs_beside_live(window, context.asset_key.path[-1])
         context.log.warning(
             f"{access.tenant_id}: no credentials for this source are set, so these are stub rows from the sandbox. "
             "Set them (docs/configuration.md), or set WEATHERVANE_STUBS=never to keep the table empty instead."
         )
     if access.source == NOT_CONFIGURED:
         context.log.warning(f"{access.tenant_id}: no credentials for this source are set; the partition stays empty.")
+
+
+def _refuse_stubs_beside_live(window: Window, dataset: str) -> None:
+    """A live source that lost its variables went on with made-up rows, night after night, and every check was content."""
+    if live := own_days(window.lake.ledger(window.tenant.id, dataset)):
+        raise dg.Failure(
+            f"{window.tenant.id}/{dataset}: {len(live)} days were read from the vendor, and no credentials are set now; made-up"
+            " rows do not go beside them, and nothing was written. Set the source's credentials again, or, where it was given"
+            " up, WEATHERVANE_STUBS=never",
+            allow_retries=False,
+        )
 
 
 def in_window(frame: pl.DataFrame, window: Window) -> pl.DataFrame:

@@ -45,6 +45,7 @@ CAUSES: Mapping[str, str] = {
     "revenue_unknown": "the shop gave no revenue for some sales; look at these orders in the shop",
     "revenue_currency": "sales in another currency than tenants.toml says; `weathervane doctor` names the shop's",
     "not_permitted": "a scope or role was taken away; connect the account again with it",
+    "source_lost": "the source's variables are gone from where the runs run; set them again, then backfill the days since",
     "version_sunset": "the API version in use ends; set the newer one and watch the next night",
     "vendor_count_missing": "the vendor did not answer with its own count; nothing is known to be missing",
     FAILED_RUN: "see the run's error; a dead token needs the account to be connected again",

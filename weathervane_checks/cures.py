@@ -12,8 +12,8 @@ CURES = {
         "days again; otherwise the vendor sends something new: look at the newest rows."
     ),
     "live_source": (
-        "Set the source's credentials, or leave it if made-up rows are meant; for a version that ends, set a newer one. "
-        "`weathervane doctor` names both."
+        "Set the source's credentials, or leave it if made-up rows are meant, or if the source was given up; of a source that "
+        "lost them, backfill the days since. For a version that ends, set a newer one. `weathervane doctor` names both."
     ),
     "row_count_drop": (
         "Look whether the shop or the ads really paused that day. If not, materialise the day again; if it stays low, look at "

@@ -21,13 +21,12 @@ import polars as pl
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from weathervane_resources.credentials import STUB
+from weathervane_resources.credentials import NOT_CONFIGURED, STUB
 from weathervane_resources.drift import content, row_changes, sum_changes
 from weathervane_resources.lake_days import MONTH, day_predicate, months, with_month, within
 from weathervane_resources.lake_errors import LakeError, StubWouldReplaceLive, reason
 from weathervane_resources.lake_files import LakeFiles, is_below_root
 from weathervane_resources.lake_flush import flush_version
-from weathervane_resources.lake_guard import guard_live_days, guard_live_rows
 from weathervane_resources.lake_ledger import (
     LEDGER,
     LEDGER_SCHEMA,
@@ -56,6 +55,7 @@ __all__ = [
 
 T = TypeVar("T")
 
+UNCLAIMED_SOURCES = frozenset({STUB, NOT_CONFIGURED})
 COMMIT_ATTEMPTS = 8
 TABLE_PROPERTIES = {
     "delta.checkpointInterval": "10",  # a night opens a hundred tables: docs/benchmarks.md
@@ -168,23 +168,22 @@ class Lake:
         run_id: str,
         now: datetime,
         vendor_count: VendorCount | None = None,
+        source_by_day: Mapping[date, str] | None = None,
     ) -> Written:
         """Make `frame` the rows of `days`, in one commit, and note it in the ledger.
 
-        A row that says the same as the version before keeps its `as_of_utc`: it was learnt then.
-        Raises: StubWouldReplaceLive: `source` is stub or not_configured and the days hold live rows, or it is stub and other
-                days were read from a vendor.
+        A row that says the same as the version before keeps its `as_of_utc`: it was learnt then. `source` is that of the
+        days that `source_by_day` does not name.
+        Raises: StubWouldReplaceLive: the source of a day is stub or not_configured, and it holds live rows.
                 LakeError: the frame has another shape, holds other days, or the commit fails.
         """
         check_frame(frame, dataset, shape, days)
-        uri = self.uri(tenant, dataset)
+        uri, by_day = self.uri(tenant, dataset), dict.fromkeys(days, source) | dict(source_by_day or {})
 
         def merge(table: DeltaTable | None) -> tuple[pl.DataFrame, tuple[pl.DataFrame, pl.DataFrame]]:
             # read from the very version that the commit is based on: if another writer comes between, both are done again
             before = whole(rows_of(table, f"{tenant}/{dataset}", shape, days), uri)
-            guard_live_rows(before, source, f"{tenant}/{dataset}")
-            if source == STUB:
-                guard_live_days(self.ledger(tenant, dataset), f"{tenant}/{dataset}")
+            _guard_live_days(before, by_day, f"{tenant}/{dataset}")
             merged = _keep_learning_time(frame, before, shape)
             return with_month(merged), (merged, before)
 
@@ -193,12 +192,12 @@ class Lake:
         )
         noted = self._noted(tenant, dataset, shape, before)
         notes = (
-            against_the_notes(noted, row_changes(merged, before, shape.keys, days), source)
+            against_the_notes(noted, row_changes(merged, before, shape.keys, days), by_day)
             .select(
                 pl.lit(dataset).alias("dataset"),
                 "date",
                 pl.col("row_count", "previous_row_count", "new_rows", "updated_rows", "removed_rows").cast(pl.Int64),
-                pl.lit(source).alias("source"),
+                pl.col("date").replace_strict(by_day, return_dtype=pl.String).alias("source"),
                 pl.lit(version, dtype=pl.Int64).alias("table_version"),
                 pl.lit(run_id).alias("run_id"),
                 pl.lit(now).dt.cast_time_unit("us").alias("written_at_utc"),
@@ -363,6 +362,25 @@ def rows_of(table: DeltaTable | None, name: str, shape: Shape, days: Sequence[da
     if days is not None:
         rows = rows.filter(pl.col(MONTH).is_in(months(days)) & within(days))
     return as_shaped(rows, name, shape)
+
+
+def guard_live_rows(before: pl.DataFrame, source: str, where: str) -> None:
+    """Raise StubWouldReplaceLive if `source` is none that has rows and some of `before` came from a vendor."""
+    if source not in UNCLAIMED_SOURCES:
+        return
+    live = before.filter(~pl.col("source").is_in(list(UNCLAIMED_SOURCES))).height
+    if live:
+        raise StubWouldReplaceLive(
+            f"{where}: {live} rows from a vendor would be replaced by {source} data; nothing was written. "
+            "Set the source's credentials again, or write stub data to another WEATHERVANE_LAKE."
+        )
+
+
+def _guard_live_days(before: pl.DataFrame, by_day: Mapping[date, str], where: str) -> None:
+    """Guard the rows of each day against what it is to be made from."""
+    for source in UNCLAIMED_SOURCES.intersection(by_day.values()):
+        days = [day for day, one in by_day.items() if one == source]
+        guard_live_rows(before.filter(pl.col("date").is_in(days)), source, where)
 
 
 def _keep_learning_time(frame: pl.DataFrame, before: pl.DataFrame, shape: Shape) -> pl.DataFrame:

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 class Batch:
     """What an asset hands to the lake: the rows of its window, where they came from, and what to show of them.
 
-    `source` is one of the source names, `stub`, `not_configured`, or several joined by `+`. `rejects` are the rows of the
+    `source` is one of the source names, `stub`, `not_configured`, or several joined by `+`; `source_by_day` says it of days
+    that differ. `rejects` are the rows of the
     window that cannot be used (`date`, `key`, `reason`), for the quarantine; None where there is nothing to set aside.
     `vendor_count` is what the vendor says it has; the ledger keeps it for the check `completeness`.
     """
@@ -44,6 +45,7 @@ class Batch:
     metadata_by_day: Mapping[date, Mapping[str, Any]] = field(default_factory=dict)
     rejects: pl.DataFrame | None = None
     vendor_count: VendorCount | None = None
+    source_by_day: Mapping[date, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,9 @@ class DeltaLakeIOManager(BasePolarsUPathIOManager):
             run_id=context.run_id,
             now=system_now(),
             vendor_count=obj.vendor_count,
+            source_by_day=obj.source_by_day,
         )
-        shared = {"path": dg.MetadataValue.path(written.uri), "table_version": written.version, "source": obj.source}
+        shared = {"path": dg.MetadataValue.path(written.uri), "table_version": written.version}
         shared |= {"window": f"{window.first}/{window.last}", **obj.metadata}
         _publish(window.tenant, dataset, written.days)
         by_day = {row["date"]: row for row in written.days.iter_rows(named=True)}
@@ -119,7 +122,7 @@ class DeltaLakeIOManager(BasePolarsUPathIOManager):
 
         def shown(day: date) -> dict[str, Any]:
             own = obj.metadata_by_day.get(day, {})
-            return {**shared, **_row_counts(by_day[day]), **restated.get(day, {}), **set_aside(day), **own}
+            return {**shared, **_noted(by_day[day]), **restated.get(day, {}), **set_aside(day), **own}
 
         show_partitions(context, {key: shown(split_key(key)[1]) for key in sorted(keys)})
 
@@ -187,8 +190,10 @@ def _publish(tenant: str, dataset: str, days: pl.DataFrame) -> None:
         metrics.count(metrics.ROWS, int(days[f"{change}_rows"].sum()), tenant=tenant, dataset=dataset, change=change)
 
 
-def _row_counts(row: Mapping[str, Any]) -> dict[str, Any]:
+def _noted(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the ledger says of a day."""
     return {
+        "source": row["source"],
         "dagster/partition_row_count": row["row_count"],
         "new_rows": row["new_rows"],
         "updated_rows": row["updated_rows"],

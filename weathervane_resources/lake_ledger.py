@@ -71,14 +71,14 @@ def written_marks(dataset: str, version: int) -> dict[str, str]:
     return {DATASET_MARK: dataset, VERSION_MARK: str(version)}
 
 
-def against_the_notes(noted: pl.DataFrame, changes: pl.DataFrame, source: str) -> pl.DataFrame:
+def against_the_notes(noted: pl.DataFrame, changes: pl.DataFrame, by_day: Mapping[date, str]) -> pl.DataFrame:
     """Let the count before be the one that was noted last: a run killed between table and ledger noted nothing.
 
-    Where real rows take the place of made-up ones there is no count before.
+    Where real rows take the place of made-up ones there is no count before. `by_day`: the sources of the new rows.
     """
     if not changes["previous_row_count"].sum():
         return changes
-    made_up = IS_MADE_UP & pl.lit(not is_made_up(source))
+    made_up = IS_MADE_UP & pl.col("date").is_in([day for day, source in by_day.items() if not is_made_up(source)])
     count = pl.when(made_up).then(0).otherwise("row_count").alias("_noted")
     newest = noted.sort("table_version").unique("date", keep="last").select("date", count)
     before = pl.coalesce("_noted", "previous_row_count").alias("previous_row_count")

@@ -19,9 +19,8 @@ import polars as pl
 from deltalake import DeltaTable
 
 from weathervane_resources.drift import row_changes
-from weathervane_resources.lake import rows_of
+from weathervane_resources.lake import UNCLAIMED_SOURCES, guard_live_rows, rows_of
 from weathervane_resources.lake_days import MONTH, day_predicate, with_month
-from weathervane_resources.lake_guard import UNCLAIMED_SOURCES, guard_live_rows
 from weathervane_resources.lake_history import RESTORED_MARK, History
 from weathervane_resources.lake_ledger import LEDGER_SCHEMA
 

@@ -79,6 +79,31 @@ def test_a_window_that_still_holds_days_of_the_demo_is_written_as_the_shops_own(
     assert (set(matrix["source"]), set(matrix["date"])) == ({"open_meteo+shopify_api"}, {LIVE})
 
 
+def test_a_source_that_is_connected_later_leaves_the_days_before_as_they_were(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Klaviyo came after two months: one older day in the 30 of the ads made the whole window stub, and the guard failed 15 nights."""
+    url = f"{installation.sandbox.url}/t/acme"
+    go_live(monkeypatch, installation.sandbox.url)
+    monkeypatch.setenv("OPEN_METEO_FORECAST_URL", f"{url}/v1/forecast")
+    monkeypatch.setenv("OPEN_METEO_ARCHIVE_URL", f"{url}/v1/archive")
+    monkeypatch.setenv("OPEN_METEO_NON_COMMERCIAL", "true")
+    before, tables = LIVE - timedelta(days=1), (*TABLES, "promos")
+    assert installation.backfill("acme", before, before, *tables).failures == []
+    monkeypatch.setenv("KLAVIYO_BASE_URL", url)
+    monkeypatch.setenv("ACME__KLAVIYO_API_KEY", "pk_live")
+    assert installation.backfill("acme", LIVE, LIVE, *tables).failures == []
+    again = installation.backfill("acme", before, LIVE, "features")
+    assert again.failures == []
+    by_day = dict(installation.rows("acme", "features").select("date", "source").unique().iter_rows())
+    assert by_day == {before: "stub", LIVE: "klaviyo_api+open_meteo+shopify_api"}
+    assert dict(features_noted(installation).iter_rows()) == by_day
+
+
+def features_noted(installation: Installation) -> pl.DataFrame:
+    return installation.lake.ledger("acme", "features").select("date", "source")
+
+
 def judge_report(here: Installation) -> dict[str, Any]:
     quality = examine_quality(tenant(here), here.lake, datetime(2026, 11, 13, 15, tzinfo=UTC))
     told: dict[str, Any] = quality.run["datasets"]["features"]

@@ -168,11 +168,30 @@ def test_stub_rows_never_replace_a_vendors(installation: Installation, monkeypat
     assert set(before["source"]) == {"shopify_api"}
     assert outcome.checks["orders.live_source"]["ok"] == 1
     refused = installation.backfill("acme", day, day, "orders")
-    assert "would be replaced by stub data" in refused.failures[0]
+    assert "made-up rows do not go beside them" in refused.failures[0]
     monkeypatch.setenv("WEATHERVANE_STUBS", "never")
     erased = installation.backfill("acme", day, day, "orders")
     assert "would be replaced by not_configured data" in erased.failures[0]
     assert installation.rows("acme", "orders").equals(before)
+
+
+def test_a_live_source_that_lost_its_credentials_does_not_go_on_quietly(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a reboot the shell lacked the shop's variables: made-up orders of new days stood beside real ones, all checks green."""
+    day, next_day = date(2026, 11, 3), date(2026, 11, 4)
+    with monkeypatch.context() as live:
+        live.setenv("SHOPIFY_BASE_URL", f"{installation.sandbox.url}/t/acme")
+        live.setenv("ACME__SHOPIFY_SHOP_DOMAIN", "acme")
+        live.setenv("ACME__SHOPIFY_ACCESS_TOKEN", "shpat_live")
+        assert installation.backfill("acme", day, day, "orders").failures == []
+    refused = installation.backfill("acme", next_day, next_day, "orders")
+    assert "acme/orders: 1 days were read from the vendor, and no credentials are set now" in refused.failures[0]
+    assert set(installation.rows("acme", "orders")["date"]) == {day}
+    monkeypatch.setenv("WEATHERVANE_STUBS", "never")
+    empty = installation.backfill("acme", next_day, next_day, "orders")
+    assert empty.failures == []
+    assert empty.checks["orders.live_source"] == {"warning": 1}
 
 
 def test_a_source_that_is_not_configured_is_empty_and_unknown_not_zero(

@@ -178,6 +178,6 @@ def build_matrix(
     )
 
 
-def finish_matrix(matrix: pl.DataFrame, tenant_id: str, source: str, as_of: pl.Expr) -> pl.DataFrame:
+def finish_matrix(matrix: pl.DataFrame, tenant_id: str, source: pl.Expr, as_of: pl.Expr) -> pl.DataFrame:
     """Add the ids that every table has and bring the columns into the contract's order."""
-    return conform(matrix.with_columns(tenant_id=pl.lit(tenant_id), source=pl.lit(source), as_of_utc=as_of), Features)
+    return conform(matrix.with_columns(tenant_id=pl.lit(tenant_id), source=source, as_of_utc=as_of), Features)

@@ -91,7 +91,7 @@ def matrix(
         weather() if known is None else known,
         join_mode="observed",
     )
-    return finish_matrix(built, "acme", "shopify_api", pl.lit(NOW).dt.cast_time_unit("us"))
+    return finish_matrix(built, "acme", pl.lit("shopify_api"), pl.lit(NOW).dt.cast_time_unit("us"))
 
 
 def test_the_matrix_keeps_its_contract() -> None:

@@ -104,7 +104,7 @@ def clean() -> Join:
         known,
         join_mode="observed",
     )
-    features = finish_matrix(matrix, "acme", "shopify_api", pl.lit(LEARNT).dt.cast_time_unit("us"))
+    features = finish_matrix(matrix, "acme", pl.lit("shopify_api"), pl.lit(LEARNT).dt.cast_time_unit("us"))
     return Join(features, known, normals(), today=date(2025, 4, 1))
 
 

@@ -26,6 +26,14 @@ def test_stub_rows_warn_and_nothing_else_does(source: str, severity: str, alerts
     assert (finding.severity, finding.observed, finding.alerts) == (severity, source, alerts)
 
 
+def test_a_source_that_was_live_and_is_not_configured_any_more_warns() -> None:
+    """The container started without its secrets: the nights were empty and every check was content."""
+    known = ledger((DAY, "shopify_api"), (NEXT, "not_configured"))
+    assert [finding.alerts for finding in judge_live_source(known, [DAY, NEXT])] == [(), ("source_lost",)]
+    before = ledger((DAY, "not_configured"), (NEXT, "shopify_api"))
+    assert [finding.severity for finding in judge_live_source(before, [DAY, NEXT])] == ["ok", "ok"]
+
+
 def test_a_day_never_written_is_not_live() -> None:
     """An absent row has no source to object to, and passed."""
     first, second = judge_live_source(ledger((DAY, "meta_api")), [NEXT, DAY])
