@@ -40,6 +40,8 @@ from weathervane_resources.platform import Platform
 OnPartition = Callable[[str], None]
 HEARD_EACH_S = 300.0
 MATRIX = ("weather_daily", "features")
+NORMALS_BEFORE_DAYS = 15
+"""So far before a day the normals may lie that it needs: the week they take to be published, before a decision a week ahead."""
 """What is made of the places that a tenant ships to, by the orders of the year before."""
 
 
@@ -77,15 +79,23 @@ class Outcome:
         return not self.failures and not any(counts["critical"] for counts in self.checks.values())
 
 
-def plan_steps(tenant_id: str, first: date, last: date, assets: Sequence[str]) -> list[Step]:
-    """Return the runs that bring in `assets` for the days first..last."""
+def plan_steps(
+    tenant_id: str, first: date, last: date, assets: Sequence[str], earliest: date | None = None
+) -> list[Step]:
+    """Return the runs that bring in `assets` for the days first..last.
+
+    In the first days of January the normals of the year before are made too, where the installation's `earliest` day lets
+    them: the days that are looked back to lie in it, and so does the decision of join mode as_of.
+    """
     days = (last - first).days + 1
     day_range = (day_key(tenant_id, first), day_key(tenant_id, last))
-    year_range = (year_key(tenant_id, first.year), year_key(tenant_id, last.year))
+    before = (first - timedelta(days=NORMALS_BEFORE_DAYS)).year
+    first_year = before if earliest is not None and before >= earliest.year else first.year
+    year_range = (year_key(tenant_id, first_year), year_key(tenant_id, last.year))
     later = tuple(name for name in graph.DAILY if name in assets and name != "orders")
     steps = [
         Step(("orders",), *day_range, days) if "orders" in assets else None,
-        Step(("climatology",), *year_range, last.year - first.year + 1) if "climatology" in assets else None,
+        Step(("climatology",), *year_range, last.year - first_year + 1) if "climatology" in assets else None,
         Step(later, *day_range, days) if later else None,
     ]
     return [step for step in steps if step]

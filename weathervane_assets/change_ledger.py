@@ -33,20 +33,17 @@ def missed_since(ledger: pl.DataFrame, now: datetime) -> datetime:
     return max(now - FARTHEST, min(now, oldest - READING)) if isinstance(oldest, datetime) else now
 
 
-def may_be_read_already(changes: Collection[Change], now: datetime) -> bool:
-    """Return whether a change is old enough that its days may have been read since; where not, the ledger need not be opened."""
-    return any(change.updated_at < now - READING for change in changes)
+def to_be_read(changes: Iterable[Change], ledger: pl.DataFrame) -> list[Change]:
+    """Return the changes without the days that were read after them, and without those before the tenant's oldest day.
 
-
-def not_read_since(changes: Iterable[Change], ledger: pl.DataFrame) -> list[Change]:
-    """Return the changes without the days that were read after them: a sensor that begins far back finds mostly such.
-
-    `ledger`: the rows of one dataset.
+    A sensor that begins far back finds mostly days read since; a day that no backfill asked for would stand alone, without
+    the orders and normals before it. `ledger`: the rows of one dataset; where it has none of the tenant's own, all remain.
     """
     written = dict(ledger.filter(IS_OWN).select("date", "written_at_utc").iter_rows())
+    oldest = min(written, default=date.min)
 
     def waits(day: date, change: Change) -> bool:
-        return day not in written or written[day] - READING <= change.updated_at
+        return day >= oldest and (day not in written or written[day] - READING <= change.updated_at)
 
     left = (replace(one, days=frozenset(day for day in one.days if waits(day, one))) for one in changes)
     return [one for one in left if one.days]

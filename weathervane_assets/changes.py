@@ -30,7 +30,7 @@ from weathervane_assets.change_cursor import (
     touched,
     write_cursor,
 )
-from weathervane_assets.change_ledger import may_be_read_already, missed_since, not_read_since
+from weathervane_assets.change_ledger import missed_since, to_be_read
 from weathervane_assets.change_repeats import CHANGED_TAG, repeats
 from weathervane_assets.graph import downstream
 from weathervane_assets.partitions import TENANT_PARTITIONS, day_key, range_tags
@@ -291,8 +291,8 @@ async def _read_one(
             new, missed, after[name] = await read
             changes += new
             unreadable += missed
-        if may_be_read_already(changes, now):
-            changes = not_read_since(changes, await asyncio.to_thread(ledger))
+        if changes:
+            changes = to_be_read(changes, await asyncio.to_thread(ledger))
         first_day = await reader.first_day(client, changes)
     return Found(tenant, changes, after, unreadable, first_day)
 

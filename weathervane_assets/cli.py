@@ -80,7 +80,10 @@ def backfill(
     from weathervane_resources.lake import Lake
 
     wanted = tenant.id, first.date(), last.date(), chosen
-    steps = [*plan_steps(*wanted), *plan_later_days(*wanted, Lake(settings.lake).ledger(tenant.id))]
+    steps = [
+        *plan_steps(*wanted, settings.start_date),
+        *plan_later_days(*wanted, Lake(settings.lake).ledger(tenant.id)),
+    ]
     instance = open_instance(settings)
     sync_tenants(instance, [tenant.id])
     with progress(sum(step.size for step in steps), tenant.id) as on_partition:

@@ -32,7 +32,7 @@ from weathervane_resources.connectors import (
 )
 from weathervane_resources.credentials import tenant_variable
 from weathervane_resources.lake import Lake, LakeError
-from weathervane_resources.lake_ledger import left_over_days
+from weathervane_resources.lake_ledger import own_days
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import Settings
 from weathervane_resources.state import StateError, open_state
@@ -162,7 +162,7 @@ def _unread_days(tenant: Tenant, lake: Lake) -> Iterator[Line]:
     except LakeError as error:
         yield Line(f"days {tenant.id}", "finding", str(error))
         return
-    days = sorted(set(ledger["date"]) - set(left_over_days(ledger)))
+    days = sorted(own_days(ledger) or ledger["date"])
     gaps = [(a + timedelta(days=1), b - timedelta(days=1)) for a, b in pairwise(days) if (b - a).days > 1]
     for first, last in gaps[:MOST_GAPS]:
         command = f"weathervane backfill --tenant {tenant.id} --from {first} --to {last}"

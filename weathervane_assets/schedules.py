@@ -20,7 +20,7 @@ from dagster._core.storage.tags import RUN_KEY_TAG, SCHEDULE_NAME_TAG
 
 from weathervane_assets import graph
 from weathervane_assets.partitions import TENANT_PARTITIONS, day_key, range_tags, year_key
-from weathervane_resources.lake import Lake, LakeError, Shape, whole
+from weathervane_resources.lake import UNCLAIMED_SOURCES, Lake, LakeError, Shape, whole
 from weathervane_resources.partition_keys import PRIORITY_TAG, TENANT_TAG
 from weathervane_resources.platform import Platform
 from weathervane_resources.tenants import Tenant
@@ -283,12 +283,16 @@ def complete_nights(lake: Lake, tenant: Tenant) -> set[date]:
     """Return the days that every table of a night was written for once they were over; none where the ledger cannot be read.
 
     `features` alone says nothing: days that are read again for ads or weather write it too, also where orders failed.
+    Nor do days without credentials or of a demo, of a source that has them now; of one that was given up they are all there is.
     The run itself says what is wrong with a tenant's ledger; the nights of the others go on.
     """
     try:
         ledger = lake.ledger(tenant.id).filter(pl.col("dataset").is_in(graph.DAILY))
     except LakeError:
         return set()
+    unread = pl.col("source").is_in(sorted(UNCLAIMED_SOURCES))
+    is_live = ~unread.sort_by("date").last().over("dataset")
+    ledger = ledger.filter(~(unread & is_live) | (pl.col("dataset") == ISSUED))
     is_over = pl.col("written_at_utc").dt.convert_time_zone(tenant.timezone).dt.date() > pl.col("date")
     tables = ledger.filter(is_over | (pl.col("dataset") == ISSUED)).group_by("date").agg(pl.col("dataset").n_unique())
     return set(tables.filter(pl.col("dataset") == len(graph.DAILY))["date"])

@@ -14,7 +14,7 @@ from tests.assets.conftest import Installation
 from tests.assets.test_changes import QUIET, REFUNDED, START, Daemon, Time, days_of, open_shop, order_of, refund
 from tests.assets.test_left_over_demo import go_live
 from weathervane_assets.change_cursor import Change
-from weathervane_assets.change_ledger import READING, are_written_since, missed_since, not_read_since
+from weathervane_assets.change_ledger import READING, are_written_since, missed_since, to_be_read
 from weathervane_assets.changes import changed_campaigns, changed_orders
 from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_resources.lake_ledger import LEDGER_SCHEMA
@@ -167,9 +167,18 @@ def test_only_the_days_that_wait_are_left_of_a_change() -> None:
         ("promos", REFUNDED, at + READING + timedelta(seconds=1), CAMPAIGNS), ("promos", other, at, CAMPAIGNS)
     )
     moved, seen = Change("a", at, frozenset({REFUNDED, other})), Change("b", at, frozenset({REFUNDED}))
-    assert not_read_since([moved, seen], read) == [Change("a", at, frozenset({other}))]
+    assert to_be_read([moved, seen], read) == [Change("a", at, frozenset({other}))]
     while_it_was_read = Change("c", at + timedelta(seconds=1), frozenset({REFUNDED}))
-    assert not_read_since([while_it_was_read], read) == [while_it_was_read]
+    assert to_be_read([while_it_was_read], read) == [while_it_was_read]
+
+
+def test_a_day_before_the_oldest_that_was_read_is_a_backfills() -> None:
+    """An order of March was refunded in November: a run read that one day, without the year before it, alone in the matrix."""
+    read = ledger(("orders", REFUNDED, START, LIVE), ("orders", REFUNDED - timedelta(days=9), START, "stub"))
+    older, newer = REFUNDED - timedelta(days=1), REFUNDED + timedelta(days=1)
+    change = Change("a", START + timedelta(days=1), frozenset({older, REFUNDED, newer}))
+    assert to_be_read([change], read) == [Change("a", change.updated_at, frozenset({REFUNDED, newer}))]
+    assert to_be_read([change], read.clear()) == [change]
 
 
 def test_days_are_written_when_every_table_of_every_day_is() -> None:

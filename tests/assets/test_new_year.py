@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 
 import polars as pl
+import pytest
 
 from tests.assets.conftest import Installation
+from weathervane_assets.backfill import plan_steps
+from weathervane_assets.graph import NODES
 from weathervane_assets.tables import CONTRACTS, polars_schema, shape_of
 from weathervane_resources.weather_cache import ARCHIVE_MODEL
 
@@ -39,3 +42,22 @@ def test_a_heatwave_that_began_in_december_is_known_on_new_years_day(installatio
         always_hot(installation, "kiwi", year, cells)
     installation.backfill("kiwi", NEW_YEAR, NEW_YEAR, "weather_daily")
     assert installation.rows("kiwi", "weather_daily")["heatwave_flag"].to_list() == [1] * len(cells)
+
+
+@pytest.mark.parametrize(
+    ("first", "earliest", "years"),
+    [
+        (date(2026, 1, 1), date(2024, 1, 1), ("kiwi|2025", "kiwi|2026")),
+        (date(2026, 1, 15), date(2024, 1, 1), ("kiwi|2025", "kiwi|2026")),
+        (date(2026, 1, 16), date(2024, 1, 1), ("kiwi|2026", "kiwi|2026")),
+        (date(2026, 1, 1), date(2026, 1, 1), ("kiwi|2026", "kiwi|2026")),
+    ],
+)
+def test_a_backfill_from_january_makes_the_normals_of_december(
+    first: date, earliest: date, years: tuple[str, str]
+) -> None:
+    """The first week's decisions of join mode as_of knew the normals of the year before only, which nobody had made: no anomalies."""
+    steps = plan_steps("kiwi", first, date(2026, 1, 31), list(NODES), earliest)
+    (normals,) = [step for step in steps if step.assets == ("climatology",)]
+    assert (normals.first_key, normals.last_key) == years
+    assert normals.size == len(set(years))

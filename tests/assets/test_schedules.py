@@ -241,12 +241,13 @@ def wrote(
     *days: date,
     tables: Sequence[str] = graph.DAILY,
     written_at: datetime = datetime(2026, 11, 22, tzinfo=UTC),
+    source: str = "stub",
 ) -> None:
     """Put a night's tables into the lake, empty: the ledger says that they were written."""
     for name in tables:
         shape = shape_of(CONTRACTS[name])
         installation.lake.replace(
-            tenant_id, name, shape.schema.to_frame(), shape=shape, days=days, source="stub", run_id="r",
+            tenant_id, name, shape.schema.to_frame(), shape=shape, days=days, source=source, run_id="r",
             now=written_at,
         )  # fmt: skip
 
@@ -269,6 +270,31 @@ def test_missed_nights_are_caught_up_as_one_range(
     wrote(installation, "acme", *complete)
     assert spans(of_acme(daemon, "nightly", datetime(2026, 11, 20, 8, tzinfo=UTC))) == [
         (f"{first}|acme", "2026-11-19|acme")
+    ]
+
+
+@pytest.mark.parametrize("lost", ["stub", "not_configured"])
+def test_nights_without_credentials_are_caught_up_once_they_are_back(
+    installation: Installation, daemon: dg.DagsterInstance, lost: str
+) -> None:
+    """The container had lost its secrets for two nights: their tables were written, empty, and nobody ever read those days."""
+    wrote(installation, "acme", date(2026, 11, 15), date(2026, 11, 18), source="live")
+    wrote(installation, "acme", date(2026, 11, 16), date(2026, 11, 17), source=lost)
+    assert spans(of_acme(daemon, "nightly", datetime(2026, 11, 20, 8, tzinfo=UTC))) == [
+        ("2026-11-16|acme", "2026-11-19|acme")
+    ]
+
+
+def test_a_source_that_was_given_up_is_not_caught_up_each_night(
+    installation: Installation, daemon: dg.DagsterInstance
+) -> None:
+    """Klaviyo was given up: its days stay empty, and each night would read two weeks of everything again."""
+    wrote(installation, "acme", date(2026, 11, 15), source="live")
+    days = [date(2026, 11, day) for day in (16, 17, 18)]
+    wrote(installation, "acme", *days, tables=[name for name in graph.DAILY if name != "promos"], source="live")
+    wrote(installation, "acme", *days, tables=["promos"], source="not_configured")
+    assert spans(of_acme(daemon, "nightly", datetime(2026, 11, 20, 8, tzinfo=UTC))) == [
+        ("2026-11-19|acme", "2026-11-19|acme")
     ]
 
 
