@@ -71,6 +71,8 @@ class Outcome:
     """Worst severity of each run's evaluation, counted, by `asset.check`."""
     run_ids: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    """What assets warned of, each once: `orders: acme: no credentials …`."""
     seconds: float = 0.0
 
     @property
@@ -137,7 +139,7 @@ def run_backfill(
     """Run the steps one after the other on the instance; stop at the first that fails."""
     outcome = Outcome(tenant_id)
     begun = time.monotonic()
-    defs = build_defs(os.environ, resource_overrides, loggers={"console": _progress_logger(on_partition)})
+    defs = build_defs(os.environ, resource_overrides, loggers={"console": _progress_logger(on_partition, outcome.warnings)})
     for done, step in enumerate(steps, start=1):
         job, run_id = _job_of(defs, step), make_new_run_id()
         with heard_of(instance, run_id, job.name):
@@ -233,24 +235,30 @@ def _failure_text(event: dg.DagsterEvent) -> str:
 
 
 class _ProgressHandler(logging.Handler):
-    """Counts materialised partitions; lets warnings of assets through to standard error."""
+    """Counts materialised partitions, and keeps what assets warn of, each warning once."""
 
-    def __init__(self, on_partition: OnPartition) -> None:
+    def __init__(self, on_partition: OnPartition, warnings: list[str]) -> None:
         super().__init__()
         self._on_partition = on_partition
+        self._warnings = warnings
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take one record of the run."""
-        event = getattr(record, "dagster_meta", {}).get("dagster_event")
+        meta = getattr(record, "dagster_meta", {})
+        event = meta.get("dagster_event")
         if event is not None and event.is_step_materialization:
             self._on_partition(event.asset_key.path[-1])
+        if event is None and record.levelno == logging.WARNING:
+            said = f"{meta.get('step_key')}: {meta.get('orig_message')}"
+            if said not in self._warnings:
+                self._warnings.append(said)
 
 
-def _progress_logger(on_partition: OnPartition) -> dg.LoggerDefinition:
+def _progress_logger(on_partition: OnPartition, warnings: list[str]) -> dg.LoggerDefinition:
     def progress(_context: dg.InitLoggerContext) -> logging.Logger:
         # not by getLogger: handlers of an earlier backfill in this process must not be on it
         logger = logging.Logger("weathervane.progress", level=logging.DEBUG)  # noqa: LOG001
-        logger.addHandler(_ProgressHandler(on_partition))
+        logger.addHandler(_ProgressHandler(on_partition, warnings))
         if is_json(os.environ):
             logger.addHandler(JsonHandler(logging.INFO, of_run=True))
         return logger

@@ -75,7 +75,7 @@ def backfill(
     chosen = _check_assets(assets)
     _lake_is_usable(settings)
     from weathervane_assets.backfill import plan_later_days, plan_steps, run_backfill
-    from weathervane_assets.console import print_outcomes, progress
+    from weathervane_assets.console import print_outcomes, print_warnings, progress
     from weathervane_assets.instance import open_instance, sync_tenants
     from weathervane_resources.lake import Lake
 
@@ -88,6 +88,8 @@ def backfill(
     sync_tenants(instance, [tenant.id])
     with progress(sum(step.size for step in steps), tenant.id) as on_partition:
         outcome = run_backfill(instance, tenant.id, steps, on_partition)
+    if not as_json:
+        print_warnings(outcome)
     print_outcomes([outcome], as_json=as_json)
     sys.exit(0 if outcome.is_good else 1)
 

@@ -69,6 +69,12 @@ def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool = False) -> Non
             err.print(f"[bold red]failed[/] {outcome.tenant} {plain(failure)}", highlight=False, markup=True)
 
 
+def print_warnings(outcome: Outcome) -> None:
+    """Print what the assets of a backfill warned of."""
+    for warning in outcome.warnings:
+        err.print(f"[yellow]warning[/] {outcome.tenant} {plain(warning)}", highlight=False, markup=True, soft_wrap=True)
+
+
 def _plain(outcome: Outcome) -> dict[str, object]:
     return {
         "tenant": outcome.tenant,
@@ -79,6 +85,7 @@ def _plain(outcome: Outcome) -> dict[str, object]:
         "rows": dict(outcome.rows),
         "checks": {name: {s: counts[s] for s in SEVERITIES} for name, counts in sorted(outcome.checks.items())},
         "failures": outcome.failures,
+        "warnings": outcome.warnings,
     }
 
 

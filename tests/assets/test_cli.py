@@ -120,6 +120,15 @@ def test_a_backfill_brings_in_an_asset_and_exits_0(tmp_path: Path, sandbox: Runn
     assert (tmp_path / "storage/lake/acme/promos/_delta_log").is_dir()
 
 
+def test_a_backfill_says_on_the_screen_what_its_assets_warn_of(tmp_path: Path) -> None:
+    """A slip in a variable's name: every check was ok, the table said 31 days and 0 rows, and the reason stood in the event log only."""
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    done = run(tmp_path, *BACKFILL, "--asset", "promos", WEATHERVANE_STUBS="never")
+    assert done.returncode == 0, done.stderr
+    says = "warning acme promos: acme: no credentials for this source are set; the partition stays empty."
+    assert done.stderr.count(says) == 1
+
+
 def test_a_failed_backfill_exits_1_and_says_why(tmp_path: Path) -> None:
     """Half-set credentials end a run; the reason must stand on the screen, not only in the event log."""
     (tmp_path / "tenants.toml").write_text(GOOD)
