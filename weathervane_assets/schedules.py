@@ -31,8 +31,11 @@ STARTED_WITHIN = timedelta(hours=50)
 MOST_CAUGHT_UP = 14
 """Days; a longer outage is a backfill's, which someone should look at."""
 NORMALS_HOUR = 8
-NORMALS_DAYS = ((1, 1), (1, 10))
-"""Month and day on which the year's normals are made: for the first night, and again when the archive has all of December."""
+NORMALS_DAYS = ((1, 1), (1, 7), (1, 8))
+"""Month and day on which the year's normals are made: for the first night, and again when the archive has all of December.
+
+It has it from January 7 on in UTC, where east of China it is the 8th already. Not later: by the first decisions that use them
+(`as_of.NORMALS_DELAY_DAYS`) rows are stored in the night to the 8th at the earliest, and normals made after that differ from theirs."""
 OLDEST_FORECAST_DAYS = 60
 """How far back `restate_weather` looks for days that still stand as forecasts, after a pause or an outage."""
 WEATHER_DAYS = 10
@@ -331,7 +334,7 @@ def _yearly_schedules(status: dg.DefaultScheduleStatus) -> list[tuple[dg.JobDefi
                 for year in years_without_normals(platform.lake(), tenant.id, today):
                     yield _normals_request(tenant, today, year)
 
-    told = f"{says} On January 1 and 10 at {NORMALS_HOUR:02}:00 of the tenant's clock."
+    told = f"{says} On January 1, 7 and 8 at {NORMALS_HOUR:02}:00 of the tenant's clock."
     new = "The normals of places that were shipped to for the first time: their anomalies are null until then."
     at = f"{NEW_CELLS_HOUR:02}:00"
     none = f"it is {at} for none of {{}} tenants, or every place has its normals"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -17,8 +18,16 @@ from weathervane_assets.definitions import build_defs
 from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.partitions import RANGE_END, RANGE_START, TENANT_PARTITIONS, TENANT_TAG
 from weathervane_assets.run_queue import BACKFILL_PRIORITY
-from weathervane_assets.schedules import NEW_CELLS_HOUR, ROUTINES, build_schedules, has_struck, normals_are_due
+from weathervane_assets.schedules import (
+    NEW_CELLS_HOUR,
+    NORMALS_HOUR,
+    ROUTINES,
+    build_schedules,
+    has_struck,
+    normals_are_due,
+)
 from weathervane_assets.tables import CONTRACTS, polars_schema, shape_of
+from weathervane_assets.transforms.as_of import decision_frame
 from weathervane_resources.clock import Clock
 from weathervane_resources.lake import Shape
 from weathervane_resources.platform import Platform
@@ -341,9 +350,30 @@ def test_the_normals_of_a_year_are_made_before_its_first_night_and_again_when_de
     assert [one for one in started if one[1]] == [
         ("2025-12-31T19", [("kiwi|2026", "kiwi|2026")]),
         ("2026-01-01T13", [("acme|2026", "acme|2026")]),
-        ("2026-01-09T19", [("kiwi|2026", "kiwi|2026")]),
-        ("2026-01-10T13", [("acme|2026", "acme|2026")]),
+        ("2026-01-06T19", [("kiwi|2026", "kiwi|2026")]),
+        ("2026-01-07T13", [("acme|2026", "acme|2026")]),
+        ("2026-01-07T19", [("kiwi|2026", "kiwi|2026")]),
+        ("2026-01-08T13", [("acme|2026", "acme|2026")]),
     ]
+
+
+@pytest.mark.parametrize("lead", [0, 1])
+@pytest.mark.parametrize(
+    "zone", ["Pacific/Pago_Pago", "America/New_York", "UTC", "Asia/Shanghai", "Pacific/Kiritimati"]
+)
+def test_the_first_row_by_a_years_normals_is_stored_when_they_have_all_of_december(zone: str, lead: int) -> None:
+    """Made again on the 10th, the normals differed from those of the row of the 9th: `leakage` in every January."""
+    noon = datetime(2026, 1, 1, tzinfo=UTC) - timedelta(hours=12)
+    acme = tenant(zone)
+    made = [at for at in first_ticks(acme, NORMALS_HOUR, noon, 20).values() if normals_are_due(acme, at)]
+    nights = first_ticks(acme, ROUTINES[0].hour, noon, 20)
+    for hour in range(24):
+        mine = replace(acme, decision_hour=hour, decision_lead_days=lead)
+        decided = {day: mine.decision_at(day - timedelta(days=1)) for day in nights}
+        years = decision_frame(decided)
+        stored = [nights[day] for day in years.filter(pl.col("normals_year") == 2026)["date"]]
+        assert stored
+        assert archive_end(max(at for at in made if at < min(stored))) >= date(2025, 12, 31)
 
 
 def test_places_that_are_new_get_their_normals_before_the_weather_is_restated(
