@@ -63,6 +63,24 @@ class Routine:
     """Whether nights that were missed are read with it, as one range."""
     settles_forecasts: bool = False
     """Whether older days that still stand as forecasts are read with it."""
+    again_hour: int | None = None
+    """A later hour of the day at which the same is read once more."""
+
+    @property
+    def hours(self) -> tuple[int, ...]:
+        """The hours at which it starts."""
+        return (self.hour,) if self.again_hour is None else (self.hour, self.again_hour)
+
+    @property
+    def at(self) -> str:
+        """The hours, as people read them."""
+        return " and ".join(f"{hour:02}:00" for hour in self.hours)
+
+    def run_key(self, tenant: Tenant, now: datetime) -> str | None:
+        """Return the key of the run that is due at `now`, or None before its hour; of two hours that struck, the later's."""
+        struck = [hour for hour in self.hours if has_struck(tenant, hour, now)]
+        again = f" {struck[-1]:02}:00" if struck[1:] else ""
+        return f"{self.name} {tenant.id} {self.last_day(tenant, now)}{again}" if struck else None
 
     def last_day(self, tenant: Tenant, now: datetime) -> date:
         """Return the newest day to read at `now`."""
@@ -119,6 +137,7 @@ ROUTINES = (
         hour=2,  # what is learnt later than `decision_hour` (6) is a day old at the next decision
         ends_days_ago=0,
         priority=10,
+        again_hour=5,  # for the places that the night found; of the others it is known, and nothing is asked
     ),
     Routine(
         "restate_promos",
@@ -233,9 +252,8 @@ def _schedule(routine: Routine, status: dg.DefaultScheduleStatus) -> tuple[dg.Jo
     ) -> Iterator[dg.RunRequest]:
         return _requests(routine, tenants, tick, platform, done)
 
-    at = f"{routine.hour:02}:00"
-    told = f"{routine.says} At {at} of the tenant's clock."
-    return job, _hourly(routine.name, job, told, status, requests, f"it is {at} for none of {{}} tenants")
+    told = f"{routine.says} At {routine.at} of the tenant's clock."
+    return job, _hourly(routine.name, job, told, status, requests, f"it is {routine.at} for none of {{}} tenants")
 
 
 def _hourly(
@@ -271,8 +289,8 @@ def _requests(
 ) -> Iterator[dg.RunRequest]:
     earliest = platform.settings().start_date
     for tenant in tenants:
-        key = f"{routine.name} {tenant.id} {routine.last_day(tenant, tick)}"
-        if not has_struck(tenant, routine.hour, tick) or key in done:
+        key = routine.run_key(tenant, tick)
+        if key is None or key in done:
             continue
         written = complete_nights(platform.lake(), tenant) if routine.catches_up else ()
         if span := routine.span(tenant, tick, earliest, written):

@@ -216,7 +216,7 @@ def test_every_day_is_read_again_at_least_twice_after_the_archive_has_it(zone: s
 def test_todays_forecast_is_there_before_the_decision_of_the_day() -> None:
     """Asked for in the hour of the decision, it came seconds too late: each decision knew the forecast of the day before."""
     (issue,) = (routine for routine in ROUTINES if routine.name == "issue_forecasts")
-    assert issue.hour < tenant("America/New_York").decision_hour
+    assert max(issue.hours) < tenant("America/New_York").decision_hour
 
 
 def test_no_day_before_a_tenants_start_and_no_tenant_without_a_partition(
@@ -313,6 +313,22 @@ def test_what_was_not_started_in_its_hour_is_started_at_the_next_tick(
     )
     add_run(daemon, name, request, dg.DagsterRunStatus.FAILURE)
     assert request.run_key not in {one.run_key for one in tick(daemon, name, at + timedelta(hours=1))}
+
+
+def test_forecasts_are_asked_for_before_the_night_and_after_it(
+    installation: Installation, daemon: dg.DagsterInstance
+) -> None:
+    """Asked for once, at two, the places that the night found at three had no forecast before the next decision."""
+    hours = [datetime(2026, 11, 20, hour, tzinfo=UTC) for hour in range(5, 24)]
+    started = {at.hour: start(daemon, "issue_forecasts", at) for at in hours}
+    assert {hour: spans(of) for hour, of in started.items() if of and of[0].tags[TENANT_TAG] == "acme"} == {
+        7: [("2026-11-20|acme", "2026-11-20|acme")],
+        10: [("2026-11-20|acme", "2026-11-20|acme")],
+    }
+    slept = [start(daemon, "issue_forecasts", datetime(2026, 11, 21, hour, tzinfo=UTC)) for hour in (11, 12)]
+    assert [spans(of) for of in slept] == [[("2026-11-21|acme", "2026-11-21|acme")], []], (
+        "both hours missed are one run"
+    )
 
 
 def test_a_ledger_that_cannot_be_read_costs_no_other_tenant_its_night(
