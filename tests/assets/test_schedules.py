@@ -146,27 +146,35 @@ def test_a_day_that_was_only_read_while_it_went_on_is_caught_up(
     ]
 
 
+WHOLE = {"observation_type": "observed", "temp_max_c": 9.0, "temp_min_c": 2.0, "precip_mm": 0.0, "snowfall_cm": 0.0}
+
+
+@pytest.mark.parametrize(
+    "told", [{"observation_type": "forecast"}, {"precip_mm": None}, {"snowfall_cm": None}, {"temp_max_c": None}, {"temp_min_c": None}],
+    ids=lambda told: next(iter(told)),
+)  # fmt: skip
 @pytest.mark.parametrize(("days_old", "first"), [(9, "2026-11-10"), (30, "2026-10-21"), (71, "2026-11-10")])
-def test_weather_that_stayed_a_forecast_through_an_outage_is_read_again(
-    installation: Installation, daemon: dg.DagsterInstance, days_old: int, first: str
+def test_weather_that_the_archive_may_still_mend_is_read_again(
+    installation: Installation, daemon: dg.DagsterInstance, days_old: int, first: str, told: dict[str, object]
 ) -> None:
-    """A tenant was paused for two weeks: the week before the pause stood as forecasts in its history for ever."""
-    day, settled = date(2026, 11, 20) - timedelta(days=days_old), date(2026, 10, 1)
-    rows = pl.DataFrame(
-        [
-            {"tenant_id": "acme", "date": day, "geohash": "drt2y", "observation_type": "forecast"},
-            {"tenant_id": "acme", "date": settled, "geohash": "drt2y", "observation_type": "observed"},
-        ],
-        schema=polars_schema(CONTRACTS["weather_daily"]),
-    ).with_columns(pl.lit("open_meteo").alias("source"))
-    shape = shape_of(CONTRACTS["weather_daily"])
-    installation.lake.replace(
-        "acme", "weather_daily", rows, shape=shape, days=[day, settled], source="open_meteo", run_id="r",
-        now=datetime(2026, 11, 1, tzinfo=UTC),
-    )  # fmt: skip
+    """A pause of two weeks left forecasts in the history for ever, and so did a late answer of the archive its gaps: rain
+    that the archive named after 12 days stayed null, since nobody read the day again."""
+    write_weather(installation, {date(2026, 11, 20) - timedelta(days=days_old): WHOLE | told, date(2026, 10, 1): WHOLE})
     assert spans(of_acme(daemon, "restate_weather", datetime(2026, 11, 20, 10, tzinfo=UTC))) == [
         (f"{first}|acme", "2026-11-19|acme")
     ]
+
+
+def write_weather(installation: Installation, days: dict[date, dict[str, object]]) -> None:
+    """Write a row of acme's weather for each day, with the values that are given and no gusts."""
+    rows = pl.DataFrame(
+        [{"tenant_id": "acme", "date": day, "geohash": "drt2y", **values} for day, values in days.items()],
+        schema=polars_schema(CONTRACTS["weather_daily"]),
+    ).with_columns(pl.lit("open_meteo").alias("source"))
+    installation.lake.replace(
+        "acme", "weather_daily", rows, shape=shape_of(CONTRACTS["weather_daily"]), days=list(days), source="open_meteo",
+        run_id="r", now=datetime(2026, 11, 1, tzinfo=UTC),
+    )  # fmt: skip
 
 
 def test_a_damaged_table_of_weather_stops_nobody_elses_restatement(
