@@ -62,6 +62,11 @@ class Thresholds:
     geocoded_orders_min: float = limit(
         20, "orders", "on fewer orders a day one bad address moves the ratio by 5 points; they warn at most"
     )
+    geocoded_ratio_chance: float = limit(
+        0.01,
+        "probability",
+        "a ratio below the warning that chance brings more often, of what the shop usually has, is ok",
+    )
     geocoded_drop_warning: float = limit(
         0.03, "ratio below the shop's own", "0.02 is within the day-to-day swing of mid-sized shops"
     )
