@@ -69,7 +69,10 @@ def geocoding_coverage(evidence: Evidence) -> list[Finding]:
 
 
 def coverage(evidence: Evidence) -> list[Finding]:
-    """Enough of the active cells have weather; none at all is critical. Of forecasts only today's, which can still be had."""
+    """Enough of the active cells have weather, and the rows all values; none at all is critical.
+
+    Of forecasts only the cells of today's, which can still be had.
+    """
     sources = dict(evidence.ledger.select("date", "source").iter_rows())
     shipped = evidence.shipped(ACTIVE_DAYS)
     told = (evidence.frame, shipped, evidence.days, evidence.limits, sources)

@@ -79,7 +79,7 @@ class Thresholds:
     )
     freshness_critical_days: float = limit(3, "days late", "one missed night is caught up by the next; three are not")
     weather_coverage_warning: float = limit(
-        0.85, "ratio of cells", "below this the joined weather is no longer the tenant's weather"
+        0.85, "ratio of cells, of a value of rows", "below this the joined weather is no longer the tenant's weather"
     )
     weekday_weeks: float = limit(
         10, "weeks", "the same weekdays that a day is held against; older ones are another season"
