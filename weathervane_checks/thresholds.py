@@ -81,6 +81,11 @@ class Thresholds:
     weather_coverage_warning: float = limit(
         0.85, "ratio of cells, of a value of rows", "below this the joined weather is no longer the tenant's weather"
     )
+    other_local_day_ratio_warning: float = limit(
+        0.25,
+        "ratio of sales",
+        "late evenings of a shop that sells over three time zones are less; above it the weather often is of another day than the customer's",
+    )
     weekday_weeks: float = limit(
         10, "weeks", "the same weekdays that a day is held against; older ones are another season"
     )
