@@ -19,7 +19,6 @@ from weathervane_assets.change_cursor import read_cursor
 from weathervane_assets.changes import changed_orders
 from weathervane_assets.definitions import build_defs
 from weathervane_assets.overridable import OVERRIDABLE
-from weathervane_assets.partitions import TENANT_PARTITIONS
 from weathervane_assets.schedules import (
     DQ_REPORT_HOUR,
     FRESHNESS,
@@ -51,14 +50,6 @@ def pause(folder: Path, tenant: str, *, paused: bool = True) -> None:
 
 def platform() -> Platform:
     return Platform(threshold_names=sorted(OVERRIDABLE))
-
-
-@pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    """A schedule opens the instance by its reference, so it must be one that is kept."""
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        instance.add_dynamic_partitions(TENANT_PARTITIONS, ["acme", "kiwi"])
-        yield instance
 
 
 def asked(instance: dg.DagsterInstance, schedule: dg.ScheduleDefinition) -> tuple[set[str], set[str]]:
