@@ -31,10 +31,13 @@ STARTED_WITHIN = timedelta(hours=50)
 MOST_CAUGHT_UP = 14
 """Days; a longer outage is a backfill's, which someone should look at."""
 NORMALS_HOUR = 8
-NORMALS_DAYS = ((1, 1), (1, 10))
-"""Month and day on which the year's normals are made: for the first night, and again when the archive has all of December."""
-OLDEST_FORECAST_DAYS = 60
-"""How far back `restate_weather` looks for days that still stand as forecasts, after a pause or an outage."""
+NORMALS_DAYS = ((1, 1), (1, 7), (1, 8))
+"""Month and day on which the year's normals are made: for the first night, and again when the archive has all of December.
+
+It has it from January 7 on in UTC, where east of China it is the 8th already. Not later: by the first decisions that use them
+(`as_of.NORMALS_DELAY_DAYS`) rows are stored in the night to the 8th at the earliest, and normals made after that differ from theirs."""
+OLDEST_UNSETTLED_DAYS = 60
+"""How far back `restate_weather` looks for days that still stand as forecasts, after a pause or an outage, or have a gap."""
 WEATHER_DAYS = 10
 """The archive has a day when it is 7 days old in UTC, where it may be yesterday still: each day is read with it at least twice."""
 ISSUED = "weather_forecast"
@@ -58,8 +61,26 @@ class Routine:
     priority: int = 0
     catches_up: bool = False
     """Whether nights that were missed are read with it, as one range."""
-    settles_forecasts: bool = False
-    """Whether older days that still stand as forecasts are read with it."""
+    settles: bool = False
+    """Whether older days that still stand as forecasts, or have a gap, are read with it."""
+    again_hour: int | None = None
+    """A later hour of the day at which the same is read once more."""
+
+    @property
+    def hours(self) -> tuple[int, ...]:
+        """The hours at which it starts."""
+        return (self.hour,) if self.again_hour is None else (self.hour, self.again_hour)
+
+    @property
+    def at(self) -> str:
+        """The hours, as people read them."""
+        return " and ".join(f"{hour:02}:00" for hour in self.hours)
+
+    def run_key(self, tenant: Tenant, now: datetime) -> str | None:
+        """Return the key of the run that is due at `now`, or None before its hour; of two hours that struck, the later's."""
+        struck = [hour for hour in self.hours if has_struck(tenant, hour, now)]
+        again = f" {struck[-1]:02}:00" if struck[1:] else ""
+        return f"{self.name} {tenant.id} {self.last_day(tenant, now)}{again}" if struck else None
 
     def last_day(self, tenant: Tenant, now: datetime) -> date:
         """Return the newest day to read at `now`."""
@@ -102,11 +123,11 @@ ROUTINES = (
     ),
     Routine(
         "restate_weather",
-        "Weather of the last 10 days, and of older ones that still are forecasts: the archive replaces them after a week or so.",
+        "Weather of the last 10 days, and of older ones that still are forecasts or have a gap: the archive mends them later.",
         ("weather_daily", "features"),
         days=WEATHER_DAYS,
         hour=5,
-        settles_forecasts=True,
+        settles=True,
     ),
     Routine(
         "issue_forecasts",
@@ -116,6 +137,7 @@ ROUTINES = (
         hour=2,  # what is learnt later than `decision_hour` (6) is a day old at the next decision
         ends_days_ago=0,
         priority=10,
+        again_hour=5,  # for the places that the night found; of the others it is known, and nothing is asked
     ),
     Routine(
         "restate_promos",
@@ -127,7 +149,11 @@ ROUTINES = (
 )
 
 
-_KINDS = Shape(pl.Schema({"date": pl.Date(), "observation_type": pl.String()}), ())
+_HEALS = ("temp_max_c", "temp_min_c", "precip_mm", "snowfall_cm")
+"""What the archive has everywhere; gusts it may lack for good."""
+_KINDS = Shape(
+    pl.Schema({"date": pl.Date(), "observation_type": pl.String(), **dict.fromkeys(_HEALS, pl.Float64())}), ()
+)
 _CELLS = Shape(pl.Schema({"date": pl.Date(), "geohash": pl.String()}), ())
 FRESHNESS = "freshness"
 FRESHNESS_CHECKS = dg.AssetSelection.checks(*(dg.AssetCheckKey(dg.AssetKey(name), FRESHNESS) for name in graph.NODES))
@@ -230,9 +256,8 @@ def _schedule(routine: Routine, status: dg.DefaultScheduleStatus) -> tuple[dg.Jo
     ) -> Iterator[dg.RunRequest]:
         return _requests(routine, tenants, tick, platform, done)
 
-    at = f"{routine.hour:02}:00"
-    told = f"{routine.says} At {at} of the tenant's clock."
-    return job, _hourly(routine.name, job, told, status, requests, f"it is {at} for none of {{}} tenants")
+    told = f"{routine.says} At {routine.at} of the tenant's clock."
+    return job, _hourly(routine.name, job, told, status, requests, f"it is {routine.at} for none of {{}} tenants")
 
 
 def _hourly(
@@ -268,13 +293,13 @@ def _requests(
 ) -> Iterator[dg.RunRequest]:
     earliest = platform.settings().start_date
     for tenant in tenants:
-        key = f"{routine.name} {tenant.id} {routine.last_day(tenant, tick)}"
-        if not has_struck(tenant, routine.hour, tick) or key in done:
+        key = routine.run_key(tenant, tick)
+        if key is None or key in done:
             continue
         written = complete_nights(platform.lake(), tenant) if routine.catches_up else ()
         if span := routine.span(tenant, tick, earliest, written):
-            if routine.settles_forecasts:
-                span = (max(earliest, oldest_forecast(platform.lake(), tenant.id, span[0])), span[1])
+            if routine.settles:
+                span = (max(earliest, oldest_unsettled(platform.lake(), tenant.id, span[0])), span[1])
             tags = range_tags(tenant.id, *(day_key(tenant.id, day) for day in span))
             yield dg.RunRequest(run_key=key, tags={**tags, PRIORITY_TAG: str(routine.priority)})
 
@@ -298,13 +323,16 @@ def complete_nights(lake: Lake, tenant: Tenant) -> set[date]:
     return set(tables.filter(pl.col("dataset") == len(graph.DAILY))["date"])
 
 
-def oldest_forecast(lake: Lake, tenant_id: str, first: date) -> date:
-    """Return the oldest day of the 60 before `first` whose weather still is a forecast; `first` where none is.
+def oldest_unsettled(lake: Lake, tenant_id: str, first: date) -> date:
+    """Return the oldest day of the 60 before `first` whose weather the archive may still mend; `first` where none is.
 
-    While a tenant was paused or the daemon was off nobody read them again, and the archive has them since.
+    A forecast: while a tenant was paused or the daemon was off nobody read it again, and the archive has it since. A day
+    with a gap: the archive is asked for it again, but the table has the answer only when the day is read.
     """
-    since = first - timedelta(days=OLDEST_FORECAST_DAYS)
-    days = pl.col("date").is_between(since, first, closed="left") & (pl.col("observation_type") == "forecast")
+    since = first - timedelta(days=OLDEST_UNSETTLED_DAYS)
+    kind = pl.col("observation_type")
+    has_gap = (kind == "observed") & pl.any_horizontal(pl.col(_HEALS).is_null())
+    days = pl.col("date").is_between(since, first, closed="left") & ((kind == "forecast") | has_gap)
     try:
         rows = lake.scan(tenant_id, "weather_daily", _KINDS).filter(days).select(pl.col("date").min())
         found = whole(rows, lake.uri(tenant_id, "weather_daily")).item()
@@ -335,7 +363,7 @@ def _yearly_schedules(status: dg.DefaultScheduleStatus) -> list[tuple[dg.JobDefi
                 for year in years_without_normals(platform.lake(), tenant.id, today):
                     yield _normals_request(tenant, today, year)
 
-    told = f"{says} On January 1 and 10 at {NORMALS_HOUR:02}:00 of the tenant's clock."
+    told = f"{says} On January 1, 7 and 8 at {NORMALS_HOUR:02}:00 of the tenant's clock."
     new = "The normals of places that were shipped to for the first time: their anomalies are null until then."
     at = f"{NEW_CELLS_HOUR:02}:00"
     none = f"it is {at} for none of {{}} tenants, or every place has its normals"

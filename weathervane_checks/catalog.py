@@ -5,7 +5,7 @@ Belongs here: what is checked. Does not belong here: how it is judged (`rules/`)
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import dagster as dg
@@ -70,7 +70,10 @@ def geocoding_coverage(evidence: Evidence) -> list[Finding]:
 
 
 def coverage(evidence: Evidence) -> list[Finding]:
-    """Enough of the active cells have weather; none at all is critical. Of forecasts only today's, which can still be had."""
+    """Enough of the active cells have weather, and the rows all values; none at all is critical.
+
+    Of forecasts only the cells of today's, which can still be had.
+    """
     sources = dict(evidence.ledger.select("date", "source").iter_rows())
     shipped = evidence.shipped(ACTIVE_DAYS)
     told = (evidence.frame, shipped, evidence.days, evidence.limits, sources)
@@ -102,9 +105,15 @@ def conservation(evidence: Evidence) -> list[Finding]:
 
 
 def weather_join_coverage(evidence: Evidence) -> list[Finding]:
-    """Enough rows of the matrix have weather, fresh at the decision in join mode as_of; writes the report of the join."""
-    write_join_report(evidence.lake, validate_join(evidence.tenant, evidence.lake, evidence.now, evidence.open_rebuild))
-    return judge_join_coverage(evidence.frame, evidence.days, evidence.limits, decisions_of(evidence))
+    """Enough rows of the matrix have weather, fresh at the decision in join mode as_of; writes the report of the join.
+
+    `other_local_day_ratio`: of the newest 90 days, the share of sales that were made on another date where they go.
+    """
+    report = validate_join(evidence.tenant, evidence.lake, evidence.now, evidence.open_rebuild)
+    write_join_report(evidence.lake, report)
+    told = {name: report["join"][name] for name in ("other_local_day_ratio",) if report["join"][name] is not None}
+    found = judge_join_coverage(evidence.frame, evidence.days, evidence.limits, decisions_of(evidence))
+    return [replace(finding, extra={**finding.extra, **told}) for finding in found]
 
 
 @dataclass(frozen=True)

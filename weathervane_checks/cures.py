@@ -28,7 +28,9 @@ CURES = {
     ),
     "coverage": (
         "Materialise the day again: the vendor may have had a gap. If all cells lack it, `weathervane doctor` says whether "
-        "Open-Meteo answers. Of `weather_forecast` do it today: tomorrow its forecast cannot be had."
+        "Open-Meteo answers. Of `weather_forecast` do it today: tomorrow its forecast cannot be had. Where `missing_values` names "
+        "columns, Open-Meteo answers with null for them: they, and the flags and lags made of them, stay null until it has them "
+        "again; do not train on them, and snooze the alert if its model has none where you sell."
     ),
     "freshness": (
         "Look whether the schedules are on and the daemon runs, then whether the newest run failed and why; materialise the "

@@ -18,6 +18,7 @@ from weathervane_checks.evidence import Evidence, OpenRebuild
 from weathervane_checks.join_evidence import gather_join
 from weathervane_checks.reports import write_report
 from weathervane_checks.rules.leakage import RULES, WARNINGS
+from weathervane_checks.rules.local_days import count_other_days
 from weathervane_checks.thresholds import Thresholds
 
 VERSION = 1
@@ -67,6 +68,7 @@ def _join(evidence: Evidence, weather: pl.DataFrame) -> dict[str, Any]:
     orders = evidence.own_orders()
     known = features.filter(~pl.col("is_weather_missing"))
     modes = features["join_mode"].unique().sort().to_list()
+    sales, others = count_other_days(orders, features, weather)
     return {
         "mode": "date_geohash",
         "join_mode": "+".join(modes) or evidence.tenant.join_mode,
@@ -79,6 +81,9 @@ def _join(evidence: Evidence, weather: pl.DataFrame) -> dict[str, Any]:
         "weather_coverage_ratio": _share(known.height, features.height),
         "weather_coverage_threshold": evidence.limits.weather_coverage_warning,
         "geography_fallback_reason": None,
+        "other_local_day_sales": others,
+        "other_local_day_ratio": _share(others, sales),
+        "other_local_day_threshold": evidence.limits.other_local_day_ratio_warning,
     }
 
 
@@ -161,6 +166,11 @@ def _status(report: Mapping[str, Any]) -> tuple[str, list[str]]:
         issues.append(f"{gaps['rows']} of {join['feature_rows']} rows have no weather ({span})")
     if ratio is None or ratio < threshold:
         issues.append(f"weather coverage is {'not known' if ratio is None else f'{ratio:.3f}'}, below {threshold:g}")
+    if (join["other_local_day_ratio"] or 0) > join["other_local_day_threshold"]:
+        issues.append(
+            f"{join['other_local_day_ratio']:.3f} of the sales were made on another date where they go, "
+            f"above {join['other_local_day_threshold']:g}; their weather is of the shop's date"
+        )
     if join["weather_rows"] == 0:
         return "missing", issues
     return ("error" if leakage["total_rows"] else "warning" if issues else "ok"), issues

@@ -62,6 +62,11 @@ class Thresholds:
     geocoded_orders_min: float = limit(
         20, "orders", "on fewer orders a day one bad address moves the ratio by 5 points; they warn at most"
     )
+    geocoded_ratio_chance: float = limit(
+        0.01,
+        "probability",
+        "a ratio below the warning that chance brings more often, of what the shop usually has, is ok",
+    )
     geocoded_drop_warning: float = limit(
         0.03, "ratio below the shop's own", "0.02 is within the day-to-day swing of mid-sized shops"
     )
@@ -74,7 +79,12 @@ class Thresholds:
     )
     freshness_critical_days: float = limit(3, "days late", "one missed night is caught up by the next; three are not")
     weather_coverage_warning: float = limit(
-        0.85, "ratio of cells", "below this the joined weather is no longer the tenant's weather"
+        0.85, "ratio of cells, of a value of rows", "below this the joined weather is no longer the tenant's weather"
+    )
+    other_local_day_ratio_warning: float = limit(
+        0.25,
+        "ratio of sales",
+        "late evenings of a shop that sells over three time zones are less; above it the weather often is of another day than the customer's",
     )
     weekday_weeks: float = limit(
         10, "weeks", "the same weekdays that a day is held against; older ones are another season"

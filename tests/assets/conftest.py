@@ -118,3 +118,11 @@ def filled(tmp_path_factory: pytest.TempPathFactory, sandbox: RunningSandbox) ->
         instance.add_dynamic_partitions(TENANT_PARTITIONS, ["acme", "kiwi"])
         here = Installation(folder, instance, sandbox)
         yield here, here.backfill("acme", date(2026, 10, 16), date(2026, 11, 19))
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """A schedule opens the instance by its reference, so it must be one that is kept."""
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        instance.add_dynamic_partitions(TENANT_PARTITIONS, ["acme", "kiwi"])
+        yield instance

@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date, datetime, timedelta
 
+import polars as pl
 import pytest
 
 from tests.assets.conftest import Installation
 from weathervane_assets import weather
+from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.schedules import ROUTINES
 from weathervane_resources.clock import Clock
+from weathervane_resources.platform import Platform
 from weathervane_resources.tenants import FIRST_HOUR_WITH_TODAYS_FORECAST, LONGEST_DECISION_LEAD_DAYS
 from weathervane_resources.weather_cache import FORECAST_MODEL
 
@@ -31,6 +34,24 @@ def test_weather_that_was_read_in_the_morning_does_not_stand_in_for_the_forecast
     assert set(issued["lead_days"]) == set(range(8))
     assert set(issued["source_model"]) == {FORECAST_MODEL}
     assert issued["valid_date"].max() == TODAY + timedelta(days=7)
+
+
+def test_a_place_that_the_night_found_has_todays_forecast_before_the_decision(installation: Installation) -> None:
+    """Its first row in join mode as_of was without weather: asked for at two, the forecast left out what the night read at three."""
+    acme = Platform(threshold_names=sorted(OVERRIDABLE)).tenants()["acme"]
+    (issue,) = (routine for routine in ROUTINES if routine.name == "issue_forecasts")
+    night = datetime(TODAY.year, TODAY.month, TODAY.day, ROUTINES[0].hour, tzinfo=acme.zone)
+    installation.backfill("acme", YESTERDAY - timedelta(days=1), YESTERDAY - timedelta(days=1), "orders")
+    for hour in issue.hours:
+        at = night.replace(hour=hour)
+        if at > night:
+            installation.backfill("acme", YESTERDAY, YESTERDAY, "orders", now=night.isoformat())
+        installation.backfill("acme", TODAY, TODAY, "weather_forecast", now=at.isoformat())
+    shipped, issued = installation.rows("acme", "orders"), installation.rows("acme", "weather_forecast")
+    new = shipped.filter(pl.col("date") == YESTERDAY)["ship_geohash"].drop_nulls()
+    known = issued.filter(pl.col("issued_at_utc") <= acme.decision_at(TODAY + timedelta(days=1)))
+    assert set(new) <= set(known["geohash"])
+    assert set(new) - set(shipped.filter(pl.col("date") < YESTERDAY)["ship_geohash"].drop_nulls()), "none is new"
 
 
 def test_a_forecast_that_is_whole_is_not_asked_for_again(installation: Installation) -> None:

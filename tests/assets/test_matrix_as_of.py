@@ -42,6 +42,9 @@ def test_the_matrix_knows_what_its_decisions_could_know(installation: Installati
     assert bad == {}
     found = json.loads(installation.lake.files.read("_reports/acme/weather_join_validation.json") or b"")
     assert (found["join"]["join_mode"], found["leakage"]["total_rows"]) == ("as_of", 0)
+    joined = [e for e in installation.evaluations(outcome) if e.check_name == "weather_join_coverage" and e.partition]
+    said = {e.metadata["other_local_day_ratio"].value for e in joined}
+    assert said == {found["join"]["other_local_day_ratio"]}, "the check shows what the report counts"
 
 
 def test_the_canary_runs_in_the_check_and_finds_a_build_that_looks_ahead(

@@ -2,80 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import dagster as dg
-import polars as pl
 import pytest
 
 from tests.assets.conftest import Installation
+from tests.assets.ticks import JOBS, SCHEDULES, add_run, first_ticks, of_acme, spans, start, tenant, tick
 from weathervane_assets import graph
 from weathervane_assets.definitions import build_defs
-from weathervane_assets.overridable import OVERRIDABLE
-from weathervane_assets.partitions import RANGE_END, RANGE_START, TENANT_PARTITIONS, TENANT_TAG
+from weathervane_assets.partitions import TENANT_PARTITIONS, TENANT_TAG
 from weathervane_assets.run_queue import BACKFILL_PRIORITY
-from weathervane_assets.schedules import NEW_CELLS_HOUR, ROUTINES, build_schedules, has_struck, normals_are_due
-from weathervane_assets.tables import CONTRACTS, polars_schema, shape_of
-from weathervane_resources.clock import Clock
-from weathervane_resources.lake import Shape
-from weathervane_resources.platform import Platform
+from weathervane_assets.schedules import ROUTINES
+from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_resources.settings import ConfigurationError
-from weathervane_resources.tenants import Tenant
-from weathervane_resources.weather_cache import archive_end
-
-JOBS, SCHEDULES = build_schedules()
-BY_NAME = {schedule.name.removesuffix("_schedule"): schedule for schedule in SCHEDULES}
-
-
-def tenant(timezone: str, start: date = date(2024, 1, 1)) -> Tenant:
-    return Tenant("acme", "Acme", timezone, "USD", start)
-
-
-def tick(instance: dg.DagsterInstance, name: str, at: datetime) -> list[dg.RunRequest]:
-    platform = Platform(threshold_names=sorted(OVERRIDABLE))
-    resources = {"platform": platform}
-    # as a context manager, and with its resources: else it opens the instance and never closes it
-    with dg.build_schedule_context(instance, scheduled_execution_time=at, resources=resources) as context:
-        result = BY_NAME[name](context)
-    return result if isinstance(result, list) else []
-
-
-@pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    """A schedule opens the instance by its reference, so it must be one that is kept."""
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        instance.add_dynamic_partitions(TENANT_PARTITIONS, ["acme", "kiwi"])
-        yield instance
-
-
-def of_acme(instance: dg.DagsterInstance, name: str, at: datetime) -> list[dg.RunRequest]:
-    """Return what a tick asks for of acme; the other tenant's clock is elsewhere."""
-    return [request for request in tick(instance, name, at) if request.tags[TENANT_TAG] == "acme"]
-
-
-def start(instance: dg.DagsterInstance, name: str, at: datetime) -> list[dg.RunRequest]:
-    """Let a tick start its runs, as the daemon does."""
-    requests = tick(instance, name, at)
-    for request in requests:
-        add_run(instance, name, request)
-    return requests
-
-
-def add_run(
-    instance: dg.DagsterInstance,
-    name: str,
-    request: dg.RunRequest,
-    status: dg.DagsterRunStatus = dg.DagsterRunStatus.SUCCESS,
-) -> None:
-    tags = {**request.tags, "dagster/run_key": request.run_key or "", "dagster/schedule_name": f"{name}_schedule"}
-    instance.run_storage.add_run(dg.DagsterRun(job_name=name, tags=tags, status=status))
-
-
-def spans(requests: list[dg.RunRequest]) -> list[tuple[str, str]]:
-    return [(request.tags[RANGE_START], request.tags[RANGE_END]) for request in requests]
 
 
 @pytest.mark.parametrize(
@@ -90,15 +31,6 @@ def test_a_tenants_hour_strikes_once_a_local_day_through_every_change_of_clocks(
     days = sorted(struck)
     assert (days[-1] - days[0]).days + 1 == len(days) >= 365
     assert {at.astimezone(acme.zone).hour for at in list(struck.values())[1:]} <= {hour, hour + 1}
-
-
-def first_ticks(tenant: Tenant, hour: int, begin: datetime, days: int) -> dict[date, datetime]:
-    """Return for each of the tenant's days the first hourly tick at which its clock has struck."""
-    struck: dict[date, datetime] = {}
-    for at in (begin + timedelta(hours=n) for n in range(24 * days)):
-        if has_struck(tenant, hour, at):
-            struck.setdefault(tenant.today(at), at)
-    return struck
 
 
 def test_the_night_brings_in_each_tenants_own_yesterday(installation: Installation, daemon: dg.DagsterInstance) -> None:
@@ -137,44 +69,6 @@ def test_a_day_that_was_only_read_while_it_went_on_is_caught_up(
     ]
 
 
-@pytest.mark.parametrize(("days_old", "first"), [(9, "2026-11-10"), (30, "2026-10-21"), (71, "2026-11-10")])
-def test_weather_that_stayed_a_forecast_through_an_outage_is_read_again(
-    installation: Installation, daemon: dg.DagsterInstance, days_old: int, first: str
-) -> None:
-    """A tenant was paused for two weeks: the week before the pause stood as forecasts in its history for ever."""
-    day, settled = date(2026, 11, 20) - timedelta(days=days_old), date(2026, 10, 1)
-    rows = pl.DataFrame(
-        [
-            {"tenant_id": "acme", "date": day, "geohash": "drt2y", "observation_type": "forecast"},
-            {"tenant_id": "acme", "date": settled, "geohash": "drt2y", "observation_type": "observed"},
-        ],
-        schema=polars_schema(CONTRACTS["weather_daily"]),
-    ).with_columns(pl.lit("open_meteo").alias("source"))
-    shape = shape_of(CONTRACTS["weather_daily"])
-    installation.lake.replace(
-        "acme", "weather_daily", rows, shape=shape, days=[day, settled], source="open_meteo", run_id="r",
-        now=datetime(2026, 11, 1, tzinfo=UTC),
-    )  # fmt: skip
-    assert spans(of_acme(daemon, "restate_weather", datetime(2026, 11, 20, 10, tzinfo=UTC))) == [
-        (f"{first}|acme", "2026-11-19|acme")
-    ]
-
-
-def test_a_damaged_table_of_weather_stops_nobody_elses_restatement(
-    installation: Installation, daemon: dg.DagsterInstance
-) -> None:
-    """One file of acme's was gone after a power cut, and no tenant's weather was read again until someone looked."""
-    if not installation.lake.files.is_local:
-        pytest.skip("takes a file away by hand")
-    installation.backfill("acme", date(2026, 11, 1), date(2026, 11, 1), "orders", "weather_daily")
-    files = list(Path(installation.lake.uri("acme", "weather_daily")).glob("month=*/*.parquet"))
-    assert files
-    for file in files:
-        file.unlink()
-    (request,) = of_acme(daemon, "restate_weather", datetime(2026, 11, 20, 10, tzinfo=UTC))
-    assert spans([request]) == [("2026-11-10|acme", "2026-11-19|acme")]
-
-
 @pytest.mark.parametrize(
     ("name", "hour", "span"),
     [
@@ -188,26 +82,6 @@ def test_restated_days_are_read_again(
 ) -> None:
     """Meta changed conversions of four weeks ago; the table still had those of the first morning."""
     assert spans(of_acme(daemon, name, datetime(2026, 11, 20, hour, tzinfo=UTC))) == [span]
-
-
-@pytest.mark.parametrize(
-    "zone", ["America/Los_Angeles", "UTC", "Asia/Kolkata", "Pacific/Auckland", "Pacific/Kiritimati"]
-)
-@pytest.mark.parametrize("day", [date(2026, 2, 27), date(2026, 9, 26), date(2026, 12, 31)])
-def test_every_day_is_read_again_at_least_twice_after_the_archive_has_it(zone: str, day: date) -> None:
-    """East of India a day left the week that is read again before the archive had it, and stayed a forecast for ever."""
-    (routine,) = (routine for routine in ROUTINES if routine.name == "restate_weather")
-    acme, first = tenant(zone), datetime(day.year, day.month, day.day, tzinfo=UTC)
-    ticks = first_ticks(acme, routine.hour, first, 16).values()
-    spans = {at: routine.span(acme, at, date(2024, 1, 1)) for at in ticks}
-    with_it = [at for at, span in spans.items() if span and span[0] <= day <= span[1] and day <= archive_end(at)]
-    assert len(with_it) >= 2
-
-
-def test_todays_forecast_is_there_before_the_decision_of_the_day() -> None:
-    """Asked for in the hour of the decision, it came seconds too late: each decision knew the forecast of the day before."""
-    (issue,) = (routine for routine in ROUTINES if routine.name == "issue_forecasts")
-    assert issue.hour < tenant("America/New_York").decision_hour
 
 
 def test_no_day_before_a_tenants_start_and_no_tenant_without_a_partition(
@@ -354,62 +228,6 @@ def test_a_night_goes_before_what_can_wait(installation: Installation, daemon: d
     (night,) = of_acme(daemon, "nightly", datetime(2026, 11, 20, 8, tzinfo=UTC))
     (ads,) = of_acme(daemon, "restate_ads", datetime(2026, 11, 20, 9, tzinfo=UTC))
     assert int(night.tags["dagster/priority"]) > int(ads.tags["dagster/priority"]) > int(BACKFILL_PRIORITY)
-
-
-def test_the_normals_of_a_year_are_made_before_its_first_night_and_again_when_december_is_whole(
-    installation: Installation, daemon: dg.DagsterInstance
-) -> None:
-    """From January 2 on every anomaly was null, until someone remembered how it was done last year."""
-    zones = {"kiwi": "Pacific/Auckland", "acme": "America/New_York"}
-    hours = [datetime(2025, 12, 25, tzinfo=UTC) + timedelta(hours=n) for n in range(24 * 25)]
-    due = [at for at in hours if any(normals_are_due(tenant(zone), at) for zone in zones.values())]
-    started = [(at.isoformat()[:13], spans(start(daemon, "normals", at))) for at in due]
-    assert [one for one in started if one[1]] == [
-        ("2025-12-31T19", [("kiwi|2026", "kiwi|2026")]),
-        ("2026-01-01T13", [("acme|2026", "acme|2026")]),
-        ("2026-01-09T19", [("kiwi|2026", "kiwi|2026")]),
-        ("2026-01-10T13", [("acme|2026", "acme|2026")]),
-    ]
-
-
-def test_places_that_are_new_get_their_normals_before_the_weather_is_restated(
-    installation: Installation, daemon: dg.DagsterInstance
-) -> None:
-    """A town first shipped to in February had no anomaly until the next January."""
-    (restated,) = (routine for routine in ROUTINES if routine.name == "restate_weather")
-    assert ROUTINES[0].hour < NEW_CELLS_HOUR < restated.hour
-    at = datetime(2026, 11, 20, 9, tzinfo=UTC)
-    assert tick(daemon, "new_cells", at) == [], "no weather, no places"
-    installation.backfill("acme", date(2026, 11, 17), date(2026, 11, 17))
-    assert tick(daemon, "new_cells", at) == [], "a backfill brings the normals of its places"
-    for name in ("orders", "weather_daily"):
-        installation.backfill("acme", date(2026, 11, 18), date(2026, 11, 19), name)
-    before = set(installation.rows("acme", "climatology")["geohash"])
-    new = set(installation.rows("acme", "weather_daily")["geohash"]) - before
-    assert new, "the two days ship to other places than the first"
-    (request,) = tick(daemon, "new_cells", at)
-    assert spans([request]) == [("acme|2026", "acme|2026")]
-    assert tick(daemon, "new_cells", at - timedelta(hours=1)) == []
-    job = build_defs(os.environ, {"clock": Clock(fixed=at.isoformat())}).resolve_job_def("normals")
-    assert job.execute_in_process(instance=installation.instance, tags=request.tags).success
-    assert new <= set(installation.rows("acme", "climatology")["geohash"])
-    assert tick(daemon, "new_cells", at) == []
-
-
-def test_new_places_are_looked_for_in_both_years_around_january(
-    installation: Installation, daemon: dg.DagsterInstance
-) -> None:
-    """On January 3 the restated days are of two years, and so are their normals."""
-    days, learnt = [date(2026, 12, 30), date(2027, 1, 1)], datetime(2027, 1, 2, tzinfo=UTC)
-    rows = pl.DataFrame({"date": days, "geohash": ["9q8yy", "9q8yy"]}).with_columns(
-        source=pl.lit("stub"), as_of_utc=pl.lit(learnt).dt.cast_time_unit("us")
-    )
-    shape = Shape(rows.schema, ("geohash",))
-    installation.lake.replace(
-        "acme", "weather_daily", rows, shape=shape, days=days, source="stub", run_id="r", now=learnt
-    )
-    found = tick(daemon, "new_cells", datetime(2027, 1, 3, 9, tzinfo=UTC))
-    assert spans(found) == [("acme|2026", "acme|2026"), ("acme|2027", "acme|2027")]
 
 
 def test_everything_is_on_where_one_asks_for_it() -> None:

@@ -123,11 +123,18 @@ def test_a_place_in_the_ocean_has_no_weather_and_is_not_given_any(
     assert calm.height == 3 * 31
 
 
-@pytest.mark.parametrize(("fault", "missing"), [("at_sea", 9), ("null_days", 1), ("undefined_variable", 0)])
+OCTOBER = [f"2026-10-0{n}|acme" for n in range(1, 10)]
+GUSTLESS = dict.fromkeys(OCTOBER, "wind_gust_max_kmh")
+
+
+@pytest.mark.parametrize(
+    ("fault", "missing", "nulls"),
+    [("at_sea", 9, {}), ("null_days", 1, {OCTOBER[2]: "snowfall_cm"}), ("undefined_variable", 0, GUSTLESS)],
+)
 def test_a_gap_is_seen_in_the_table_and_by_the_check(
-    fault: str, missing: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fault: str, missing: int, nulls: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run without weather was green: coverage was counted over the rows that had any."""
+    """A run without weather was green, and so was one without gusts: coverage was counted over the rows that had any."""
     first, last = date(2026, 10, 1), date(2026, 10, 9)
     with installed(monkeypatch, tmp_path, fault) as here:
         outcome = here.backfill("acme", first, last, "orders", "weather_daily")
@@ -136,8 +143,10 @@ def test_a_gap_is_seen_in_the_table_and_by_the_check(
         fetched = versions(here)
     assert outcome.failures == []
     severities = {e.partition: str(e.metadata["severity"].value) for e in judged}
-    days = {f"2026-10-0{n}|acme" for n in range(1, 10)}
-    assert severities.keys() == days
+    assert severities.keys() == set(OCTOBER)
+    told = {e.partition: e.metadata["missing_values"].value for e in judged if "missing_values" in e.metadata}
+    assert told == nulls
+    assert {key for key, severity in severities.items() if severity == "warning"} == nulls.keys()
     bad = {key for key, severity in severities.items() if severity == "critical"}
     gaps = set(pl.date_range(first, last, eager=True)) - set(rows["date"])
     assert bad == {f"{day}|acme" for day in gaps}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,37 @@ def test_the_report_has_the_shape_that_dashboards_read(lake: Lake) -> None:
     assert scope["missing_weather_dates"] == ["2026-03-03"]
     assert found["coverage"]["geo_scopes"][0]["as_of_utc"]["min"].startswith("2026-04-01T12:00:00")
     assert json.loads(json.dumps(found)) == found  # fmt: skip
+
+
+def order(number: int, hour: int, cell: str | None, **more: Any) -> dict[str, Any]:
+    """Return an order that acme's clock in New York has on DAY: at 5 UTC the day begins, at 29 it is over."""
+    at = datetime(2026, 3, 3, tzinfo=UTC) + timedelta(hours=hour)
+    return {
+        "order_id": str(number), "created_at": at, "updated_at": at, "is_test": False, "currency": "USD", "total_price": Decimal(1),
+        "subtotal_price": Decimal(1), "total_tax": Decimal(0), "total_discounts": Decimal(0), "line_item_count": 1,
+        "ship_geohash": cell, "geo_source": "postal" if cell else "none", **more,
+    }  # fmt: skip
+
+
+def test_sales_of_another_day_where_they_go_are_counted_and_many_warn(lake: Lake) -> None:
+    """A shop in New York sold to Berlin: every order of the evening had the weather of a day that was over, and nothing said so."""
+    fill(lake)
+    zones = ("America/New_York", "Europe/Berlin", "America/Los_Angeles", "Europe/Berlin")
+    frame = lake.scan("acme", "weather_daily", Shape(polars_schema(CONTRACTS["weather_daily"]), ())).sort("geohash")
+    put(lake, "acme", "weather_daily", frame.collect().with_columns(timezone=pl.Series(zones)).to_dicts())
+    sales = [
+        order(1, 28, "drt20"), order(2, 28, "drt21"), order(3, 12, "drt21"), order(4, 7, "drt22"), order(5, 12, "drt22"),
+        order(6, 28, "drt23", cancelled_at=NOW), order(7, 28, "drt23", is_test=True), order(8, 28, None), order(9, 28, "drt2z"),
+    ]  # fmt: skip
+    put(lake, "acme", "orders", sales)
+    found = report(lake)
+    assert (found["join"]["other_local_day_sales"], found["join"]["other_local_day_ratio"]) == (2, 0.4)
+    assert found["status"] == "warning"
+    assert found["issues"] == [
+        "0.400 of the sales were made on another date where they go, above 0.25; their weather is of the shop's date"
+    ]
+    patient = replace(ACME, thresholds={"other_local_day_ratio_warning": 0.5})
+    assert validate_join(patient, lake, NOW, None)["status"] == "ok"
 
 
 def test_leaks_are_counted_by_rule_and_day(lake: Lake) -> None:

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 
 import polars as pl
 from weathervane_resources.credentials import NOT_CONFIGURED
+from weathervane_resources.weather_plan import (
+    ARCHIVE_MODEL,
+    ARCHIVE_VARIABLES,
+    FORECAST_MODEL,
+    FORECAST_VARIABLES,
+    VALUES_BY_VARIABLE,
+)
 
 from weathervane_checks.findings import Finding, Severity
 from weathervane_checks.thresholds import Thresholds
@@ -15,6 +23,12 @@ from weathervane_checks.thresholds import Thresholds
 ACTIVE_DAYS = 365
 STALE_HOURS = 48
 """Two daily fetches: weather that was older than this at the decision is of a fetch that did not happen."""
+
+MODELS_WITH = {
+    VALUES_BY_VARIABLE[name]: [ARCHIVE_MODEL, FORECAST_MODEL] if name in ARCHIVE_VARIABLES else [FORECAST_MODEL]
+    for name in FORECAST_VARIABLES
+}
+"""Whose rows should have a value: the archive has neither UV index nor probability of precipitation."""
 
 
 def judge_coverage(
@@ -26,10 +40,40 @@ def judge_coverage(
 ) -> list[Finding]:
     """Return one finding a day: the share of active cells that have weather; none at all is critical.
 
+    A variable that is null in too many of the rows that should have it warns: rows alone do not say that there are values.
     `shipped`: `date`, `geohash` of orders of the 365 days up to each day. `sources`: what each day was written from.
     """
-    active, there = _active(shipped, days), _cells_by_day(weather)
-    return [_judge_cells(day, active[day], there.get(day, set()), limits, sources.get(day)) for day in sorted(days)]
+    active, there, known = _active(shipped, days), _cells_by_day(weather), _known_values(weather)
+    return [
+        _with_values(
+            _judge_cells(day, active[day], there.get(day, set()), limits, sources.get(day)), known.get(day, {}), limits
+        )
+        for day in sorted(days)
+    ]
+
+
+def _known_values(weather: pl.DataFrame) -> dict[date, dict[str, float | None]]:
+    """Return of each day and variable the share of the rows that should have a value which have one; None of no such rows."""
+    shares = [
+        pl.col(name).is_not_null().filter(pl.col("source_model").is_in(models)).mean().alias(name)
+        for name, models in MODELS_WITH.items()
+    ]
+    return {row.pop("date"): row for row in weather.group_by("date").agg(shares).iter_rows(named=True)}
+
+
+def _with_values(finding: Finding, known: Mapping[str, float | None], limits: Thresholds) -> Finding:
+    """Return the finding, with the variables that are null too often."""
+    limit = limits.weather_coverage_warning
+    low = {name: share for name, share in known.items() if share is not None and share < limit}
+    if not low:
+        return finding
+    said = replace(
+        finding,
+        alerts=(*finding.alerts, "weather_values_missing"),
+        note=f"{finding.note}; of its rows " + ", ".join(f"{share:.0%} have {name}" for name, share in low.items()),
+        extra={**finding.extra, "missing_values": ", ".join(low)},
+    )
+    return replace(said, severity="warning", observed=min(low.values()), threshold=limit) if finding.is_ok else said
 
 
 def judge_issue_coverage(

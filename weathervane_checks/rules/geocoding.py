@@ -31,54 +31,83 @@ def judge_geocoding(orders: pl.DataFrame, days: Sequence[date], limits: Threshol
         pl.col("order_id").filter(~found).sort().head(5).alias("unlocated"),
     )
     rows = {row["date"]: row for row in by_day.sort("date").iter_rows(named=True)}
-    falls = _falls(rows, limits)
-    return [_judge(day, rows.get(day), falls.get(day), limits) for day in sorted(days)]
+    verdicts = _verdicts(rows, limits)
+    return [_judge(day, rows.get(day), verdicts.get(day), limits) for day in sorted(days)]
 
 
-def _judge(day: date, row: Mapping[str, object] | None, fall: Fall | None, limits: Thresholds) -> Finding:
-    if row is None:
+def _judge(day: date, row: Mapping[str, object] | None, verdict: Verdict | None, limits: Thresholds) -> Finding:
+    if row is None or verdict is None:
         return Finding(day, "ok", "no orders", note="no orders, so no ratio")
-    orders, geocoded = int(str(row["orders"])), int(str(row["geocoded"]))
-    ratio = geocoded / orders
-    severity, limit = _level(ratio, orders, limits)
+    orders, geocoded = _counts(row)
+    severity = verdict.severity
+    limit = limits.geocoded_ratio_critical if severity == "critical" else limits.geocoded_ratio_warning
     alerts = () if severity == "ok" else (f"geocoded_ratio_{severity}",)
     note = f"{geocoded} of {orders} orders have a cell"
     extra = {"orders": orders, "geocoded": geocoded}
-    finding = Finding(day, severity, ratio, limit, alerts, note, extra=extra)
-    if fall:
-        finding = _with_fall(finding, fall, limits)
+    finding = Finding(day, severity, geocoded / orders, limit, alerts, note, extra=extra)
+    if verdict.fell_below:
+        finding = _with_fall(finding, verdict.fell_below, limits)
     return finding if finding.is_ok else replace(finding, sample_keys=tuple(row["unlocated"]))  # type: ignore[arg-type]
 
 
-def _with_fall(finding: Finding, fall: Fall, limits: Thresholds) -> Finding:
-    note = f"{finding.note}; usually {fall.usual:.3f} ({fall.days} days, {fall.orders} orders)"
+def _counts(row: Mapping[str, object]) -> tuple[int, int]:
+    return int(str(row["orders"])), int(str(row["geocoded"]))
+
+
+def _with_fall(finding: Finding, usual: Usual, limits: Thresholds) -> Finding:
+    note = f"{finding.note}; usually {usual.ratio:.3f} ({usual.days} days, {usual.orders} orders)"
     alerts = (*finding.alerts, "geocoded_ratio_drop")
     if finding.is_ok:
-        limit = fall.usual - limits.geocoded_drop_warning
+        limit = usual.ratio - limits.geocoded_drop_warning
         return replace(finding, severity="warning", threshold=limit, alerts=alerts, note=note)
     return replace(finding, alerts=alerts, note=note)
 
 
-def _level(ratio: float, orders: int, limits: Thresholds) -> tuple[Severity, float]:
+def _severity(orders: int, geocoded: int, before: Usual | None, limits: Thresholds) -> Severity:
+    """Return how a day stands against the fixed limits."""
+    ratio = geocoded / orders
     if ratio < limits.geocoded_ratio_critical and orders >= limits.geocoded_orders_min:
-        return "critical", limits.geocoded_ratio_critical
-    if ratio < limits.geocoded_ratio_warning and not _may_be_chance(ratio, orders, limits):
-        return "warning", limits.geocoded_ratio_warning
-    return "ok", limits.geocoded_ratio_warning
+        return "critical"
+    if ratio >= limits.geocoded_ratio_warning or _is_one_too_few(orders, geocoded, limits):
+        return "ok"
+    is_chance = (
+        before is not None
+        and before.ratio >= limits.geocoded_ratio_warning
+        and before.chance_of(orders, geocoded) >= limits.geocoded_ratio_chance
+    )
+    return "ok" if is_chance else "warning"
 
 
-def _may_be_chance(ratio: float, orders: int, limits: Thresholds) -> bool:
+def _is_one_too_few(orders: int, geocoded: int, limits: Thresholds) -> bool:
     """Return whether so few orders miss their cell that one order fewer would be within the limit."""
-    return orders < limits.geocoded_orders_min and (ratio * orders + 1) / orders >= limits.geocoded_ratio_warning
+    return orders < limits.geocoded_orders_min and (geocoded + 1) / orders >= limits.geocoded_ratio_warning
 
 
 @dataclass(frozen=True)
-class Fall:
-    """A ratio below what is usual: the ratio over the baseline's orders, and of how many days and orders that is."""
+class Usual:
+    """What the orders of the days before a day had."""
 
-    usual: float
     days: int
     orders: int
+    geocoded: int
+
+    @property
+    def ratio(self) -> float:
+        """Which share of them has a cell."""
+        return self.geocoded / self.orders
+
+    def chance_of(self, orders: int, geocoded: int) -> float:
+        """Return the chance that of so many orders no more have a cell."""
+        missing_ratio = (self.orders - self.geocoded + 1) / (self.orders + 2)
+        return chance_of_at_least(orders - geocoded, orders, missing_ratio)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a day stands against the fixed limits, and what is usual if it fell below that."""
+
+    severity: Severity
+    fell_below: Usual | None
 
 
 @dataclass
@@ -102,37 +131,36 @@ class _Baseline:
             self._add(self.held_back)
             self.held_back.clear()
 
+    def usual(self, least: float) -> Usual | None:
+        """Return what the days had, None of fewer than `least`."""
+        if len(self.days) < least:
+            return None
+        return Usual(len(self.days), sum(n for n, _ in self.days), sum(n for _, n in self.days))
+
     def _add(self, days: Iterable[tuple[int, int]]) -> None:
         self.days.extend(days)
         while len(self.days) > self.length:
             self.days.popleft()
 
 
-def _falls(rows: Mapping[date, Mapping[str, object]], limits: Thresholds) -> dict[date, Fall]:
-    """Return the days whose ratio fell below what was usual before them, in one walk over the days."""
+def _verdicts(rows: Mapping[date, Mapping[str, object]], limits: Thresholds) -> dict[date, Verdict]:
+    """Return how each day stands against the limits and against what was usual before it, in one walk over the days."""
     baseline = _Baseline(int(limits.geocoded_baseline_days), 7 * int(limits.relearn_weeks))
-    falls = {}
+    verdicts = {}
     for day, row in rows.items():
-        orders, geocoded = int(str(row["orders"])), int(str(row["geocoded"]))
-        fall = _fall(orders, geocoded, baseline.days, limits)
-        if fall:
-            falls[day] = fall
-        baseline.note(orders, geocoded, is_ok=not fall and _level(geocoded / orders, orders, limits)[0] == "ok")
-    return falls
+        orders, geocoded = _counts(row)
+        before = baseline.usual(limits.baseline_days)
+        fell = before is not None and _is_fall(orders, geocoded, before, limits)
+        verdict = Verdict(_severity(orders, geocoded, before, limits), before if fell else None)
+        verdicts[day] = verdict
+        baseline.note(orders, geocoded, is_ok=not fell and verdict.severity == "ok")
+    return verdicts
 
 
-def _fall(orders: int, geocoded: int, before: Sequence[tuple[int, int]], limits: Thresholds) -> Fall | None:
-    """Return the fall, unless it is small or as many orders without a cell may be chance."""
-    if len(before) < limits.baseline_days:
-        return None
-    total, located = sum(n for n, _ in before), sum(n for _, n in before)
-    usual = located / total
-    if usual - geocoded / orders <= limits.geocoded_drop_warning:
-        return None
-    missing_ratio = (total - located + 1) / (total + 2)
-    if chance_of_at_least(orders - geocoded, orders, missing_ratio) >= limits.geocoded_drop_chance:
-        return None
-    return Fall(usual, len(before), total)
+def _is_fall(orders: int, geocoded: int, before: Usual, limits: Thresholds) -> bool:
+    """Return whether the ratio fell, by more than a little and more than chance brings."""
+    is_small = before.ratio - geocoded / orders <= limits.geocoded_drop_warning
+    return not is_small and before.chance_of(orders, geocoded) < limits.geocoded_drop_chance
 
 
 def chance_of_at_least(count: int, trials: int, ratio: float) -> float:

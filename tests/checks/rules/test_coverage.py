@@ -8,9 +8,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from weathervane_assets.tables import Features, WeatherDaily, polars_schema
+from weathervane_assets.tables import WEATHER_VALUES, Features, WeatherDaily, polars_schema
 from weathervane_checks.rules.coverage import judge_coverage, judge_issue_coverage, judge_join_coverage
 from weathervane_checks.thresholds import Thresholds
+from weathervane_resources.weather_plan import ARCHIVE_MODEL, FORECAST_MODEL
 
 DAY = date(2025, 3, 10)
 AT = datetime(2025, 3, 9, 6, tzinfo=UTC)
@@ -52,6 +53,38 @@ def test_a_cell_is_active_for_a_year_and_not_before_its_first_order() -> None:
 def test_no_weather_is_expected_of_a_source_that_is_not_configured() -> None:
     """A tenant without a key was red for ever, and red came to mean nothing."""
     assert judge(0, 3, "not_configured").severity == "ok"
+
+
+ALL = dict.fromkeys(WEATHER_VALUES, 1.0)
+
+
+def judge_values(*rows: dict[str, object]) -> Any:
+    frame = pl.DataFrame(
+        [{"date": DAY, "geohash": f"drt{n:02}", **row} for n, row in enumerate(rows)],
+        schema=polars_schema(WeatherDaily),
+    )
+    return judge_coverage(frame, cells(len(rows)), [DAY], Thresholds(), {DAY: "open_meteo"})[0]
+
+
+@pytest.mark.parametrize("model", [ARCHIVE_MODEL, FORECAST_MODEL])
+def test_a_variable_that_is_null_everywhere_is_told(model: str) -> None:
+    """Rain was null in each row for a month: all places had weather, said the check, and no model knew of rain."""
+    whole = {**ALL, "source_model": model}
+    assert judge_values(*[whole] * 20).severity == "ok"
+    found = judge_values(*[{**whole, "precip_mm": None, "wind_gust_max_kmh": None}] * 20)
+    assert (found.severity, found.alerts, found.observed) == ("warning", ("weather_values_missing",), 0.0)
+    assert found.extra["missing_values"] == "precip_mm, wind_gust_max_kmh"
+    assert found.note == "20 of 20 active cells have weather; of its rows 0% have precip_mm, 0% have wind_gust_max_kmh"
+    assert judge_values(*[whole] * 17, *[{**whole, "precip_mm": None}] * 3).severity == "ok"
+    assert judge_values(*[whole] * 16, *[{**whole, "precip_mm": None}] * 4).observed == 0.8
+
+
+def test_what_a_host_never_has_is_not_missed() -> None:
+    """The archive has no UV index: a warning for each day of history."""
+    without = {**ALL, "uv_index_max": None, "precip_probability": None}
+    archived, forecast = {**without, "source_model": ARCHIVE_MODEL}, {**without, "source_model": FORECAST_MODEL}
+    assert judge_values(archived).severity == "ok"
+    assert judge_values(*[archived] * 9, forecast).extra["missing_values"] == "precip_probability, uv_index_max"
 
 
 def judge_issue(there: int, active: int, *, ordered: date = DAY - timedelta(days=1), today: date = DAY) -> Any:

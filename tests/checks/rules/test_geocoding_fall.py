@@ -53,6 +53,39 @@ def test_what_chance_does_to_a_small_shop_is_no_fall() -> None:
     assert len(fallen) <= 1
 
 
+QUARTER = 90
+
+
+def warned(ratios: list[float], of: int, seed: int) -> list[bool]:
+    """Return whether each day of the last quarter warns of a shop whose orders find a place by so many chances a day."""
+    rng = Random(seed)
+    days = {len(ratios) - 1 - n: (sum(rng.random() < ratio for _ in range(of)), of) for n, ratio in enumerate(ratios)}
+    wanted = [DAY - timedelta(days=age) for age in range(QUARTER)]
+    return [not finding.is_ok for finding in judge_geocoding(orders(days), wanted, LIMITS)]
+
+
+def test_a_healthy_shop_of_thirty_orders_a_day_is_left_alone() -> None:
+    """26 of 30 are below 0.88: a shop that places 0.95 of its orders warned on one day of sixteen, though nothing was wrong."""
+    shops = [warned([0.95] * 2 * QUARTER, 30, seed) for seed in range(20)]
+    assert sum(map(sum, shops)) / len(shops) <= 1
+
+
+@pytest.mark.parametrize("fallen", [0.75, 0.82])
+def test_a_real_fall_of_a_small_shop_is_told_within_two_weeks(fallen: float) -> None:
+    """What chance may do on one day must not hide what has happened for a fortnight."""
+    shops = [warned([0.95] * (2 * QUARTER - 14) + [fallen] * 14, 30, seed) for seed in range(20)]
+    assert all(any(shop[-14:]) for shop in shops)
+
+
+def test_a_ratio_below_the_limit_is_chance_only_where_the_shop_usually_has_more() -> None:
+    """87 of 100 is no chance where 95 are usual, and where 86 are usual it is no chance either: it is as bad as ever."""
+    assert judge((87, 100), before=(95, 100)).alerts[0] == "geocoded_ratio_warning"
+    assert judge((26, 30), before=(57, 60)).is_ok
+    assert judge((26, 30), before=(52, 60)).alerts == ("geocoded_ratio_warning",)
+    assert judge((26, 30), before=(57, 60), days=6).alerts == ("geocoded_ratio_warning",)
+    assert judge((22, 30), before=(57, 60)).severity == "critical"
+
+
 def test_too_little_history_compares_with_nothing() -> None:
     """The second day of a shop was measured against its first."""
     assert judge((180, 200), days=6).severity == "ok"
