@@ -31,7 +31,6 @@ from dagster._core.storage.schedules import schema as schedules
 from weathervane_assets.partitions import TENANT_PARTITIONS
 from weathervane_resources.lake_files import write_atomically
 from weathervane_resources.partition_keys import PARTITION_TAG, RANGE_TAGS, TENANT_TAG, tenant_of_key
-from weathervane_resources.purge_state import rewrite_sqlite
 from weathervane_resources.settings import ConfigurationError
 from weathervane_resources.tenant_text import names, without
 
@@ -92,6 +91,14 @@ class DagsterStorage:
             ("cursors of daemons", self.runs.connect, runs.KeyValueStoreTable, "id", "value"),
         )  # fmt: skip
 
+    def sqlite_files(self) -> Iterator[Path]:
+        """Yield the SQLite files that all runs share; on a server there are none."""
+        for connect in (self.events.index_connection, self.runs.connect, self.schedules.connect):
+            with connect() as connection:
+                url = connection.engine.url
+            if url.get_backend_name() == "sqlite" and url.database:
+                yield Path(url.database)
+
 
 def open_storage(instance: dg.DagsterInstance) -> DagsterStorage:
     """Return the storages of an instance.
@@ -139,7 +146,7 @@ def in_progress(storage: DagsterStorage, tenant: str) -> list[str]:
 
 
 def remove_from_dagster(storage: DagsterStorage, tenant: str, held: DagsterHoldings) -> int:
-    """Remove it, and rewrite SQLite files so that no deleted byte stays; return the newest event's id that is left.
+    """Remove it, and return the newest event's id that is left.
 
     Runs are found by their tags, so these go last: an interrupted purge's next would find nothing of what hangs on them.
     """
@@ -158,8 +165,6 @@ def remove_from_dagster(storage: DagsterStorage, tenant: str, held: DagsterHoldi
         write_atomically(file, without(file.read_text(errors="replace"), tenant))
     if held.has_partition:
         storage.instance.delete_dynamic_partition(TENANT_PARTITIONS, tenant)
-    for file in _sqlite_files(storage):
-        rewrite_sqlite(file)
     with storage.events.index_connection() as connection:
         return connection.execute(sa.select(sa.func.max(events.SqlEventLogStorageTable.c.id))).scalar() or 0
 
@@ -289,11 +294,3 @@ def _rewrite(document: Document, tenant: str) -> None:
     for one, body in _naming(document, tenant):
         with connect() as connection:
             connection.execute(sa.update(table).where(table.c[key] == one).values({text: without(body, tenant)}))
-
-
-def _sqlite_files(storage: DagsterStorage) -> Iterator[Path]:
-    """Return the SQLite files that all runs share; on a server there are none."""
-    for connect in (storage.events.index_connection, storage.runs.connect, storage.schedules.connect):
-        with connect() as connection:
-            if connection.engine.dialect.name == "sqlite" and connection.engine.url.database:
-                yield Path(connection.engine.url.database)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -32,6 +33,7 @@ from tests.engines import Databases, instance_on
 from weathervane_assets.partitions import TENANT_TAG
 from weathervane_assets.purge_dagster import find_in_dagster, open_storage, remove_from_dagster
 from weathervane_resources.sandbox import RunningSandbox
+from weathervane_resources.state import State
 
 CHANGES = re.compile(r"\s*(DELETE|UPDATE|INSERT)\b", re.IGNORECASE)
 MOST_CHANGES = 400
@@ -97,6 +99,35 @@ def test_whatever_was_done_when_it_ended_the_next_purge_finds_the_rest(town: Tow
         shutil.rmtree(folder)
         shutil.copytree(kept, folder)
     assert 20 < change < MOST_CHANGES - 1, "it was interrupted at every change, and at last was not"
+
+
+@pytest.mark.parametrize("file", ["state/weathervane.db", "dagster/history/runs/index.db"])
+@pytest.mark.parametrize("holds", ["BEGIN IMMEDIATE", "BEGIN"], ids=["writer", "reader"])
+def test_what_could_not_be_rewritten_is_rewritten_by_the_next_purge(
+    town: Town, monkeypatch: pytest.MonkeyPatch, file: str, holds: str
+) -> None:
+    """The file was in use; the second run said that there is nothing, and the deleted rows stayed in its free pages."""
+    folder, needles = town.here.folder, (GOES.encode(), TOKEN.encode(), town.secret, SHOP.encode())
+    holder = sqlite3.connect(folder / file, isolation_level=None)
+
+    def hold(_state: State, _newest: int) -> None:
+        holder.execute(holds)
+        holder.execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+    with monkeypatch.context() as patch, closing(holder):
+        patch.setattr("weathervane_resources.sqlite_rewrite.BUSY_TIMEOUT_MS", 100)
+        patch.setattr("weathervane_assets.purge.forget_events_after", hold)  # the last step before the files
+        failed = town.purge(GOES, "--yes")
+    assert failed.exit_code == 2
+    assert f"{file} cannot be rewritten" in failed.output
+    (folder / "tenants.toml").unlink()
+    assert hits(folder, *needles)
+
+    done = town.purge(GOES, "--yes")
+    assert done.exit_code == 0, done.output
+    assert f"{file}: deleted rows that an interrupted purge left in it" in done.output
+    assert hits(folder, *needles) == {}
+    assert town.purge(GOES).output == f"there is nothing of {GOES}\n"
 
 
 @dg.asset
