@@ -30,13 +30,20 @@ def test_a_token_can_be_read_after_a_restore(tmp_path: Path, key: str | None) ->
     (old / "storage/lake/acme/orders/_delta_log").mkdir(parents=True)
     (old / "tenants.toml").write_text("[tenants.acme]")
     asyncio.run(_vault(old, key).save(TOKEN))
-    _run(BACK_UP, old)
+    assert _run(BACK_UP, old) == ""
     new.mkdir()
     shutil.move(old / "backup", new / "backup")
-    _run(RESTORE, new)
+    assert _run(RESTORE, new) == ""
     assert asyncio.run(_vault(new, key).load()) == TOKEN
     assert (new / "storage/lake/acme/orders/_delta_log").is_dir()
     assert (new / "tenants.toml").read_text() == "[tenants.acme]"
+
+
+def test_a_back_up_is_not_laid_over_an_older_one(tmp_path: Path) -> None:
+    """A table that was begun anew had the old one's later log entries in the copy, and a purged tenant was in it for good."""
+    asyncio.run(_vault(tmp_path, None).save(TOKEN))
+    (tmp_path / "backup/lake/acme").mkdir(parents=True)
+    assert "backup" in _run(BACK_UP, tmp_path)
 
 
 def _vault(folder: Path, key: str | None):
@@ -44,14 +51,9 @@ def _vault(folder: Path, key: str | None):
     return Vault(state, key, lambda: AT).store("shopify", "acme", "mark")
 
 
-def _run(code: str, folder: Path) -> None:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", code],
-        cwd=folder,
-        env={"PATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+def _run(code: str, folder: Path) -> str:
+    """Run a block, and return what it complains of, "" if it ended well."""
+    env = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    command = ["bash", "-euo", "pipefail", "-c", code]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    return done.stderr if done.returncode else ""
