@@ -282,6 +282,10 @@ KNOWN = {
 """Names of the chart's values that we use; read in its schema (2026-11). The chart itself is not to be had here."""
 
 
+PASSED_ON = {"resources": "resources", "volumes": "volumes", "volume_mounts": "volumeMounts"}
+"""Names in a code location's context, of which its chart makes them for the pods of runs."""
+
+
 @pytest.mark.parametrize("section", KNOWN)
 def test_helm_sets_values_that_the_chart_has(section: str) -> None:
     """Helm takes a misspelt value without a word where the chart's schema allows others beside it."""
@@ -321,6 +325,25 @@ def test_helms_parts_are_what_dagster_and_kubernetes_read() -> None:
         assert volumes == [read(client.V1VolumeMount, mount).name for mount in pod["volumeMounts"]]
     schema = dagster_instance_config_schema()
     assert set(HELM["additionalInstanceConfig"]) <= set(schema)
+
+
+def test_a_runs_pod_has_the_memory_and_the_security_that_the_launcher_says() -> None:
+    """The code server's 1 GiB came before the launcher's 2: a long run was ended by the kernel."""
+    from dagster_k8s.container_context import K8sContainerContext
+
+    (code,) = HELM["dagster-user-deployments"]["deployments"]
+    launcher = HELM["runLauncher"]["config"]["k8sRunLauncher"]
+    assert code["includeConfigInLaunchedRuns"] == {"enabled": True}
+    # what the chart's template k8sContainerContext passes on, and in the order of K8sContainerContext.create_for_run
+    location = {name: code[key] for name, key in PASSED_ON.items()}
+    instance = {"resources": launcher["resources"], "security_context": launcher["securityContext"]}
+    of_the_instance, of_the_location = (
+        K8sContainerContext.create_from_config({"k8s": said}) for said in (instance, location)
+    )
+    merged = of_the_instance.merge(of_the_location).run_k8s_config.container_config
+    assert merged["resources"] == launcher["resources"] == code["resources"]
+    assert merged["security_context"] == of_the_instance.run_k8s_config.container_config["security_context"]
+    assert merged["volume_mounts"]
 
 
 def test_pods_are_read_only_unprivileged_and_probed() -> None:
