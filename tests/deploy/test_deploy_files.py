@@ -180,8 +180,8 @@ def test_the_examples_set_variables_that_exist() -> None:
     set_there = {line.partition("=")[0] for line in _lines(DEPLOY / "secrets.example" / "weathervane.env")}
     assert {name for name in set_there if not name.startswith("AWS_")} <= ours
     deployment = HELM["dagster-user-deployments"]["deployments"][0]
-    assert set(deployment["env"]) <= ours
     wanted = {variable["env"] for variable in _postgres().values() if isinstance(variable, dict)}
+    assert set(deployment["env"]) <= ours | wanted
     assert {line.partition("=")[0] for line in _lines(DEPLOY / "secrets.example" / "dagster.env")} == {
         *wanted,
         "WEATHERVANE_LOG_FORMAT",
@@ -325,6 +325,22 @@ def test_helms_parts_are_what_dagster_and_kubernetes_read() -> None:
         assert volumes == [read(client.V1VolumeMount, mount).name for mount in pod["volumeMounts"]]
     schema = dagster_instance_config_schema()
     assert set(HELM["additionalInstanceConfig"]) <= set(schema)
+
+
+def test_a_command_in_the_code_servers_pod_can_open_the_instance() -> None:
+    """The image's dagster.yaml asks for the server by variables that the pod had not, so nothing could be purged or backfilled there."""
+    (code,) = HELM["dagster-user-deployments"]["deployments"]
+    server = HELM["postgresql"]
+    said = {
+        "hostname": server["postgresqlHost"], "username": server["postgresqlUsername"],
+        "db_name": server["postgresqlDatabase"], "port": server["service"]["port"], "scheme": server["postgresqlScheme"],
+    }  # fmt: skip
+    by_the_chart = {"DAGSTER_PG_PASSWORD": "by the chart"}  # from global.postgresqlSecretName
+    read = {
+        name: (code["env"] | by_the_chart)[value["env"]] if isinstance(value, dict) else value
+        for name, value in _postgres().items()
+    }
+    assert read == said | {"password": "by the chart"}
 
 
 def test_a_runs_pod_has_the_memory_and_the_security_that_the_launcher_says() -> None:
