@@ -145,6 +145,18 @@ def test_services_are_read_only_and_write_into_volumes_alone() -> None:
         assert "run-logs:/opt/dagster/dagster_home/storage" in SERVICES[name]["volumes"], name
 
 
+def test_a_tenants_file_that_an_editor_replaced_is_read() -> None:
+    """A mounted file stays the one that it was: `paused = true` was saved as a new file, and the nights went on."""
+    (path,) = re.findall(r"WEATHERVANE_TENANTS=(\S+)", DOCKERFILE)
+    (mounted,) = [entry for entry in SERVICES["code"]["volumes"] if entry.startswith("./")]
+    assert mounted == f"./tenants:{Path(path).parent}:ro"
+    (code,) = HELM["dagster-user-deployments"]["deployments"]
+    (mount,) = [one for one in code["volumeMounts"] if one["name"] == "tenants"]
+    assert mount["mountPath"] == str(Path(path).parent)
+    assert "subPath" not in mount, "it is never brought up to date"
+    assert Path(path).name == "tenants.toml"
+
+
 def test_only_the_proxy_can_be_reached_and_it_asks_who_you_are() -> None:
     """The webserver takes changes from whoever reaches its port."""
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["proxy"]
@@ -169,7 +181,7 @@ def test_secrets_are_named_and_never_written_down() -> None:
     for secret in COMPOSE["secrets"].values():
         assert (DEPLOY / "secrets.example" / Path(secret["file"]).name).exists()
     assert "secrets/weathervane.env" not in str({name: SERVICES[name] for name in SERVICES if name != "code"})
-    assert {"deploy/secrets/", "deploy/tenants.toml"} <= set((ROOT / ".gitignore").read_text().split())
+    assert {"deploy/secrets/", "deploy/tenants/"} <= set((ROOT / ".gitignore").read_text().split())
     values = [line.partition("=")[2] for file in (DEPLOY / "secrets.example").iterdir() for line in _lines(file)]
     assert not [value for value in values if re.fullmatch(r"[A-Za-z0-9_=-]{25,}", value)]
 
