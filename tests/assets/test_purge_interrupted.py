@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import dagster as dg
+import polars as pl
 import pytest
 import sqlalchemy as sa
 
@@ -32,8 +33,12 @@ from tests.assets.test_purge import events as events_of
 from tests.engines import Databases, instance_on
 from weathervane_assets.partitions import TENANT_TAG
 from weathervane_assets.purge_dagster import find_in_dagster, open_storage, remove_from_dagster
+from weathervane_resources.lake import Lake
+from weathervane_resources.lake_errors import LakeError
+from weathervane_resources.purge_lake import find_in_lake, remove_from_lake
 from weathervane_resources.sandbox import RunningSandbox
 from weathervane_resources.state import State
+from weathervane_resources.weather_cache import point_of
 
 CHANGES = re.compile(r"\s*(DELETE|UPDATE|INSERT)\b", re.IGNORECASE)
 MOST_CHANGES = 400
@@ -128,6 +133,22 @@ def test_what_could_not_be_rewritten_is_rewritten_by_the_next_purge(
     assert f"{file}: deleted rows that an interrupted purge left in it" in done.output
     assert hits(folder, *needles) == {}
     assert town.purge(GOES).output == f"there is nothing of {GOES}\n"
+
+
+def test_a_table_of_which_a_part_is_gone_is_removed_and_no_other_tenants_is_judged_by_it(tmp_path: Path) -> None:
+    """A folder goes file by file; the half of a table that was left could not be read, and every later purge fell over it."""
+    lake = Lake(str(tmp_path))
+    for tenant, cell in ((GOES, "dr5ru"), (STAYS, "9q8yy")):
+        for _ in range(2):
+            pl.DataFrame({"ship_geohash": [cell]}).write_delta(lake.uri(tenant, "orders"), mode="append")
+    (tmp_path / GOES / "orders/_delta_log/00000000000000000000.json").unlink()
+    with pytest.raises(LakeError, match=rf"{GOES}/orders cannot be read .*purge its tenant"):
+        find_in_lake(lake, STAYS)
+    held = find_in_lake(lake, GOES)
+    assert list(held.lines())[-1].startswith(f"lake: {GOES}/orders is not whole")
+    remove_from_lake(lake, held)
+    assert find_in_lake(lake, GOES).is_empty
+    assert find_in_lake(lake, STAYS).points == (point_of("9q8yy"),)
 
 
 @dg.asset
