@@ -1,7 +1,7 @@
 """Purging a tenant: everything of it in the lake, the state database and Dagster, in an order that can be repeated.
 
 Belongs here: what is found together, and the order of removal. Does not belong here: asking (`cli_tenants.py`), and how
-each part is found and removed (`weathervane_resources.purge_lake`, `purge_state`, `purge_dagster.py`).
+each part is found and removed (`weathervane_resources.purge_lake`, `purge_state`, `sqlite_rewrite`, `purge_dagster.py`).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import dagster as dg
 
@@ -25,6 +26,7 @@ from weathervane_resources.lake import Lake
 from weathervane_resources.purge_lake import LakeHoldings, find_in_lake, remove_from_lake
 from weathervane_resources.purge_state import StateHoldings, find_in_state, forget_events_after, remove_from_state
 from weathervane_resources.settings import ConfigurationError, Settings
+from weathervane_resources.sqlite_rewrite import is_rewrite_due, owe_rewrite, rewrite_sqlite
 from weathervane_resources.state import State, open_state
 from weathervane_resources.tokens import fingerprint
 
@@ -38,17 +40,21 @@ class Holdings:
     lake: LakeHoldings
     state: StateHoldings
     dagster: DagsterHoldings
+    due: tuple[Path, ...]
+    """SQLite files that hold deleted rows of an interrupted purge; whose, nothing says any more."""
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing."""
-        return self.lake.is_empty and self.state.is_empty and self.dagster.is_empty
+        return self.lake.is_empty and self.state.is_empty and self.dagster.is_empty and not self.due
 
     def lines(self) -> Iterator[str]:
         """Say it."""
         yield from self.lake.lines()
         yield from self.state.lines()
         yield from self.dagster.lines()
+        for file in self.due:
+            yield f"{file}: deleted rows that an interrupted purge left in it"
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,12 @@ class Purge:
     storage: DagsterStorage
     marks: frozenset[str]
 
+    @property
+    def sqlite_files(self) -> tuple[Path, ...]:
+        """The files in which a deleted row stays until they are written anew."""
+        own = (self.state.path,) if self.state.path else ()
+        return (*own, *self.storage.sqlite_files())
+
     def find(self) -> Holdings:
         """Return what there is.
 
@@ -70,6 +82,7 @@ class Purge:
             find_in_lake(self.lake, self.tenant),
             find_in_state(self.state, self.tenant, self.marks),
             find_in_dagster(self.storage, self.tenant),
+            tuple(file for file in self.sqlite_files if is_rewrite_due(file)),
         )
 
     def refuse_beside_a_run(self) -> None:
@@ -81,15 +94,19 @@ class Purge:
             )
 
     def remove(self, held: Holdings, now: datetime) -> None:
-        """Remove it. Credentials and the lake first: they matter most if something fails on the way.
+        """Remove it, then write SQLite files anew. Credentials and the lake go first: they matter most if something fails.
 
         Raises: ConfigurationError: a run is in progress. LakeError, StateError: something cannot be removed.
         """
         self.refuse_beside_a_run()
+        for file in self.sqlite_files:
+            owe_rewrite(file)
         remove_from_state(self.state, self.tenant, self.marks, now)
         remove_from_lake(self.lake, held.lake)
         newest = remove_from_dagster(self.storage, self.tenant, held.dagster)
         forget_events_after(self.state, newest)
+        for file in self.sqlite_files:
+            rewrite_sqlite(file)
 
     def stays(self, tenants_file: str, *, is_listed: bool) -> Iterator[str]:
         """Say what is left, and why."""

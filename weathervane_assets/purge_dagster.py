@@ -31,7 +31,6 @@ from dagster._core.storage.schedules import schema as schedules
 from weathervane_assets.partitions import TENANT_PARTITIONS
 from weathervane_resources.lake_files import write_atomically
 from weathervane_resources.partition_keys import PARTITION_TAG, RANGE_TAGS, TENANT_TAG, tenant_of_key
-from weathervane_resources.purge_state import rewrite_sqlite
 from weathervane_resources.settings import ConfigurationError
 from weathervane_resources.tenant_text import names, without
 
@@ -92,6 +91,14 @@ class DagsterStorage:
             ("cursors of daemons", self.runs.connect, runs.KeyValueStoreTable, "id", "value"),
         )  # fmt: skip
 
+    def sqlite_files(self) -> Iterator[Path]:
+        """Yield the SQLite files that all runs share; on a server there are none."""
+        for connect in (self.events.index_connection, self.runs.connect, self.schedules.connect):
+            with connect() as connection:
+                url = connection.engine.url
+            if url.get_backend_name() == "sqlite" and url.database:
+                yield Path(url.database)
+
 
 def open_storage(instance: dg.DagsterInstance) -> DagsterStorage:
     """Return the storages of an instance.
@@ -139,12 +146,18 @@ def in_progress(storage: DagsterStorage, tenant: str) -> list[str]:
 
 
 def remove_from_dagster(storage: DagsterStorage, tenant: str, held: DagsterHoldings) -> int:
-    """Remove it, and rewrite SQLite files so that no deleted byte stays; return the newest event's id that is left."""
+    """Remove it, and return the newest event's id that is left.
+
+    Runs are found by their tags, so these go last: an interrupted purge's next would find nothing of what hangs on them.
+    """
     run_ids = (*held.run_ids, *held.shared_run_ids)
+    _claim(storage, tenant, held.shared_run_ids)
     for run_id in run_ids:
-        _remove_run(storage, run_id)
+        _empty_run(storage, run_id)
     _forget_checks(storage, tenant, run_ids)
     _mend_assets(storage, tenant, run_ids)
+    for run_id in run_ids:
+        _forget_run(storage, run_id)
     _remove_backfills(storage, held.backfills)
     for document in storage.documents:
         _rewrite(document, tenant)
@@ -152,8 +165,6 @@ def remove_from_dagster(storage: DagsterStorage, tenant: str, held: DagsterHoldi
         write_atomically(file, without(file.read_text(errors="replace"), tenant))
     if held.has_partition:
         storage.instance.delete_dynamic_partition(TENANT_PARTITIONS, tenant)
-    for file in _sqlite_files(storage):
-        rewrite_sqlite(file)
     with storage.events.index_connection() as connection:
         return connection.execute(sa.select(sa.func.max(events.SqlEventLogStorageTable.c.id))).scalar() or 0
 
@@ -210,16 +221,30 @@ def _own_backfills(storage: DagsterStorage, tenant: str) -> list[str]:
     return [key for key, body in found if not any(names(body, other) for other in others)]
 
 
-def _remove_run(storage: DagsterStorage, run_id: str) -> None:
-    storage.instance.delete_run(run_id)
+def _claim(storage: DagsterStorage, tenant: str, run_ids: Sequence[str]) -> None:
+    """Tag runs of the whole installation as the tenant's: once their events are gone, nothing else tells that they were found."""
     with storage.runs.connect() as connection:
-        connection.execute(sa.delete(runs.RunTagsTable).where(runs.RunTagsTable.c.run_id == run_id))
+        for run_id in run_ids:
+            mark = {"run_id": run_id, "key": TENANT_TAG, "value": tenant}
+            connection.execute(sa.insert(runs.RunTagsTable).values(mark))
+
+
+def _empty_run(storage: DagsterStorage, run_id: str) -> None:
+    """Remove all that hangs on a run, but not what it is found by."""
+    storage.events.delete_events(run_id)
     storage.instance.compute_log_manager.delete_logs(prefix=[run_id])
     if isinstance(storage.events, SqliteEventLogStorage):
         shard = Path(storage.events.path_for_shard(run_id))
         for file in shard.parent.glob(f"{shard.name}*"):
             file.unlink(missing_ok=True)
     shutil.rmtree(Path(storage.instance.storage_directory()) / run_id, ignore_errors=True)
+
+
+def _forget_run(storage: DagsterStorage, run_id: str) -> None:
+    """Remove a run's row, then its tags, which go with the row on a server."""
+    storage.runs.delete_run(run_id)
+    with storage.runs.connect() as connection:
+        connection.execute(sa.delete(runs.RunTagsTable).where(runs.RunTagsTable.c.run_id == run_id))
 
 
 def _forget_checks(storage: DagsterStorage, tenant: str, run_ids: Sequence[str]) -> None:
@@ -269,11 +294,3 @@ def _rewrite(document: Document, tenant: str) -> None:
     for one, body in _naming(document, tenant):
         with connect() as connection:
             connection.execute(sa.update(table).where(table.c[key] == one).values({text: without(body, tenant)}))
-
-
-def _sqlite_files(storage: DagsterStorage) -> Iterator[Path]:
-    """Return the SQLite files that all runs share; on a server there are none."""
-    for connect in (storage.events.index_connection, storage.runs.connect, storage.schedules.connect):
-        with connect() as connection:
-            if connection.engine.dialect.name == "sqlite" and connection.engine.url.database:
-                yield Path(connection.engine.url.database)

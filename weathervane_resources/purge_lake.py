@@ -33,11 +33,16 @@ ORPHAN_HOURS = 24
 
 @dataclass(frozen=True)
 class LakeHoldings:
-    """What is there: folders with their number of files, and the points and weather rows of this tenant alone."""
+    """What is there: folders with their number of files, and the points and weather rows of this tenant alone.
+
+    `unread`: tables that cannot be read, so that their points are not known. After an interrupted purge these are gone
+    already: weather goes before the folders.
+    """
 
     files: dict[str, int]
     points: tuple[str, ...]
     weather_rows: int
+    unread: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -51,23 +56,31 @@ class LakeHoldings:
                 yield f"lake: {folder}/, {count} files"
         if self.points:
             yield f"lake: {self.weather_rows} weather versions of {len(self.points)} grid points that no other tenant needs"
+        for path in self.unread:
+            yield f"lake: {path} is not whole; weather of its places that an earlier purge did not remove stays"
 
 
 def find_in_lake(lake: Lake, tenant: str) -> LakeHoldings:
     """Return what the lake holds of a tenant.
 
-    Raises: LakeError: a table or the folder cannot be read.
+    Raises: LakeError: the folder, or a table of another tenant, cannot be read.
     """
     files = {folder: len(lake.files.paths(folder)) for folder in (tenant, f"_reports/{tenant}")}
     tables = table_paths(lake)
-    own, others = set[str](), set[str]()
+    own, others, unread = set[str](), set[str](), list[str]()
     for path in tables:
         folder, _, dataset = path.partition("/")
-        if dataset in CELL_COLUMNS:
+        if dataset not in CELL_COLUMNS:
+            continue
+        try:
             (own if folder == tenant else others).update(_points(lake, path, CELL_COLUMNS[dataset]))
+        except LakeError:
+            if folder != tenant:
+                raise
+            unread.append(path)
     alone = tuple(sorted(own - others))
     rows = sum(_rows(lake, path, alone) for path in WEATHER_TABLES if path in tables) if alone else 0
-    return LakeHoldings(files, alone, rows)
+    return LakeHoldings(files, alone, rows, tuple(unread))
 
 
 def remove_from_lake(lake: Lake, held: LakeHoldings) -> None:
@@ -85,7 +98,13 @@ def remove_from_lake(lake: Lake, held: LakeHoldings) -> None:
 
 
 def _points(lake: Lake, path: str, column: str) -> set[str]:
-    cells = pl.scan_delta(lake.files.address(path)).select(pl.col(column).drop_nulls().unique()).collect()
+    uri = lake.files.address(path)
+    try:
+        cells = pl.scan_delta(uri).select(pl.col(column).drop_nulls().unique()).collect()
+    except (DeltaError, OSError, pl.exceptions.PolarsError) as error:
+        raise LakeError(
+            f"the table {uri} cannot be read ({reason(error)}); mend it, or purge its tenant where that was interrupted"
+        ) from None
     return {point_of(cell) for cell in cells[column]}
 
 

@@ -1,21 +1,19 @@
 """What the state database holds of one tenant, and its removal: tokens, jobs, alerts, quotas.
 
-Belongs here: the rows of our own tables. Does not belong here: Dagster's (`weathervane_assets.purge_dagster`).
+Belongs here: the rows of our own tables. Does not belong here: Dagster's (`weathervane_assets.purge_dagster`), and the
+bytes that a deleted row leaves in a file (`sqlite_rewrite.py`).
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import sqlalchemy as sa
 
 from weathervane_resources.alert_store import LOCK
-from weathervane_resources.state import BUSY_TIMEOUT_MS, State, StateError
+from weathervane_resources.state import State
 from weathervane_resources.state_tables import (
     alert_days,
     alert_incidents,
@@ -62,7 +60,7 @@ def find_in_state(state: State, tenant: str, marks: Collection[str]) -> StateHol
 
 
 def remove_from_state(state: State, tenant: str, marks: Collection[str], now: datetime) -> None:
-    """Remove it in one transaction, then rewrite a SQLite file so that no deleted byte stays in it.
+    """Remove it in one transaction.
 
     Raises: StateError: the database cannot be written.
     """
@@ -71,8 +69,6 @@ def remove_from_state(state: State, tenant: str, marks: Collection[str], now: da
         for _, table, which in _which(connection, tenant, marks):
             connection.execute(sa.delete(table).where(which))
         connection.execute(sa.delete(quotas).where(quotas.c.at_s < (now - IDLE).timestamp()))
-    if state.path:
-        rewrite_sqlite(state.path)
 
 
 def forget_events_after(state: State, newest_event: int) -> None:
@@ -82,19 +78,6 @@ def forget_events_after(state: State, newest_event: int) -> None:
         connection.execute(sa.delete(alert_seen).where(alert_seen.c.event_id > newest_event))
         late = alert_watch.c.cursor > newest_event
         connection.execute(sa.update(alert_watch).where(late).values(cursor=newest_event))
-
-
-def rewrite_sqlite(file: Path) -> None:
-    """Write a SQLite file anew without its free pages, and empty its journal.
-
-    Raises: StateError: it is in use for longer than the patience, or is no database.
-    """
-    try:
-        with closing(sqlite3.connect(file, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None)) as connection:
-            connection.execute("VACUUM")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    except sqlite3.Error as error:
-        raise StateError(f"{file} cannot be rewritten ({error}); end what uses it, then run it again") from None
 
 
 def _which(

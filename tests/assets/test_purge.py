@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -148,17 +149,24 @@ def plant_daemon(instance: dg.DagsterInstance) -> None:
         )  # fmt: skip
 
 
-@pytest.fixture
-def town(tmp_path: Path, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
-    write_environment(monkeypatch, tmp_path, sandbox.url)
-    (tmp_path / "tenants.toml").write_text(TENANTS)
-    monkeypatch.setenv("WEATHERVANE_STATE_URL", f"sqlite:///{tmp_path}/state/weathervane.db")
-    monkeypatch.setenv("WEATHERVANE_LAKE", str(tmp_path / "lake"))
+@contextmanager
+def open_town(folder: Path, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
+    """Open an installation in a folder; nothing has run in it."""
+    write_environment(monkeypatch, folder, sandbox.url)
+    (folder / "tenants.toml").write_text(TENANTS)
+    monkeypatch.setenv("WEATHERVANE_STATE_URL", f"sqlite:///{folder}/state/weathervane.db")
+    monkeypatch.setenv("WEATHERVANE_LAKE", str(folder / "lake"))
     monkeypatch.setenv("ZANZIBAR_Q7__SHOPIFY_SHOP_DOMAIN", SHOP)
     state = open_state(os.environ["WEATHERVANE_STATE_URL"])
     with open_instance(read_settings(os.environ)) as instance:
         instance.add_dynamic_partitions(TENANT_PARTITIONS, [STAYS, GOES])
-        yield Town(Installation(tmp_path, instance, sandbox), state, b"")
+        yield Town(Installation(folder, instance, sandbox), state, b"")
+
+
+@pytest.fixture
+def town(tmp_path: Path, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
+    with open_town(tmp_path, sandbox, monkeypatch) as opened:
+        yield opened
 
 
 def fill(town: Town) -> None:

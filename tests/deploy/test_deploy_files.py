@@ -145,6 +145,18 @@ def test_services_are_read_only_and_write_into_volumes_alone() -> None:
         assert "run-logs:/opt/dagster/dagster_home/storage" in SERVICES[name]["volumes"], name
 
 
+def test_a_tenants_file_that_an_editor_replaced_is_read() -> None:
+    """A mounted file stays the one that it was: `paused = true` was saved as a new file, and the nights went on."""
+    (path,) = re.findall(r"WEATHERVANE_TENANTS=(\S+)", DOCKERFILE)
+    (mounted,) = [entry for entry in SERVICES["code"]["volumes"] if entry.startswith("./")]
+    assert mounted == f"./tenants:{Path(path).parent}:ro"
+    (code,) = HELM["dagster-user-deployments"]["deployments"]
+    (mount,) = [one for one in code["volumeMounts"] if one["name"] == "tenants"]
+    assert mount["mountPath"] == str(Path(path).parent)
+    assert "subPath" not in mount, "it is never brought up to date"
+    assert Path(path).name == "tenants.toml"
+
+
 def test_only_the_proxy_can_be_reached_and_it_asks_who_you_are() -> None:
     """The webserver takes changes from whoever reaches its port."""
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["proxy"]
@@ -169,7 +181,7 @@ def test_secrets_are_named_and_never_written_down() -> None:
     for secret in COMPOSE["secrets"].values():
         assert (DEPLOY / "secrets.example" / Path(secret["file"]).name).exists()
     assert "secrets/weathervane.env" not in str({name: SERVICES[name] for name in SERVICES if name != "code"})
-    assert {"deploy/secrets/", "deploy/tenants.toml"} <= set((ROOT / ".gitignore").read_text().split())
+    assert {"deploy/secrets/", "deploy/tenants/"} <= set((ROOT / ".gitignore").read_text().split())
     values = [line.partition("=")[2] for file in (DEPLOY / "secrets.example").iterdir() for line in _lines(file)]
     assert not [value for value in values if re.fullmatch(r"[A-Za-z0-9_=-]{25,}", value)]
 
@@ -180,8 +192,8 @@ def test_the_examples_set_variables_that_exist() -> None:
     set_there = {line.partition("=")[0] for line in _lines(DEPLOY / "secrets.example" / "weathervane.env")}
     assert {name for name in set_there if not name.startswith("AWS_")} <= ours
     deployment = HELM["dagster-user-deployments"]["deployments"][0]
-    assert set(deployment["env"]) <= ours
     wanted = {variable["env"] for variable in _postgres().values() if isinstance(variable, dict)}
+    assert set(deployment["env"]) <= ours | wanted
     assert {line.partition("=")[0] for line in _lines(DEPLOY / "secrets.example" / "dagster.env")} == {
         *wanted,
         "WEATHERVANE_LOG_FORMAT",
@@ -282,6 +294,10 @@ KNOWN = {
 """Names of the chart's values that we use; read in its schema (2026-11). The chart itself is not to be had here."""
 
 
+PASSED_ON = {"resources": "resources", "volumes": "volumes", "volume_mounts": "volumeMounts"}
+"""Names in a code location's context, of which its chart makes them for the pods of runs."""
+
+
 @pytest.mark.parametrize("section", KNOWN)
 def test_helm_sets_values_that_the_chart_has(section: str) -> None:
     """Helm takes a misspelt value without a word where the chart's schema allows others beside it."""
@@ -321,6 +337,41 @@ def test_helms_parts_are_what_dagster_and_kubernetes_read() -> None:
         assert volumes == [read(client.V1VolumeMount, mount).name for mount in pod["volumeMounts"]]
     schema = dagster_instance_config_schema()
     assert set(HELM["additionalInstanceConfig"]) <= set(schema)
+
+
+def test_a_command_in_the_code_servers_pod_can_open_the_instance() -> None:
+    """The image's dagster.yaml asks for the server by variables that the pod had not, so nothing could be purged or backfilled there."""
+    (code,) = HELM["dagster-user-deployments"]["deployments"]
+    server = HELM["postgresql"]
+    said = {
+        "hostname": server["postgresqlHost"], "username": server["postgresqlUsername"],
+        "db_name": server["postgresqlDatabase"], "port": server["service"]["port"], "scheme": server["postgresqlScheme"],
+    }  # fmt: skip
+    by_the_chart = {"DAGSTER_PG_PASSWORD": "by the chart"}  # from global.postgresqlSecretName
+    read = {
+        name: (code["env"] | by_the_chart)[value["env"]] if isinstance(value, dict) else value
+        for name, value in _postgres().items()
+    }
+    assert read == said | {"password": "by the chart"}
+
+
+def test_a_runs_pod_has_the_memory_and_the_security_that_the_launcher_says() -> None:
+    """The code server's 1 GiB came before the launcher's 2: a long run was ended by the kernel."""
+    from dagster_k8s.container_context import K8sContainerContext
+
+    (code,) = HELM["dagster-user-deployments"]["deployments"]
+    launcher = HELM["runLauncher"]["config"]["k8sRunLauncher"]
+    assert code["includeConfigInLaunchedRuns"] == {"enabled": True}
+    # what the chart's template k8sContainerContext passes on, and in the order of K8sContainerContext.create_for_run
+    location = {name: code[key] for name, key in PASSED_ON.items()}
+    instance = {"resources": launcher["resources"], "security_context": launcher["securityContext"]}
+    of_the_instance, of_the_location = (
+        K8sContainerContext.create_from_config({"k8s": said}) for said in (instance, location)
+    )
+    merged = of_the_instance.merge(of_the_location).run_k8s_config.container_config
+    assert merged["resources"] == launcher["resources"] == code["resources"]
+    assert merged["security_context"] == of_the_instance.run_k8s_config.container_config["security_context"]
+    assert merged["volume_mounts"]
 
 
 def test_pods_are_read_only_unprivileged_and_probed() -> None:
