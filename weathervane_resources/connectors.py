@@ -29,7 +29,7 @@ from yarl import URL
 from weathervane_resources.clients.google_ads import GoogleAdsClient
 from weathervane_resources.clients.jobs import Jobs, MemoryJobs
 from weathervane_resources.clients.klaviyo import KlaviyoClient
-from weathervane_resources.clients.meta_ads import MetaAdsClient
+from weathervane_resources.clients.meta_ads import EFFECTIVE_STATUSES, MetaAdsClient
 from weathervane_resources.clients.open_meteo import OpenMeteoClient
 from weathervane_resources.clients.shopify import ShopifyClient
 from weathervane_resources.clients.shopify_graphql import ShopifyGraphql
@@ -44,6 +44,7 @@ from weathervane_resources.credentials import (
     Access,
     SourceNames,
     digits,
+    statuses,
 )
 from weathervane_resources.failures import as_failure
 from weathervane_resources.grants import google_grant, meta_grant, shopify_grant
@@ -165,6 +166,7 @@ class MetaAdsConnector(Connector):
         with as_failure(self._cure(access)):
             values = access.values
             account = digits(values.get("META_AD_ACCOUNT_ID") or "1000001")
+            wanted = statuses(values.get("META_EFFECTIVE_STATUSES") or ",".join(EFFECTIVE_STATUSES))
             scope = f"app {values['META_APP_ID']}" if "META_APP_ID" in values else f"account {account}"
             version = _version(access, "META_GRAPH_VERSION")
             live = values.get("META_BASE_URL") or "https://graph.facebook.com"
@@ -172,7 +174,7 @@ class MetaAdsConnector(Connector):
             secret = values.get("META_APP_SECRET")
             sign = app_proof(secret) if secret and "META_APP_ID" in values and not line.is_sandbox else None
             async with self._auth(line, version) as auth, self._session(line, auth, version, sign=sign) as session:
-                yield MetaAdsClient(session, line.base_url, version, account, _jobs(line))
+                yield MetaAdsClient(session, line.base_url, version, account, _jobs(line), statuses=wanted)
 
     def _with_account(self, line: Line, account: str) -> Line:
         """Let what Meta says of the ad account (codes 17, 613 and 80000 to 80014, and its usage) hold for every run that reads it."""

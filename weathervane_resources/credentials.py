@@ -27,7 +27,7 @@ class SourceNames:
     """The variables of one source.
 
     `own` belong to one tenant; `app` may be shared by all; `complete` are the sets of names of which one must be set
-    in full; `overrides` are addresses and versions, which say nothing about whether a source is configured.
+    in full; `overrides` are addresses, versions and the like, which say nothing about whether a source is configured.
     """
 
     vendor: str
@@ -55,7 +55,7 @@ META = SourceNames(
     own=("META_ACCESS_TOKEN", "META_AD_ACCOUNT_ID"),
     app=("META_APP_ID", "META_APP_SECRET"),
     complete=(("META_ACCESS_TOKEN", "META_AD_ACCOUNT_ID"),),
-    overrides=("META_GRAPH_VERSION", "META_BASE_URL"),
+    overrides=("META_GRAPH_VERSION", "META_BASE_URL", "META_EFFECTIVE_STATUSES"),
 )
 GOOGLE_ADS = SourceNames(
     "google_ads",
@@ -198,3 +198,18 @@ def digits(account_id: str) -> str:
             "an ad account id must be digits, one account of a platform a tenant (act_ and dashes are dropped)"
         )
     return plain
+
+
+def statuses(value: str) -> tuple[str, ...]:
+    """Return the statuses of META_EFFECTIVE_STATUSES; none of them where it says `none`.
+
+    Raises: ConfigurationError: one of them is no word.
+    """
+    names = tuple(name.strip().upper() for name in value.split(","))
+    if names == ("NONE",):
+        return ()
+    if not all(name.replace("_", "").isalpha() for name in names):
+        raise ConfigurationError(
+            f"META_EFFECTIVE_STATUSES is {value!r}; write statuses separated by commas like ACTIVE,DELETED, or none"
+        )
+    return names

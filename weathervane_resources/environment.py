@@ -86,6 +86,7 @@ CREDENTIALS: Mapping[str, str] = {
     "META_APP_SECRET": "its secret; also signs calls (`appsecret_proof`)",
     "META_GRAPH_VERSION": "Graph and Marketing API version",
     "META_BASE_URL": "replaces scheme, host and path prefix",
+    "META_EFFECTIVE_STATUSES": "ad sets whose spend is asked for, by status, separated by commas: all if unset; `none` sends no filter",
     "GOOGLE_ADS_CUSTOMER_ID": "customer, digits (dashes are dropped)",
     "GOOGLE_ADS_REFRESH_TOKEN": "refresh token of a user who may read the customer",
     "GOOGLE_ADS_ACCESS_TOKEN": "access token instead; lives an hour",

@@ -17,6 +17,7 @@ from weathervane_resources.credentials import (
     SourceNames,
     digits,
     find_access,
+    statuses,
 )
 from weathervane_resources.settings import ConfigurationError
 
@@ -102,6 +103,21 @@ def test_a_tenants_own_value_wins_over_the_shared_one() -> None:
     assert access.source == "shopify_api"
     assert access.values["SHOPIFY_CLIENT_ID"] == "own"
     assert access.values["SHOPIFY_CLIENT_SECRET"] == "shared-secret"
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [("active, deleted", ("ACTIVE", "DELETED")), ("none", ()), ("None", ()), ("ACTIVE", ("ACTIVE",))]
+)
+def test_statuses_are_words_separated_by_commas(said: str, meant: tuple[str, ...]) -> None:
+    """An empty variable is an unset one, so that no filter is wanted needs a word of its own."""
+    assert statuses(said) == meant
+
+
+@pytest.mark.parametrize("said", ["ACTIVE,", '["ACTIVE"]', "ACTIVE DELETED", "7"])
+def test_statuses_that_are_no_words_are_refused(said: str) -> None:
+    """Meta's own error 100 comes at night, and names no variable."""
+    with pytest.raises(ConfigurationError, match="META_EFFECTIVE_STATUSES"):
+        statuses(said)
 
 
 def test_app_level_names_alone_do_not_half_configure_every_tenant() -> None:
