@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal
 
-from weathervane_resources.settings import ConfigurationError
+from weathervane_resources.settings import ConfigurationError, is_on
 
 STUB = "stub"
 NOT_CONFIGURED = "not_configured"
@@ -99,6 +99,8 @@ OPEN_METEO = SourceNames(
     ),
     overrides=("OPEN_METEO_FORECAST_URL", "OPEN_METEO_ARCHIVE_URL"),
 )
+SWITCHES = ("OPEN_METEO_NON_COMMERCIAL",)
+"""Names that are on or off; one that is off is as good as unset."""
 SOURCES = (SHOPIFY, META, GOOGLE_ADS, KLAVIYO, OPEN_METEO)
 CREDENTIAL_NAMES = tuple(name for source in SOURCES for name in (*source.own, *source.app))
 
@@ -169,12 +171,13 @@ def _own(env: Mapping[str, str], tenant_id: str, name: str) -> str:
 
 
 def _look_up(env: Mapping[str, str], tenant_id: str, name: str, *, shared: bool) -> str | None:
-    value = _own(env, tenant_id, name) or (env.get(name, "").strip() if shared else "")
+    own = _own(env, tenant_id, name)
+    value = own or (env.get(name, "").strip() if shared else "")
     if not value.isascii() or not value.isprintable():
         raise ConfigurationError(
             f"{name} of tenant {tenant_id} holds a line break, a control character or a letter outside ASCII; set it again"
         )
-    if name == "OPEN_METEO_NON_COMMERCIAL" and value.lower() not in ("true", "1", "yes"):
+    if name in SWITCHES and value and not is_on(tenant_variable(tenant_id, name) if own else name, value):
         return None
     return value or None
 

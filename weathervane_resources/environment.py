@@ -101,7 +101,7 @@ CREDENTIALS: Mapping[str, str] = {
     "KLAVIYO_REVISION": "API revision",
     "KLAVIYO_BASE_URL": "replaces scheme, host and path prefix",
     "OPEN_METEO_API_KEY": "key for the customer hosts; the archive needs the Professional plan",
-    "OPEN_METEO_NON_COMMERCIAL": "`true`: your use is non-commercial, take the free hosts",
+    "OPEN_METEO_NON_COMMERCIAL": "`on`: your use is non-commercial, take the free hosts",
     "OPEN_METEO_FORECAST_URL": "the whole URL of the forecast endpoint",
     "OPEN_METEO_ARCHIVE_URL": "the whole URL of the archive endpoint",
     "GEONAMES_BASE_URL": "replaces `https://download.geonames.org` (postal tables)",

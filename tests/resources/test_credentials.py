@@ -151,11 +151,21 @@ def test_a_blank_value_counts_as_unset() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "source"), [("true", "open_meteo"), ("1", "open_meteo"), ("false", "stub"), ("0", "stub")]
+    ("value", "source"),
+    [(yes, "open_meteo") for yes in ("true", "1", "yes", "on", "ON")]
+    + [(no, "stub") for no in ("false", "0", "no", "Off")],
 )
 def test_the_free_weather_hosts_need_a_yes(value: str, source: str) -> None:
     """They are for non-commercial use only: `false` is a value, and it was taken for a yes."""
     assert find_access(OPEN_METEO, {"OPEN_METEO_NON_COMMERCIAL": value}, "acme", TWO, "auto").source == source
+
+
+def test_neither_yes_nor_no_to_the_free_weather_hosts_is_refused() -> None:
+    """`on` was taken for a no in silence: a shop that had said so had made-up weather, and nothing named the variable."""
+    with pytest.raises(ConfigurationError, match=r"^OPEN_METEO_NON_COMMERCIAL is 'maybe'; it must be on or off$"):
+        find_access(OPEN_METEO, {"OPEN_METEO_NON_COMMERCIAL": "maybe"}, "acme", TWO, "auto")
+    with pytest.raises(ConfigurationError, match=r"^ACME__OPEN_METEO_NON_COMMERCIAL is"):
+        find_access(OPEN_METEO, {"ACME__OPEN_METEO_NON_COMMERCIAL": "maybe"}, "acme", TWO, "auto")
 
 
 def test_one_weather_address_of_two_is_half_set() -> None:
