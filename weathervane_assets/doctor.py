@@ -47,7 +47,7 @@ def examine(settings: Settings, now: datetime) -> Iterator[Line]:
     yield from _versions(list(tenants), now)
     for tenant in own.values():
         yield from _unread_days(tenant, platform.lake())
-        yield from source_lines(tenant, platform, now)
+    yield from source_lines(platform, now)
 
 
 def _lake(settings: Settings) -> Line:

@@ -7,6 +7,7 @@ parts of the installation itself (`doctor.py`).
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ from weathervane_resources.connectors import (
     OpenMeteoConnector,
     ShopifyConnector,
 )
+from weathervane_resources.credentials import SOURCES, tenant_variable
 from weathervane_resources.platform import Platform
 from weathervane_resources.tenants import Tenant
 
@@ -42,10 +44,30 @@ class Line:
     text: str
 
 
-def source_lines(tenant: Tenant, platform: Platform, now: datetime) -> Iterator[Line]:
-    """Yield what each source says of a tenant."""
-    for connector, probe in PROBES:
-        yield _source(connector, probe, tenant, platform, now)
+def source_lines(platform: Platform, now: datetime) -> Iterator[Line]:
+    """Yield what each source says of each tenant of this shard, after what concerns several of them."""
+    yield from _names_without_tenant(list(platform.tenants()))
+    for tenant in platform.own_tenants().values():
+        for connector, probe in PROBES:
+            yield _source(connector, probe, tenant, platform, now)
+
+
+def _names_without_tenant(tenant_ids: list[str]) -> Iterator[Line]:
+    """Yield the variables that say nothing whose they are; with one tenant they are its own."""
+    if len(tenant_ids) == 1:
+        return
+    for name in (name for source in SOURCES for name in source.own if os.environ.get(name, "").strip()):
+        without = [one for one in tenant_ids if not os.environ.get(tenant_variable(one, name), "").strip()]
+        if without:
+            counts = f"{name} is set but counts for no tenant, since there are {len(tenant_ids)}"
+            yield Line("credentials", "finding", f"{counts}; write {tenant_variable(without[0], name)}")
+
+
+def _wanted(connector: Connector, tenant: Tenant, platform: Platform) -> str:
+    """Name the variables that a source without credentials needs, as they count for this tenant."""
+    names, is_alone = connector.names, len(platform.tenants()) == 1
+    is_plain = {name: is_alone or name not in names.own for name in names.complete[0]}
+    return " and ".join(name if plain else tenant_variable(tenant.id, name) for name, plain in is_plain.items())
 
 
 def _source(connector: Connector, probe: Probe, tenant: Tenant, platform: Platform, now: datetime) -> Line:
@@ -53,7 +75,7 @@ def _source(connector: Connector, probe: Probe, tenant: Tenant, platform: Platfo
     try:
         access = connector.access(tenant.id, platform)
         if access.is_stub:
-            return Line(subject, "note", f"no credentials: stub rows; set {' and '.join(connector.names.complete[0])}")
+            return Line(subject, "note", f"no credentials: stub rows; set {_wanted(connector, tenant, platform)}")
         if not access.is_configured:
             return Line(subject, "note", "no credentials: its partitions stay empty")
         said = asyncio.run(asyncio.wait_for(probe(connector, access, platform, tenant, now), ENDPOINT_PATIENCE_S))

@@ -100,6 +100,32 @@ def test_ad_accounts_in_another_currency_than_the_shop_are_findings(tmp_path: Pa
         assert "the account is in USD, the shop in EUR" in found[subject]
 
 
+def test_with_two_tenants_every_name_is_the_one_that_counts(tmp_path: Path) -> None:
+    """A second tenant was added: both were told to set the very variable that was set, and that counted for none of them."""
+    (tmp_path / "tenants.toml").write_text(GOOD + GOOD.replace("acme", "north-wind"))
+    set_once = {"SHOPIFY_ACCESS_TOKEN": "shpat_PLANTED", "KLAVIYO_API_KEY": "pk_PLANTED"}
+    done = run(tmp_path, "doctor", "--json", **set_once, ACME__KLAVIYO_API_KEY="", META_APP_ID="1")
+    lines = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert [line["text"] for line in lines if line["level"] == "finding"] == [
+        f"{name} is set but counts for no tenant, since there are 2; write ACME__{name}" for name in set_once
+    ]
+    notes = {line["subject"]: line["text"] for line in lines if line["level"] == "note"}
+    assert notes["shopify north-wind"].endswith(
+        "set NORTH_WIND__SHOPIFY_SHOP_DOMAIN and NORTH_WIND__SHOPIFY_ACCESS_TOKEN"
+    )
+    assert notes["open_meteo acme"].endswith("set OPEN_METEO_API_KEY")
+    assert "PLANTED" not in done.stdout + done.stderr
+
+
+def test_with_one_tenant_names_need_no_prefix(tmp_path: Path) -> None:
+    """The quickstart's variables are the plain ones."""
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    done = run(tmp_path, "doctor")
+    assert "set SHOPIFY_SHOP_DOMAIN and SHOPIFY_ACCESS_TOKEN" in done.stdout
+    assert done.returncode == 0
+
+
 def test_days_that_nobody_ever_read_are_a_finding(tmp_path: Path) -> None:
     """October was brought in, and the nights began two weeks before they were switched on: nine days were in no table."""
     (tmp_path / "tenants.toml").write_text(GOOD)
