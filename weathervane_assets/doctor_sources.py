@@ -10,7 +10,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -18,6 +18,7 @@ import dagster as dg
 
 from weathervane_resources.clients.google_ads import CampaignDay
 from weathervane_resources.clients.open_meteo_answer import Point
+from weathervane_resources.clients.shopify_window import ALL_ORDERS, VISIBLE
 from weathervane_resources.connectors import (
     Connector,
     GoogleAdsConnector,
@@ -27,6 +28,8 @@ from weathervane_resources.connectors import (
     ShopifyConnector,
 )
 from weathervane_resources.credentials import SOURCES, tenant_variable
+from weathervane_resources.lake import Lake, LakeError
+from weathervane_resources.lake_ledger import own_days
 from weathervane_resources.platform import Platform
 from weathervane_resources.tenants import Tenant
 
@@ -49,7 +52,7 @@ def source_lines(platform: Platform, now: datetime) -> Iterator[Line]:
     yield from _names_without_tenant(list(platform.tenants()))
     for tenant in platform.own_tenants().values():
         for connector, probe in PROBES:
-            yield _source(connector, probe, tenant, platform, now)
+            yield from _source(connector, probe, tenant, platform, now)
 
 
 def _names_without_tenant(tenant_ids: list[str]) -> Iterator[Line]:
@@ -70,52 +73,87 @@ def _wanted(connector: Connector, tenant: Tenant, platform: Platform) -> str:
     return " and ".join(name if plain else tenant_variable(tenant.id, name) for name, plain in is_plain.items())
 
 
-def _source(connector: Connector, probe: Probe, tenant: Tenant, platform: Platform, now: datetime) -> Line:
+def _source(connector: Connector, probe: Probe, tenant: Tenant, platform: Platform, now: datetime) -> Iterator[Line]:
     subject = f"{connector.names.vendor} {tenant.id}"
     try:
         access = connector.access(tenant.id, platform)
         if access.is_stub:
-            return Line(subject, "note", f"no credentials: stub rows; set {_wanted(connector, tenant, platform)}")
+            yield Line(subject, "note", f"no credentials: stub rows; set {_wanted(connector, tenant, platform)}")
+            return
         if not access.is_configured:
-            return Line(subject, "note", "no credentials: its partitions stay empty")
+            yield Line(subject, "note", "no credentials: its partitions stay empty")
+            return
         said = asyncio.run(asyncio.wait_for(probe(connector, access, platform, tenant, now), ENDPOINT_PATIENCE_S))
     except dg.Failure as failure:
-        return Line(subject, "finding", failure.description or "failed")
+        yield Line(subject, "finding", failure.description or "failed")
+        return
     except TimeoutError:
-        return Line(
-            subject, "finding", f"no answer within {ENDPOINT_PATIENCE_S:g} s; is the endpoint reachable from here?"
-        )
-    return said if isinstance(said, Line) else Line(subject, "ok", str(said))
+        text = f"no answer within {ENDPOINT_PATIENCE_S:g} s; is the endpoint reachable from here?"
+        yield Line(subject, "finding", text)
+        return
+    yield from (Line(subject, level, text) for level, text in said)
 
 
-Probe = Callable[[Any, Any, Platform, Tenant, datetime], Awaitable["str | Line"]]
+Said = tuple[Level, str]
+Probe = Callable[[Any, Any, Platform, Tenant, datetime], Awaitable[list[Said]]]
 
 
-async def _shopify(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> str | Line:
+def _unless_found(ok: str, said: list[Said]) -> list[Said]:
+    """Return what was said, and that all else is well where nobody has to do something."""
+    return said if any(level == "finding" for level, _ in said) else [("ok", ok), *said]
+
+
+async def _shopify(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> list[Said]:
     async with connector.connect(access, platform) as client:
         shop = await client.shop()
         scopes = await client.access_scopes()
-    subject = f"shopify {tenant.id}"
+    said: list[Said] = []
     if not _same_hours(tenant, shop.iana_timezone, now) or shop.currency != tenant.currency:
         differs = (
             f"the shop says {shop.iana_timezone}, {shop.currency}; tenants.toml {tenant.timezone}, {tenant.currency}"
         )
-        return Line(subject, "finding", f"{differs}; days and sums follow tenants.toml")
+        said.append(("finding", f"{differs}; days and sums follow tenants.toml"))
     if shop.served_version and shop.served_version != client.api_version:
-        return Line(subject, "finding", f"asked for {client.api_version}, served {shop.served_version}: upgrade")
-    if "read_all_orders" not in scopes:
-        return Line(
-            subject, "finding", "without read_all_orders, orders older than 60 days are absent: ask for the scope"
-        )
-    return f"{shop.iana_timezone}, {shop.currency}, {client.api_version}"
+        said.append(("finding", f"asked for {client.api_version}, served {shop.served_version}: upgrade"))
+    said += _sight(scopes, tenant, platform.lake(), now)
+    return _unless_found(f"{shop.iana_timezone}, {shop.currency}, {client.api_version}", said)
 
 
-async def _meta(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> str | Line:
+def _sight(scopes: frozenset[str], tenant: Tenant, lake: Lake, now: datetime) -> list[Said]:
+    """Say which orders a token does not see: none at all, or those of long ago, which matters until they were read."""
+    if not scopes & {"read_orders", "write_orders"}:
+        return [("finding", "no order can be read: the token has not the scope read_orders; ask for it")]
+    if ALL_ORDERS in scopes:
+        return []
+    absent = f"without {ALL_ORDERS}, orders older than 60 days are absent"
+    unread = _unread_before(tenant.today(now - VISIBLE), tenant, lake)
+    if not unread:
+        return [("note", absent)]
+    days = f"{unread[0]} to {unread[-1]} were not read yet"
+    return [("finding", f"{absent}, and {days}: ask for the scope, or set start_date of {tenant.id} to a later day")]
+
+
+def _unread_before(end: date, tenant: Tenant, lake: Lake) -> list[date]:
+    """Return the days from the tenant's first on, and before `end`, whose orders were never read."""
+    try:
+        read = set(own_days(lake.ledger(tenant.id, "orders")))
+    except LakeError:
+        return []  # said already
+    wanted = (tenant.start_date + timedelta(days=n) for n in range((end - tenant.start_date).days))
+    return [day for day in wanted if day not in read]
+
+
+async def _meta(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> list[Said]:
     async with connector.connect(access, platform) as client:
         account = await client.account()
-    if other := _other_currency(tenant, account.currency) or _other_days(tenant, account.timezone_name, now):
-        return Line(f"meta_ads {tenant.id}", "finding", other)
-    return f"account in {account.timezone_name}, {account.currency}"
+    notes = _other_account(tenant, account.currency, account.timezone_name, now)
+    return [("ok", f"account in {account.timezone_name}, {account.currency}"), *notes]
+
+
+def _other_account(tenant: Tenant, currency: str | None, zone: str | None, now: datetime) -> list[Said]:
+    """Say how an ad account differs from the shop: it stays so, and stops no night."""
+    texts = (_other_currency(tenant, currency) if currency else "", _other_days(tenant, zone, now) if zone else "")
+    return [("note", text) for text in texts if text]
 
 
 def _other_currency(tenant: Tenant, currency: str) -> str:
@@ -145,37 +183,34 @@ def _same_hours(tenant: Tenant, zone: str, now: datetime) -> bool:
     return all(at.astimezone(hours).utcoffset() == at.astimezone(tenant.zone).utcoffset() for at in moments)
 
 
-async def _google(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> str | Line:
+async def _google(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> list[Said]:
     today = tenant.today(now)
     rows: list[CampaignDay] = []
     async with connector.connect(access, platform) as client:
         async for page in client.campaign_days(today - timedelta(days=1), today):
             rows += page.rows
-    accounts = sorted({(row.customer.currency_code or "", row.customer.time_zone or "") for row in rows})
-    for currency, zone in accounts:
-        other = _other_currency(tenant, currency) if currency else ""
-        if other := other or (_other_days(tenant, zone, now) if zone else ""):
-            return Line(f"google_ads {tenant.id}", "finding", other)
-    return f"{len(rows)} campaign days of yesterday and today"
+    accounts = {(row.customer.currency_code, row.customer.time_zone): None for row in rows}
+    notes = [note for currency, zone in accounts for note in _other_account(tenant, currency, zone, now)]
+    return [("ok", f"{len(rows)} campaign days of yesterday and today"), *notes]
 
 
-async def _klaviyo(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> str | Line:
+async def _klaviyo(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> list[Said]:
     since = tenant.day_start(tenant.today(now)) - timedelta(days=30)
     count = 0
     async with connector.connect(access, platform) as client:
         async for page in client.campaigns(channel="email", archived=False, updated_from=since):
             count += len(page.rows)
-    return f"{count} e-mail campaigns changed in 30 days"
+    return [("ok", f"{count} e-mail campaigns changed in 30 days")]
 
 
-async def _open_meteo(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> str | Line:
+async def _open_meteo(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> list[Said]:
     del tenant
     day, point = now.date() - ARCHIVE_PROBE_AGE, [Point(52.5, 13.4, "GMT")]
     async with connector.connect(access, platform) as client:
         for host, at in (("archive", day), ("forecast", now.date())):
             async for _ in client.daily(host, point, at, at, ["temperature_2m_mean"]):
                 pass
-    return "archive and forecast answer"
+    return [("ok", "archive and forecast answer")]
 
 
 PROBES: tuple[tuple[Connector, Probe], ...] = (

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
 
 from tests.assets.test_cli import GOOD, run
 from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_resources.lake import Lake
-from weathervane_resources.sandbox import RunningSandbox
+from weathervane_resources.sandbox import RunningSandbox, SandboxConfig, TenantProfile
 
 
 def live(url: str) -> dict[str, str]:
@@ -35,11 +38,19 @@ def live(url: str) -> dict[str, str]:
     }
 
 
-def findings(folder: Path, **env: str) -> tuple[int, dict[str, str]]:
+def said(folder: Path, level: str, **env: str) -> tuple[int, dict[str, str]]:
+    """Return the exit code, and what is said on one level, by subject; several lines of one are joined."""
     done = run(folder, "doctor", "--json", **env)
     assert "PLANTED" not in done.stdout + done.stderr
-    lines = json.loads(done.stdout)
-    return done.returncode, {line["subject"]: line["text"] for line in lines if line["level"] == "finding"}
+    texts: dict[str, list[str]] = {}
+    for line in json.loads(done.stdout):
+        if line["level"] == level:
+            texts.setdefault(line["subject"], []).append(line["text"])
+    return done.returncode, {subject: "\n".join(lines) for subject, lines in texts.items()}
+
+
+def findings(folder: Path, **env: str) -> tuple[int, dict[str, str]]:
+    return said(folder, "finding", **env)
 
 
 def test_a_healthy_installation_has_no_finding(tmp_path: Path) -> None:
@@ -79,25 +90,55 @@ def test_each_illness_is_named_with_its_cure(tmp_path: Path) -> None:
     assert "campaigns:read" in found["klaviyo acme"] or "permission" in found["klaviyo acme"].lower()
 
 
-def test_an_ad_account_whose_days_are_not_the_shops_is_a_finding(tmp_path: Path) -> None:
-    """Spend of 3 to 24 o'clock and of the next night stood beside the shop's day, and nobody could see why sales led spend."""
-    (tmp_path / "tenants.toml").write_text(GOOD.replace("America/New_York", "America/Los_Angeles"))
-    with RunningSandbox() as sandbox:
-        code, found = findings(tmp_path, **live(sandbox.url))
-    assert code == 1
-    assert set(found) == {"shopify acme", "meta_ads acme", "google_ads acme"}
+def test_an_ad_account_that_is_not_as_the_shop_is_noted_and_needs_nobody(tmp_path: Path) -> None:
+    """It stays so and stops no night, and cron's `doctor`, which watches the alerter, was red for ever.
+
+    Before it was said at all, the spend was null on every day, or stood beside the shop's day hours apart.
+    """
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    with RunningSandbox(SandboxConfig(tenants={"tokyo": TenantProfile("Asia/Tokyo", "JPY")})) as sandbox:
+        tokyo = f"{sandbox.url}/t/tokyo"
+        code, noted = said(
+            tmp_path, "note", **live(sandbox.url) | {"META_BASE_URL": tokyo, "GOOGLE_ADS_BASE_URL": tokyo}
+        )
+    assert code == 0
     for subject in ("meta_ads acme", "google_ads acme"):
-        assert "days are those of America/New_York, the shop's of America/Los_Angeles" in found[subject]
+        assert "the account is in JPY, the shop in USD" in noted[subject]
+        assert "days are those of Asia/Tokyo, the shop's of America/New_York" in noted[subject]
 
 
-def test_ad_accounts_in_another_currency_than_the_shop_are_findings(tmp_path: Path) -> None:
-    """Google's account was in euros: the spend of all ads was null on every day that it delivered, and `doctor` said ok."""
-    (tmp_path / "tenants.toml").write_text(GOOD.replace("USD", "EUR"))
-    with RunningSandbox() as sandbox:
+def test_a_token_that_sees_no_order_is_found_beside_a_wrong_zone(tmp_path: Path) -> None:
+    """Doctor spoke of orders older than 60 days while none could be read, or of the zone and not of scopes at all."""
+    (tmp_path / "tenants.toml").write_text(GOOD.replace("America/New_York", "Europe/Berlin"))
+    with RunningSandbox(SandboxConfig(shopify_scopes=("read_locations",))) as sandbox:
         code, found = findings(tmp_path, **live(sandbox.url))
     assert code == 1
-    for subject in ("meta_ads acme", "google_ads acme"):
-        assert "the account is in USD, the shop in EUR" in found[subject]
+    assert "the shop says America/New_York, USD" in found["shopify acme"]
+    assert "no order can be read" in found["shopify acme"]
+    assert "60 days" not in found["shopify acme"]
+
+
+@pytest.mark.parametrize("scope", ["read_orders", "write_orders"])
+def test_orders_of_long_ago_matter_until_they_were_read(tmp_path: Path, scope: str) -> None:
+    """A shop that never wanted them, or that had them before the scope was taken away, had a finding for ever."""
+    here = {"WEATHERVANE_LAKE": str(tmp_path / "lake")}
+    today = datetime.now(ZoneInfo("America/New_York")).date()
+    first, last = today - timedelta(days=63), today - timedelta(days=61)
+    with RunningSandbox(SandboxConfig(shopify_scopes=(scope,))) as sandbox:
+        (tmp_path / "tenants.toml").write_text(f"{GOOD}start_date = {first}\n")
+        code, found = findings(tmp_path, **live(sandbox.url), **here)
+        assert code == 1
+        assert f"absent, and {first} to {last} were not read yet: ask for the scope" in found["shopify acme"]
+        lake, shape = Lake(here["WEATHERVANE_LAKE"]), shape_of(CONTRACTS["orders"])
+        lake.replace(
+            "acme", "orders", shape.schema.to_frame(), shape=shape, source="shopify_api", run_id="r",
+            days=[first + timedelta(days=n) for n in range(3)], now=datetime.now(UTC),
+        )  # fmt: skip
+        code, noted = said(tmp_path, "note", **live(sandbox.url), **here)
+        assert code == 0
+        assert noted["shopify acme"] == "without read_all_orders, orders older than 60 days are absent"
+        (tmp_path / "tenants.toml").write_text(f"{GOOD}start_date = {last + timedelta(days=1)}\n")
+        assert findings(tmp_path, **live(sandbox.url)) == (0, {})
 
 
 def test_with_two_tenants_every_name_is_the_one_that_counts(tmp_path: Path) -> None:
