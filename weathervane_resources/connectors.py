@@ -34,7 +34,7 @@ from weathervane_resources.clients.open_meteo import OpenMeteoClient
 from weathervane_resources.clients.shopify import ShopifyClient
 from weathervane_resources.clients.shopify_graphql import ShopifyGraphql
 from weathervane_resources.clients.shopify_rest import ShopifyRest
-from weathervane_resources.connector import Connector, Line, origin_of_url, publish_session
+from weathervane_resources.connector import Connector, Line, origin_of_url, publish_session, require_address
 from weathervane_resources.credentials import (
     GOOGLE_ADS,
     KLAVIYO,
@@ -372,10 +372,10 @@ class GeoNamesConnector(ConfigurableResource[None]):
         """Yield a coroutine function that returns one country's zip as bytes.
 
         Raises: VendorError: the table could not be fetched; the caller decides whether that matters.
+            ConfigurationError: GEONAMES_BASE_URL is no address.
         """
-        base = os.environ.get("GEONAMES_BASE_URL") or "https://download.geonames.org"
-        if is_stub:
-            base = sandbox_url(platform)
+        named = os.environ.get("GEONAMES_BASE_URL") or "https://download.geonames.org"
+        base = sandbox_url(platform) if is_stub else require_address("GEONAMES_BASE_URL", named)
         # its own policy does not wait an outage out: a run does without the table
         policy = RetryPolicy()
         session = VendorSession(

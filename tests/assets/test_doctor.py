@@ -190,6 +190,20 @@ def test_another_name_of_the_same_hours_is_no_finding(tmp_path: Path) -> None:
         assert findings(tmp_path, **live(sandbox.url)) == (0, {})
 
 
+@pytest.mark.parametrize(
+    "address", ["proxy.internal:8080", "proxy.internal", "ftp://proxy", "http://", "http://p:PLANTED"]
+)
+def test_an_address_that_is_none_is_one_finding_and_hides_nothing_else(tmp_path: Path, address: str) -> None:
+    """A proxy without `http://` ended `doctor` in a traceback of a library, and no line was printed at all."""
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    with RunningSandbox() as sandbox:
+        code, found = findings(tmp_path, **live(sandbox.url) | {"SHOPIFY_BASE_URL": address})
+        assert found == {"shopify acme": "SHOPIFY_BASE_URL must be http(s)://host, with the port and path it needs"}
+        assert code == 1
+        _, fine = said(tmp_path, "ok", **live(sandbox.url), ACME__SHOPIFY_BASE_URL=address)
+    assert {"meta_ads acme", "google_ads acme", "klaviyo acme", "open_meteo acme"} < set(fine)
+
+
 def test_an_endpoint_that_nobody_answers_is_a_finding(tmp_path: Path) -> None:
     """A proxy that is down looks like a wrong token until someone says which address did not answer."""
     (tmp_path / "tenants.toml").write_text(GOOD)
