@@ -26,11 +26,21 @@ from weathervane_resources.connectors import (
     MetaAdsConnector,
     OpenMeteoConnector,
     ShopifyConnector,
+    shop_host,
 )
-from weathervane_resources.credentials import SOURCES, tenant_variable
+from weathervane_resources.credentials import (
+    GOOGLE_ADS,
+    KLAVIYO,
+    META,
+    SHOPIFY,
+    SOURCES,
+    digits,
+    tenant_variable,
+)
 from weathervane_resources.lake import Lake, LakeError
 from weathervane_resources.lake_ledger import own_days
 from weathervane_resources.platform import Platform
+from weathervane_resources.settings import ConfigurationError
 from weathervane_resources.tenants import Tenant
 
 Level = Literal["ok", "note", "finding"]
@@ -50,6 +60,8 @@ class Line:
 def source_lines(platform: Platform, now: datetime) -> Iterator[Line]:
     """Yield what each source says of each tenant of this shard, after what concerns several of them."""
     yield from _names_without_tenant(list(platform.tenants()))
+    for connector, _ in PROBES:
+        yield from _shared_accounts(connector, list(platform.own_tenants()), platform)
     for tenant in platform.own_tenants().values():
         for connector, probe in PROBES:
             yield from _source(connector, probe, tenant, platform, now)
@@ -64,6 +76,47 @@ def _names_without_tenant(tenant_ids: list[str]) -> Iterator[Line]:
         if without:
             counts = f"{name} is set but counts for no tenant, since there are {len(tenant_ids)}"
             yield Line("credentials", "finding", f"{counts}; write {tenant_variable(without[0], name)}")
+
+
+def _shared_accounts(connector: Connector, tenant_ids: list[str], platform: Platform) -> Iterator[Line]:
+    """Yield the shops and accounts that several tenants read: each has all of it, and a sum over tenants has it twice."""
+    readers: dict[str, list[str]] = {}
+    for tenant_id in tenant_ids:
+        if account := _account(connector, tenant_id, platform):
+            readers.setdefault(account, []).append(tenant_id)
+    for account, sharing in readers.items():
+        if len(sharing) > 1:
+            what = _ACCOUNTS[connector.names.vendor].shown.format(account)
+            text = f"{', '.join(sharing)} read {what}: each holds all of it, and a sum over tenants has it {len(sharing)} times"
+            yield Line(connector.names.vendor, "finding", f"{text}; give each its own, or let one tenant read it")
+
+
+def _account(connector: Connector, tenant_id: str, platform: Platform) -> str:
+    """Return the shop or account that a tenant's credentials lead to, Klaviyo's key itself; empty where none does."""
+    account = _ACCOUNTS.get(connector.names.vendor)
+    try:
+        access = connector.access(tenant_id, platform)
+        is_live = access.is_configured and not access.is_stub
+        return account.same(access.values[account.variable]) if account and is_live else ""
+    except (dg.Failure, ConfigurationError):
+        return ""  # said of the tenant itself
+
+
+@dataclass(frozen=True)
+class _Account:
+    """Which variable says whose rows come, how its values are compared, and how one is shown: a key never is."""
+
+    variable: str
+    same: Callable[[str], str]
+    shown: str
+
+
+_ACCOUNTS = {
+    SHOPIFY.vendor: _Account("SHOPIFY_SHOP_DOMAIN", lambda domain: shop_host(domain).lower(), "the shop {}"),
+    META.vendor: _Account("META_AD_ACCOUNT_ID", digits, "the ad account {}"),
+    GOOGLE_ADS.vendor: _Account("GOOGLE_ADS_CUSTOMER_ID", digits, "the customer {}"),
+    KLAVIYO.vendor: _Account("KLAVIYO_API_KEY", str, "one account of Klaviyo, by one key"),
+}
 
 
 def _wanted(connector: Connector, tenant: Tenant, platform: Platform) -> str:
@@ -116,7 +169,8 @@ async def _shopify(connector: Any, access: Any, platform: Platform, tenant: Tena
     if shop.served_version and shop.served_version != client.api_version:
         said.append(("finding", f"asked for {client.api_version}, served {shop.served_version}: upgrade"))
     said += _sight(scopes, tenant, platform.lake(), now)
-    return _unless_found(f"{shop.iana_timezone}, {shop.currency}, {client.api_version}", said)
+    host = shop_host(access.values["SHOPIFY_SHOP_DOMAIN"])
+    return _unless_found(f"{host}: {shop.iana_timezone}, {shop.currency}, {client.api_version}", said)
 
 
 def _sight(scopes: frozenset[str], tenant: Tenant, lake: Lake, now: datetime) -> list[Said]:
@@ -147,7 +201,7 @@ async def _meta(connector: Any, access: Any, platform: Platform, tenant: Tenant,
     async with connector.connect(access, platform) as client:
         account = await client.account()
     notes = _other_account(tenant, account.currency, account.timezone_name, now)
-    return [("ok", f"account in {account.timezone_name}, {account.currency}"), *notes]
+    return [("ok", f"account {client.account_id} in {account.timezone_name}, {account.currency}"), *notes]
 
 
 def _other_account(tenant: Tenant, currency: str | None, zone: str | None, now: datetime) -> list[Said]:
@@ -191,7 +245,7 @@ async def _google(connector: Any, access: Any, platform: Platform, tenant: Tenan
             rows += page.rows
     accounts = {(row.customer.currency_code, row.customer.time_zone): None for row in rows}
     notes = [note for currency, zone in accounts for note in _other_account(tenant, currency, zone, now)]
-    return [("ok", f"{len(rows)} campaign days of yesterday and today"), *notes]
+    return [("ok", f"customer {client.customer_id}: {len(rows)} campaign days of yesterday and today"), *notes]
 
 
 async def _klaviyo(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> list[Said]:

@@ -107,7 +107,7 @@ class ShopifyConnector(Connector):
         Raises: dagster.Failure: a vendor call failed; `allow_retries` says whether trying again can help.
         """
         with as_failure(self._cure(access)):
-            host = _shop_host(access.values.get("SHOPIFY_SHOP_DOMAIN", ""))
+            host = shop_host(access.values.get("SHOPIFY_SHOP_DOMAIN", ""))
             live = access.values.get("SHOPIFY_BASE_URL") or ("" if access.is_stub else f"https://{_own_shop(host)}")
             version = _version(access, "SHOPIFY_API_VERSION")
             line = await self._line(access, platform, live, host)
@@ -130,7 +130,8 @@ class ShopifyConnector(Connector):
             yield shopify_grant(line.values, line.access.tenant_id, endpoint, vault)
 
 
-def _shop_host(domain: str) -> str:
+def shop_host(domain: str) -> str:
+    """Return the host of a shop that may be given by its name alone."""
     host = domain.removeprefix("https://").rstrip("/")
     return host if "." in host else f"{host}.myshopify.com"
 

@@ -141,6 +141,31 @@ def test_orders_of_long_ago_matter_until_they_were_read(tmp_path: Path, scope: s
         assert findings(tmp_path, **live(sandbox.url)) == (0, {})
 
 
+def test_two_tenants_that_read_one_shop_or_account_are_named(tmp_path: Path) -> None:
+    """A line was copied for the second brand, and both tenants had the first one's orders: every sum was twice what was sold."""
+    (tmp_path / "tenants.toml").write_text(GOOD + GOOD.replace("acme", "north-wind"))
+    with RunningSandbox() as sandbox:
+        env = {
+            f"{tenant}__{name}": value for name, value in live(sandbox.url).items() for tenant in ("ACME", "NORTH_WIND")
+        }
+        env |= {"NORTH_WIND__SHOPIFY_SHOP_DOMAIN": "https://Acme.myshopify.com/", "NORTH_WIND__META_AD_ACCOUNT_ID": "1"}
+        code, found = findings(tmp_path, **env)
+        _, fine = said(tmp_path, "ok", **env)
+        apart = {"SHOPIFY_SHOP_DOMAIN": "north-wind", "META_AD_ACCOUNT_ID": "act_2", "KLAVIYO_API_KEY": "pk_PLANTED2"}
+        apart |= {"GOOGLE_ADS_CUSTOMER_ID": "124"}
+        assert findings(tmp_path, **env | {f"NORTH_WIND__{name}": value for name, value in apart.items()}) == (0, {})
+    assert code == 1
+    shared = {
+        "shopify": "the shop acme.myshopify.com", "meta_ads": "the ad account 1", "google_ads": "the customer 123",
+        "klaviyo": "one account of Klaviyo, by one key",
+    }  # fmt: skip
+    assert set(found) == set(shared)
+    assert all(found[source].startswith(f"acme, north-wind read {what}: ") for source, what in shared.items())
+    assert fine["shopify acme"].startswith("acme.myshopify.com: ")
+    assert fine["meta_ads acme"].startswith("account 1 in ")
+    assert fine["google_ads acme"].startswith("customer 123: ")
+
+
 def test_with_two_tenants_every_name_is_the_one_that_counts(tmp_path: Path) -> None:
     """A second tenant was added: both were told to set the very variable that was set, and that counted for none of them."""
     (tmp_path / "tenants.toml").write_text(GOOD + GOOD.replace("acme", "north-wind"))
