@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
+
+import polars as pl
 
 from weathervane_assets.doctor_sources import Line, source_lines
 from weathervane_assets.overridable import OVERRIDABLE
+from weathervane_assets.tables import Orders, shape_of
 from weathervane_checks.alert_routing import configured_targets
 from weathervane_resources.alert_outbox import count_waiting
 from weathervane_resources.alert_store import AlertStore
 from weathervane_resources.credentials import tenant_variable
-from weathervane_resources.lake import Lake, LakeError
-from weathervane_resources.lake_ledger import left_over_days
+from weathervane_resources.lake import Lake, LakeError, whole
+from weathervane_resources.lake_ledger import left_over_days, own_days
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import Settings
 from weathervane_resources.state import StateError, open_state
@@ -46,7 +49,7 @@ def examine(settings: Settings, now: datetime) -> Iterator[Line]:
     yield from _alerting(settings, list(tenants.values()), now)
     yield from _versions(list(tenants), now)
     for tenant in own.values():
-        yield from _unread_days(tenant, platform.lake())
+        yield from _days(tenant, platform.lake())
     yield from source_lines(platform, now)
 
 
@@ -128,13 +131,37 @@ def _version(subject: str, name: str, version: str, warning: VersionWarning | No
     return Line(subject, "ok", f"{name}={version} is served until {row.day if row else 'an unknown day'}")
 
 
-def _unread_days(tenant: Tenant, lake: Lake) -> Iterator[Line]:
-    """Yield the gaps between days whose orders were read: a night catches up on two weeks, and nothing else looks for older ones."""
+def _days(tenant: Tenant, lake: Lake) -> Iterator[Line]:
+    """Yield what is wrong with the days of a tenant's orders as a whole; no night and no check looks at all of them."""
     try:
         ledger = lake.ledger(tenant.id, "orders")
+        yield from _unread_days(tenant, ledger)
+        yield from _days_of_another_zone(tenant, lake, sorted(own_days(ledger)))
     except LakeError as error:
         yield Line(f"days {tenant.id}", "finding", str(error))
+
+
+def _days_of_another_zone(tenant: Tenant, lake: Lake, days: list[date]) -> Iterator[Line]:
+    """Yield the days that were cut before `timezone` was corrected: where they meet the others, orders are twice there or nowhere."""
+    if not days:
         return
+    rows = lake.scan(tenant.id, "orders", shape_of(Orders), days)
+    local = pl.col("created_at").dt.convert_time_zone(tenant.timezone).dt.date()
+    cut = whole(rows.filter(local != pl.col("date")).select(pl.col("date").unique().sort()), f"{tenant.id}/orders")[
+        "date"
+    ]
+    if cut.is_empty():
+        return
+    # the days beside them may have been cut so, too, and lack what no order of their own tells of
+    first, last = max(cut[0] - timedelta(days=1), days[0]), min(cut[-1] + timedelta(days=1), days[-1])
+    command = f"weathervane backfill --tenant {tenant.id} --from {first} --to {last}"
+    zone = f"another time zone than {tenant.timezone}"
+    text = f"{len(cut)} days of orders are cut by {zone} ({cut[0]} to {cut[-1]}): {command}"
+    yield Line(f"days {tenant.id}", "finding", text)
+
+
+def _unread_days(tenant: Tenant, ledger: pl.DataFrame) -> Iterator[Line]:
+    """Yield the gaps between days whose orders were read: a night catches up on two weeks, and nothing else looks for older ones."""
     days = sorted(set(ledger["date"]) - set(left_over_days(ledger)))
     gaps = [(a + timedelta(days=1), b - timedelta(days=1)) for a, b in pairwise(days) if (b - a).days > 1]
     for first, last in gaps[:MOST_GAPS]:

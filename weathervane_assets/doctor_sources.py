@@ -165,7 +165,9 @@ async def _shopify(connector: Any, access: Any, platform: Platform, tenant: Tena
         differs = (
             f"the shop says {shop.iana_timezone}, {shop.currency}; tenants.toml {tenant.timezone}, {tenant.currency}"
         )
-        said.append(("finding", f"{differs}; days and sums follow tenants.toml"))
+        said.append(
+            ("finding", f"{differs}; days and sums follow tenants.toml: correct it there and read the days again")
+        )
     if shop.served_version and shop.served_version != client.api_version:
         said.append(("finding", f"asked for {client.api_version}, served {shop.served_version}: upgrade"))
     said += _sight(scopes, tenant, platform.lake(), now)

@@ -208,6 +208,31 @@ def test_days_that_nobody_ever_read_are_a_finding(tmp_path: Path) -> None:
     }
 
 
+def test_days_of_the_zone_before_are_found_once_it_is_corrected(tmp_path: Path) -> None:
+    """The zone was corrected as `doctor` said, which was content then; a year of days was still cut at Berlin's midnight."""
+    days = ["--from", "2026-11-02", "--to", "2026-11-04", "--asset", "orders"]
+    with RunningSandbox() as sandbox:
+        env = {name: value for name, value in live(sandbox.url).items() if name.startswith("SHOPIFY")}
+        env["GEONAMES_BASE_URL"] = sandbox.url
+        (tmp_path / "tenants.toml").write_text(GOOD.replace("America/New_York", "Europe/Berlin"))
+        assert run(tmp_path, "backfill", "--tenant", "acme", *days, **env).returncode == 0
+        code, found = findings(tmp_path, **env)
+        assert set(found) == {"shopify acme"}
+        assert found["shopify acme"].endswith("follow tenants.toml: correct it there and read the days again")
+        (tmp_path / "tenants.toml").write_text(GOOD)
+        later = ["--from", "2026-11-05", "--to", "2026-11-06", "--asset", "orders"]
+        assert run(tmp_path, "backfill", "--tenant", "acme", *later, **env).returncode == 0
+        code, found = findings(tmp_path, **env)
+        command = "weathervane backfill --tenant acme --from 2026-11-02 --to 2026-11-05"
+        assert found == {
+            "days acme": "3 days of orders are cut by another time zone than America/New_York"
+            f" (2026-11-02 to 2026-11-04): {command}"
+        }
+        assert code == 1
+        assert run(tmp_path, *command.split()[1:], "--asset", "orders", **env).returncode == 0
+        assert findings(tmp_path, **env) == (0, {})
+
+
 def test_another_name_of_the_same_hours_is_no_finding(tmp_path: Path) -> None:
     """US/Eastern is New York."""
     (tmp_path / "tenants.toml").write_text(GOOD.replace("America/New_York", "US/Eastern"))
