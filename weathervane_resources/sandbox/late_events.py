@@ -10,7 +10,10 @@ from threading import Lock
 
 @dataclass(frozen=True)
 class Refund:
-    """Money given back for an order, on top of whatever the seed had in store for it."""
+    """Items taken back, worth so much of an order's subtotal, on top of whatever the seed had in store for it.
+
+    Money given back without an item would not lower the current subtotal at Shopify; the sandbox has no such refund.
+    """
 
     order_id: int
     cents: int
