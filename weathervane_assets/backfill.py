@@ -139,7 +139,9 @@ def run_backfill(
     """Run the steps one after the other on the instance; stop at the first that fails."""
     outcome = Outcome(tenant_id)
     begun = time.monotonic()
-    defs = build_defs(os.environ, resource_overrides, loggers={"console": _progress_logger(on_partition, outcome.warnings)})
+    defs = build_defs(
+        os.environ, resource_overrides, loggers={"console": _progress_logger(on_partition, outcome.warnings)}
+    )
     for done, step in enumerate(steps, start=1):
         job, run_id = _job_of(defs, step), make_new_run_id()
         with heard_of(instance, run_id, job.name):

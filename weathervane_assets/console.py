@@ -20,7 +20,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from weathervane_assets.backfill import OnPartition, Outcome
-    from weathervane_assets.doctor import Line
+    from weathervane_assets.doctor_sources import Line
     from weathervane_assets.weather_costs import Costs
     from weathervane_resources.tenants import Tenant
     from weathervane_resources.tokens import TokenInfo

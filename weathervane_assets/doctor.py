@@ -1,37 +1,26 @@
 """What stands between this installation and good data: credentials, versions, endpoints, lake and state database.
 
-Belongs here: asking each part one small question and saying in one line what to do. Does not belong here: printing.
+Belongs here: asking each part one small question and saying in one line what to do. Does not belong here: asking the
+vendors (`doctor_sources.py`) and printing.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
 from itertools import pairwise
-from typing import Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import dagster as dg
+import polars as pl
 
+from weathervane_assets.doctor_sources import Line, source_lines
 from weathervane_assets.overridable import OVERRIDABLE
+from weathervane_assets.tables import Orders, shape_of
 from weathervane_checks.alert_routing import configured_targets
 from weathervane_resources.alert_outbox import count_waiting
 from weathervane_resources.alert_store import AlertStore
-from weathervane_resources.clients.google_ads import CampaignDay
-from weathervane_resources.clients.open_meteo_answer import Point
-from weathervane_resources.connectors import (
-    Connector,
-    GoogleAdsConnector,
-    KlaviyoConnector,
-    MetaAdsConnector,
-    OpenMeteoConnector,
-    ShopifyConnector,
-)
 from weathervane_resources.credentials import tenant_variable
-from weathervane_resources.lake import Lake, LakeError
+from weathervane_resources.lake import Lake, LakeError, whole
 from weathervane_resources.lake_ledger import own_days
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import Settings
@@ -41,20 +30,8 @@ from weathervane_resources.tokens import Vault
 from weathervane_resources.versions import DEFAULT_VERSIONS, VersionWarning, sunset_of
 from weathervane_resources.versions import warnings as version_warnings
 
-Level = Literal["ok", "note", "finding"]
-ENDPOINT_PATIENCE_S = 60.0
 ALERTER_PATIENCE = timedelta(minutes=15)
 MOST_GAPS = 5
-ARCHIVE_PROBE_AGE = timedelta(days=30)
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line: what was looked at, how it stands, and what to do about it."""
-
-    subject: str
-    level: Level
-    text: str
 
 
 def examine(settings: Settings, now: datetime) -> Iterator[Line]:
@@ -72,9 +49,8 @@ def examine(settings: Settings, now: datetime) -> Iterator[Line]:
     yield from _alerting(settings, list(tenants.values()), now)
     yield from _versions(list(tenants), now)
     for tenant in own.values():
-        yield from _unread_days(tenant, platform.lake())
-        for connector, probe in PROBES:
-            yield _source(connector, probe, tenant, platform, now)
+        yield from _days(tenant, platform.lake())
+    yield from source_lines(platform, now)
 
 
 def _lake(settings: Settings) -> Line:
@@ -155,132 +131,39 @@ def _version(subject: str, name: str, version: str, warning: VersionWarning | No
     return Line(subject, "ok", f"{name}={version} is served until {row.day if row else 'an unknown day'}")
 
 
-def _unread_days(tenant: Tenant, lake: Lake) -> Iterator[Line]:
-    """Yield the gaps between days whose orders were read: a night catches up on two weeks, and nothing else looks for older ones."""
+def _days(tenant: Tenant, lake: Lake) -> Iterator[Line]:
+    """Yield what is wrong with the days of a tenant's orders as a whole; no night and no check looks at all of them."""
     try:
         ledger = lake.ledger(tenant.id, "orders")
+        yield from _unread_days(tenant, ledger)
+        yield from _days_of_another_zone(tenant, lake, sorted(own_days(ledger)))
     except LakeError as error:
         yield Line(f"days {tenant.id}", "finding", str(error))
+
+
+def _days_of_another_zone(tenant: Tenant, lake: Lake, days: list[date]) -> Iterator[Line]:
+    """Yield the days that were cut before `timezone` was corrected: where they meet the others, orders are twice there or nowhere."""
+    if not days:
         return
+    rows = lake.scan(tenant.id, "orders", shape_of(Orders), days)
+    local = pl.col("created_at").dt.convert_time_zone(tenant.timezone).dt.date()
+    cut = whole(rows.filter(local != pl.col("date")).select(pl.col("date").unique().sort()), f"{tenant.id}/orders")[
+        "date"
+    ]
+    if cut.is_empty():
+        return
+    # the days beside them may have been cut so, too, and lack what no order of their own tells of
+    first, last = max(cut[0] - timedelta(days=1), days[0]), min(cut[-1] + timedelta(days=1), days[-1])
+    command = f"weathervane backfill --tenant {tenant.id} --from {first} --to {last}"
+    zone = f"another time zone than {tenant.timezone}"
+    text = f"{len(cut)} days of orders are cut by {zone} ({cut[0]} to {cut[-1]}): {command}"
+    yield Line(f"days {tenant.id}", "finding", text)
+
+
+def _unread_days(tenant: Tenant, ledger: pl.DataFrame) -> Iterator[Line]:
+    """Yield the gaps between days whose orders were read: a night catches up on two weeks, and nothing else looks for older ones."""
     days = sorted(own_days(ledger) or ledger["date"])
     gaps = [(a + timedelta(days=1), b - timedelta(days=1)) for a, b in pairwise(days) if (b - a).days > 1]
     for first, last in gaps[:MOST_GAPS]:
         command = f"weathervane backfill --tenant {tenant.id} --from {first} --to {last}"
         yield Line(f"days {tenant.id}", "finding", f"{first} to {last} were never read: {command}")
-
-
-def _source(connector: Connector, probe: Probe, tenant: Tenant, platform: Platform, now: datetime) -> Line:
-    subject = f"{connector.names.vendor} {tenant.id}"
-    try:
-        access = connector.access(tenant.id, platform)
-        if access.is_stub:
-            return Line(subject, "note", f"no credentials: stub rows; set {' and '.join(connector.names.complete[0])}")
-        if not access.is_configured:
-            return Line(subject, "note", "no credentials: its partitions stay empty")
-        said = asyncio.run(asyncio.wait_for(probe(connector, access, platform, tenant, now), ENDPOINT_PATIENCE_S))
-    except dg.Failure as failure:
-        return Line(subject, "finding", failure.description or "failed")
-    except TimeoutError:
-        return Line(
-            subject, "finding", f"no answer within {ENDPOINT_PATIENCE_S:g} s; is the endpoint reachable from here?"
-        )
-    return said if isinstance(said, Line) else Line(subject, "ok", str(said))
-
-
-Probe = Callable[[Any, Any, Platform, Tenant, datetime], Awaitable["str | Line"]]
-
-
-async def _shopify(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> str | Line:
-    async with connector.connect(access, platform) as client:
-        shop = await client.shop()
-        scopes = await client.access_scopes()
-    subject = f"shopify {tenant.id}"
-    if not _same_hours(tenant, shop.iana_timezone, now) or shop.currency != tenant.currency:
-        differs = (
-            f"the shop says {shop.iana_timezone}, {shop.currency}; tenants.toml {tenant.timezone}, {tenant.currency}"
-        )
-        return Line(subject, "finding", f"{differs}; days and sums follow tenants.toml")
-    if shop.served_version and shop.served_version != client.api_version:
-        return Line(subject, "finding", f"asked for {client.api_version}, served {shop.served_version}: upgrade")
-    if "read_all_orders" not in scopes:
-        return Line(
-            subject, "finding", "without read_all_orders, orders older than 60 days are absent: ask for the scope"
-        )
-    return f"{shop.iana_timezone}, {shop.currency}, {client.api_version}"
-
-
-async def _meta(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> str | Line:
-    async with connector.connect(access, platform) as client:
-        account = await client.account()
-    if other := _other_currency(tenant, account.currency) or _other_days(tenant, account.timezone_name, now):
-        return Line(f"meta_ads {tenant.id}", "finding", other)
-    return f"account in {account.timezone_name}, {account.currency}"
-
-
-def _other_currency(tenant: Tenant, currency: str) -> str:
-    """Say that an ad account's money cannot be added to the shop's; empty where both are in one currency."""
-    if currency == tenant.currency:
-        return ""
-    return f"the account is in {currency}, the shop in {tenant.currency}: its spend is null in features"
-
-
-def _other_days(tenant: Tenant, zone: str, now: datetime) -> str:
-    """Say that an ad account's days are not the shop's; empty where both zones have the same hours."""
-    if _same_hours(tenant, zone, now):
-        return ""
-    return (
-        f"the account's days are those of {zone}, the shop's of {tenant.timezone}: features joins an ad day to the shop's day of the"
-        " same date, hours apart; set the account's time zone where the vendor lets you"
-    )
-
-
-def _same_hours(tenant: Tenant, zone: str, now: datetime) -> bool:
-    """Say whether a vendor's time zone has the tenant's hours for a year from `now`, whatever its name: US/Eastern is New York's."""
-    try:
-        hours = ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        return False
-    moments = [now + timedelta(days=n) for n in range(366)]
-    return all(at.astimezone(hours).utcoffset() == at.astimezone(tenant.zone).utcoffset() for at in moments)
-
-
-async def _google(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> str | Line:
-    today = tenant.today(now)
-    rows: list[CampaignDay] = []
-    async with connector.connect(access, platform) as client:
-        async for page in client.campaign_days(today - timedelta(days=1), today):
-            rows += page.rows
-    accounts = sorted({(row.customer.currency_code or "", row.customer.time_zone or "") for row in rows})
-    for currency, zone in accounts:
-        other = _other_currency(tenant, currency) if currency else ""
-        if other := other or (_other_days(tenant, zone, now) if zone else ""):
-            return Line(f"google_ads {tenant.id}", "finding", other)
-    return f"{len(rows)} campaign days of yesterday and today"
-
-
-async def _klaviyo(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> str | Line:
-    since = tenant.day_start(tenant.today(now)) - timedelta(days=30)
-    count = 0
-    async with connector.connect(access, platform) as client:
-        async for page in client.campaigns(channel="email", archived=False, updated_from=since):
-            count += len(page.rows)
-    return f"{count} e-mail campaigns changed in 30 days"
-
-
-async def _open_meteo(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> str | Line:
-    del tenant
-    day, point = now.date() - ARCHIVE_PROBE_AGE, [Point(52.5, 13.4, "GMT")]
-    async with connector.connect(access, platform) as client:
-        for host, at in (("archive", day), ("forecast", now.date())):
-            async for _ in client.daily(host, point, at, at, ["temperature_2m_mean"]):
-                pass
-    return "archive and forecast answer"
-
-
-PROBES: tuple[tuple[Connector, Probe], ...] = (
-    (ShopifyConnector(outage_s=0), _shopify),
-    (MetaAdsConnector(outage_s=0), _meta),
-    (GoogleAdsConnector(outage_s=0), _google),
-    (KlaviyoConnector(outage_s=0), _klaviyo),
-    (OpenMeteoConnector(outage_s=0), _open_meteo),
-)

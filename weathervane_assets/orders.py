@@ -17,6 +17,7 @@ from weathervane_resources.clients.shopify import Order
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import GeoNamesConnector, ShopifyConnector
 from weathervane_resources.credentials import Access
+from weathervane_resources.failures import as_failure
 from weathervane_resources.geocoder import COUNTRY, BadPlacesFile, PostalPlaces, geo_tags, parse_postal_zip
 from weathervane_resources.http.errors import Malformed, VendorError
 from weathervane_resources.lake import VendorCount
@@ -46,7 +47,8 @@ def orders(
         return empty_batch(polars_schema(Orders))
     with noted_refusal(window, "orders"):
         sent = asyncio.run(_fetch(shopify, access, platform, window))
-    places = asyncio.run(_places(context, sent.rows, PostalPlaces(window.lake, access.is_stub), platform, geonames))
+    with as_failure():
+        places = asyncio.run(_places(context, sent.rows, PostalPlaces(window.lake, access.is_stub), platform, geonames))
     found = order_rows(
         sent.rows,
         places,

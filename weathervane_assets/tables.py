@@ -53,7 +53,10 @@ class Orders(Table):
 
     order_id: str = column("Shopify's id of the order.")
     name: str = column("Number the merchant sees, such as #1001.", null=True)
-    created_at: UtcInstant = column("When the order was created.", unit="UTC")
+    created_at: UtcInstant = column(
+        "When the order was created at Shopify, which decides its day; of an imported order, when it was imported.",
+        unit="UTC",
+    )
     updated_at: UtcInstant = column("When the order last changed.", unit="UTC")
     cancelled_at: UtcInstant = column("When the order was cancelled; null if it was not.", unit="UTC", null=True)
     is_test: bool = column("Whether the order was placed in test mode.")
@@ -66,8 +69,8 @@ class Orders(Table):
     total_tax: Money = column("Tax when placed.", unit="currency")
     total_discounts: Money = column("Discounts when placed.", unit="currency")
     net_revenue: Money = column(
-        "Current subtotal: after edits and refunds, before tax (also where the shop's prices include it) and shipping; "
-        "null where Shopify gave none, or not the tax that is in it.",
+        "Current subtotal: of the items that were not removed or refunded since, before tax (also where the shop's prices include it) and "
+        "shipping; money given back without an item does not lower it; null where Shopify gave none, or not the tax that is in it.",
         unit="currency",
         null=True,
     )

@@ -29,12 +29,12 @@ from yarl import URL
 from weathervane_resources.clients.google_ads import GoogleAdsClient
 from weathervane_resources.clients.jobs import Jobs, MemoryJobs
 from weathervane_resources.clients.klaviyo import KlaviyoClient
-from weathervane_resources.clients.meta_ads import MetaAdsClient
+from weathervane_resources.clients.meta_ads import EFFECTIVE_STATUSES, MetaAdsClient
 from weathervane_resources.clients.open_meteo import OpenMeteoClient
 from weathervane_resources.clients.shopify import ShopifyClient
 from weathervane_resources.clients.shopify_graphql import ShopifyGraphql
 from weathervane_resources.clients.shopify_rest import ShopifyRest
-from weathervane_resources.connector import Connector, Line, origin_of_url, publish_session
+from weathervane_resources.connector import Connector, Line, origin_of_url, publish_session, require_address
 from weathervane_resources.credentials import (
     GOOGLE_ADS,
     KLAVIYO,
@@ -44,6 +44,7 @@ from weathervane_resources.credentials import (
     Access,
     SourceNames,
     digits,
+    statuses,
 )
 from weathervane_resources.failures import as_failure
 from weathervane_resources.grants import google_grant, meta_grant, shopify_grant
@@ -106,7 +107,7 @@ class ShopifyConnector(Connector):
         Raises: dagster.Failure: a vendor call failed; `allow_retries` says whether trying again can help.
         """
         with as_failure(self._cure(access)):
-            host = _shop_host(access.values.get("SHOPIFY_SHOP_DOMAIN", ""))
+            host = shop_host(access.values.get("SHOPIFY_SHOP_DOMAIN", ""))
             live = access.values.get("SHOPIFY_BASE_URL") or ("" if access.is_stub else f"https://{_own_shop(host)}")
             version = _version(access, "SHOPIFY_API_VERSION")
             line = await self._line(access, platform, live, host)
@@ -129,7 +130,8 @@ class ShopifyConnector(Connector):
             yield shopify_grant(line.values, line.access.tenant_id, endpoint, vault)
 
 
-def _shop_host(domain: str) -> str:
+def shop_host(domain: str) -> str:
+    """Return the host of a shop that may be given by its name alone."""
     host = domain.removeprefix("https://").rstrip("/")
     return host if "." in host else f"{host}.myshopify.com"
 
@@ -165,6 +167,7 @@ class MetaAdsConnector(Connector):
         with as_failure(self._cure(access)):
             values = access.values
             account = digits(values.get("META_AD_ACCOUNT_ID") or "1000001")
+            wanted = statuses(values.get("META_EFFECTIVE_STATUSES") or ",".join(EFFECTIVE_STATUSES))
             scope = f"app {values['META_APP_ID']}" if "META_APP_ID" in values else f"account {account}"
             version = _version(access, "META_GRAPH_VERSION")
             live = values.get("META_BASE_URL") or "https://graph.facebook.com"
@@ -172,7 +175,7 @@ class MetaAdsConnector(Connector):
             secret = values.get("META_APP_SECRET")
             sign = app_proof(secret) if secret and "META_APP_ID" in values and not line.is_sandbox else None
             async with self._auth(line, version) as auth, self._session(line, auth, version, sign=sign) as session:
-                yield MetaAdsClient(session, line.base_url, version, account, _jobs(line))
+                yield MetaAdsClient(session, line.base_url, version, account, _jobs(line), statuses=wanted)
 
     def _with_account(self, line: Line, account: str) -> Line:
         """Let what Meta says of the ad account (codes 17, 613 and 80000 to 80014, and its usage) hold for every run that reads it."""
@@ -370,10 +373,10 @@ class GeoNamesConnector(ConfigurableResource[None]):
         """Yield a coroutine function that returns one country's zip as bytes.
 
         Raises: VendorError: the table could not be fetched; the caller decides whether that matters.
+            ConfigurationError: GEONAMES_BASE_URL is no address.
         """
-        base = os.environ.get("GEONAMES_BASE_URL") or "https://download.geonames.org"
-        if is_stub:
-            base = sandbox_url(platform)
+        named = os.environ.get("GEONAMES_BASE_URL") or "https://download.geonames.org"
+        base = sandbox_url(platform) if is_stub else require_address("GEONAMES_BASE_URL", named)
         # its own policy does not wait an outage out: a run does without the table
         policy = RetryPolicy()
         session = VendorSession(

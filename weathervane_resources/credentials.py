@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal
 
-from weathervane_resources.settings import ConfigurationError
+from weathervane_resources.settings import ConfigurationError, is_on
 
 STUB = "stub"
 NOT_CONFIGURED = "not_configured"
@@ -27,7 +27,7 @@ class SourceNames:
     """The variables of one source.
 
     `own` belong to one tenant; `app` may be shared by all; `complete` are the sets of names of which one must be set
-    in full; `overrides` are addresses and versions, which say nothing about whether a source is configured.
+    in full; `overrides` are addresses, versions and the like, which say nothing about whether a source is configured.
     """
 
     vendor: str
@@ -55,7 +55,7 @@ META = SourceNames(
     own=("META_ACCESS_TOKEN", "META_AD_ACCOUNT_ID"),
     app=("META_APP_ID", "META_APP_SECRET"),
     complete=(("META_ACCESS_TOKEN", "META_AD_ACCOUNT_ID"),),
-    overrides=("META_GRAPH_VERSION", "META_BASE_URL"),
+    overrides=("META_GRAPH_VERSION", "META_BASE_URL", "META_EFFECTIVE_STATUSES"),
 )
 GOOGLE_ADS = SourceNames(
     "google_ads",
@@ -99,6 +99,8 @@ OPEN_METEO = SourceNames(
     ),
     overrides=("OPEN_METEO_FORECAST_URL", "OPEN_METEO_ARCHIVE_URL"),
 )
+SWITCHES = ("OPEN_METEO_NON_COMMERCIAL",)
+"""Names that are on or off; one that is off is as good as unset."""
 SOURCES = (SHOPIFY, META, GOOGLE_ADS, KLAVIYO, OPEN_METEO)
 CREDENTIAL_NAMES = tuple(name for source in SOURCES for name in (*source.own, *source.app))
 
@@ -169,12 +171,13 @@ def _own(env: Mapping[str, str], tenant_id: str, name: str) -> str:
 
 
 def _look_up(env: Mapping[str, str], tenant_id: str, name: str, *, shared: bool) -> str | None:
-    value = _own(env, tenant_id, name) or (env.get(name, "").strip() if shared else "")
+    own = _own(env, tenant_id, name)
+    value = own or (env.get(name, "").strip() if shared else "")
     if not value.isascii() or not value.isprintable():
         raise ConfigurationError(
             f"{name} of tenant {tenant_id} holds a line break, a control character or a letter outside ASCII; set it again"
         )
-    if name == "OPEN_METEO_NON_COMMERCIAL" and value.lower() not in ("true", "1", "yes"):
+    if name in SWITCHES and value and not is_on(tenant_variable(tenant_id, name) if own else name, value):
         return None
     return value or None
 
@@ -198,3 +201,18 @@ def digits(account_id: str) -> str:
             "an ad account id must be digits, one account of a platform a tenant (act_ and dashes are dropped)"
         )
     return plain
+
+
+def statuses(value: str) -> tuple[str, ...]:
+    """Return the statuses of META_EFFECTIVE_STATUSES; none of them where it says `none`.
+
+    Raises: ConfigurationError: one of them is no word.
+    """
+    names = tuple(name.strip().upper() for name in value.split(","))
+    if names == ("NONE",):
+        return ()
+    if not all(name.replace("_", "").isalpha() for name in names):
+        raise ConfigurationError(
+            f"META_EFFECTIVE_STATUSES is {value!r}; write statuses separated by commas like ACTIVE,DELETED, or none"
+        )
+    return names

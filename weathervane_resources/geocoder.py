@@ -41,8 +41,8 @@ PLACES_SCHEMA = pl.Schema(
         "longitude": pl.Float64,
     }
 )
-PREFIX_LENGTH = {"CA": 3, "GB": 4, "IE": 3, "MT": 3, "NL": 4}
-"""Countries of which GeoNames lists only the outward part of the code."""
+PREFIX_LENGTH = {"AR": 5, "CA": 3, "GB": 4, "IE": 3, "MT": 3, "NL": 4}
+"""Countries of which GeoNames lists only the first part of the code."""
 LARGEST_TABLE_BYTES = 512 * 2**20
 """Four times GB_full, the largest table of GeoNames (read 2026-11)."""
 # damaged, absent, encrypted, compressed in a way we do not know, cut off, or not a table

@@ -92,7 +92,15 @@ def read_settings(env: Mapping[str, str]) -> Settings:
 
 
 def _switch(env: Mapping[str, str], name: str) -> bool:
-    said = (env.get(name) or "off").strip().lower()
+    return is_on(name, env.get(name) or "off")
+
+
+def is_on(name: str, value: str) -> bool:
+    """Return whether a switch is on.
+
+    Raises: ConfigurationError: the value says neither on nor off.
+    """
+    said = value.strip().lower()
     if said not in (*_ON, *_OFF):
         raise ConfigurationError(f"{name} is {said!r}; it must be on or off")
     return said in _ON

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
 
 from tests.assets.test_cli import GOOD, run
 from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_resources.lake import Lake
-from weathervane_resources.sandbox import RunningSandbox
+from weathervane_resources.sandbox import RunningSandbox, SandboxConfig, TenantProfile
 
 
 def live(url: str) -> dict[str, str]:
@@ -35,11 +38,19 @@ def live(url: str) -> dict[str, str]:
     }
 
 
-def findings(folder: Path, **env: str) -> tuple[int, dict[str, str]]:
+def said(folder: Path, level: str, **env: str) -> tuple[int, dict[str, str]]:
+    """Return the exit code, and what is said on one level, by subject; several lines of one are joined."""
     done = run(folder, "doctor", "--json", **env)
     assert "PLANTED" not in done.stdout + done.stderr
-    lines = json.loads(done.stdout)
-    return done.returncode, {line["subject"]: line["text"] for line in lines if line["level"] == "finding"}
+    texts: dict[str, list[str]] = {}
+    for line in json.loads(done.stdout):
+        if line["level"] == level:
+            texts.setdefault(line["subject"], []).append(line["text"])
+    return done.returncode, {subject: "\n".join(lines) for subject, lines in texts.items()}
+
+
+def findings(folder: Path, **env: str) -> tuple[int, dict[str, str]]:
+    return said(folder, "finding", **env)
 
 
 def test_a_healthy_installation_has_no_finding(tmp_path: Path) -> None:
@@ -79,25 +90,106 @@ def test_each_illness_is_named_with_its_cure(tmp_path: Path) -> None:
     assert "campaigns:read" in found["klaviyo acme"] or "permission" in found["klaviyo acme"].lower()
 
 
-def test_an_ad_account_whose_days_are_not_the_shops_is_a_finding(tmp_path: Path) -> None:
-    """Spend of 3 to 24 o'clock and of the next night stood beside the shop's day, and nobody could see why sales led spend."""
-    (tmp_path / "tenants.toml").write_text(GOOD.replace("America/New_York", "America/Los_Angeles"))
-    with RunningSandbox() as sandbox:
-        code, found = findings(tmp_path, **live(sandbox.url))
-    assert code == 1
-    assert set(found) == {"shopify acme", "meta_ads acme", "google_ads acme"}
+def test_an_ad_account_that_is_not_as_the_shop_is_noted_and_needs_nobody(tmp_path: Path) -> None:
+    """It stays so and stops no night, and cron's `doctor`, which watches the alerter, was red for ever.
+
+    Before it was said at all, the spend was null on every day, or stood beside the shop's day hours apart.
+    """
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    with RunningSandbox(SandboxConfig(tenants={"tokyo": TenantProfile("Asia/Tokyo", "JPY")})) as sandbox:
+        tokyo = f"{sandbox.url}/t/tokyo"
+        code, noted = said(
+            tmp_path, "note", **live(sandbox.url) | {"META_BASE_URL": tokyo, "GOOGLE_ADS_BASE_URL": tokyo}
+        )
+    assert code == 0
     for subject in ("meta_ads acme", "google_ads acme"):
-        assert "days are those of America/New_York, the shop's of America/Los_Angeles" in found[subject]
+        assert "the account is in JPY, the shop in USD" in noted[subject]
+        assert "days are those of Asia/Tokyo, the shop's of America/New_York" in noted[subject]
 
 
-def test_ad_accounts_in_another_currency_than_the_shop_are_findings(tmp_path: Path) -> None:
-    """Google's account was in euros: the spend of all ads was null on every day that it delivered, and `doctor` said ok."""
-    (tmp_path / "tenants.toml").write_text(GOOD.replace("USD", "EUR"))
-    with RunningSandbox() as sandbox:
+def test_a_token_that_sees_no_order_is_found_beside_a_wrong_zone(tmp_path: Path) -> None:
+    """Doctor spoke of orders older than 60 days while none could be read, or of the zone and not of scopes at all."""
+    (tmp_path / "tenants.toml").write_text(GOOD.replace("America/New_York", "Europe/Berlin"))
+    with RunningSandbox(SandboxConfig(shopify_scopes=("read_locations",))) as sandbox:
         code, found = findings(tmp_path, **live(sandbox.url))
     assert code == 1
-    for subject in ("meta_ads acme", "google_ads acme"):
-        assert "the account is in USD, the shop in EUR" in found[subject]
+    assert "the shop says America/New_York, USD" in found["shopify acme"]
+    assert "no order can be read" in found["shopify acme"]
+    assert "60 days" not in found["shopify acme"]
+
+
+@pytest.mark.parametrize("scope", ["read_orders", "write_orders"])
+def test_orders_of_long_ago_matter_until_they_were_read(tmp_path: Path, scope: str) -> None:
+    """A shop that never wanted them, or that had them before the scope was taken away, had a finding for ever."""
+    here = {"WEATHERVANE_LAKE": str(tmp_path / "lake")}
+    today = datetime.now(ZoneInfo("America/New_York")).date()
+    first, last = today - timedelta(days=63), today - timedelta(days=61)
+    with RunningSandbox(SandboxConfig(shopify_scopes=(scope,))) as sandbox:
+        (tmp_path / "tenants.toml").write_text(f"{GOOD}start_date = {first}\n")
+        code, found = findings(tmp_path, **live(sandbox.url), **here)
+        assert code == 1
+        assert f"absent, and {first} to {last} were not read yet: ask for the scope" in found["shopify acme"]
+        lake, shape = Lake(here["WEATHERVANE_LAKE"]), shape_of(CONTRACTS["orders"])
+        lake.replace(
+            "acme", "orders", shape.schema.to_frame(), shape=shape, source="shopify_api", run_id="r",
+            days=[first + timedelta(days=n) for n in range(3)], now=datetime.now(UTC),
+        )  # fmt: skip
+        code, noted = said(tmp_path, "note", **live(sandbox.url), **here)
+        assert code == 0
+        assert noted["shopify acme"] == "without read_all_orders, orders older than 60 days are absent"
+        (tmp_path / "tenants.toml").write_text(f"{GOOD}start_date = {last + timedelta(days=1)}\n")
+        assert findings(tmp_path, **live(sandbox.url)) == (0, {})
+
+
+def test_two_tenants_that_read_one_shop_or_account_are_named(tmp_path: Path) -> None:
+    """A line was copied for the second brand, and both tenants had the first one's orders: every sum was twice what was sold."""
+    (tmp_path / "tenants.toml").write_text(GOOD + GOOD.replace("acme", "north-wind"))
+    with RunningSandbox() as sandbox:
+        env = {
+            f"{tenant}__{name}": value for name, value in live(sandbox.url).items() for tenant in ("ACME", "NORTH_WIND")
+        }
+        env |= {"NORTH_WIND__SHOPIFY_SHOP_DOMAIN": "https://Acme.myshopify.com/", "NORTH_WIND__META_AD_ACCOUNT_ID": "1"}
+        code, found = findings(tmp_path, **env)
+        _, fine = said(tmp_path, "ok", **env)
+        apart = {"SHOPIFY_SHOP_DOMAIN": "north-wind", "META_AD_ACCOUNT_ID": "act_2", "KLAVIYO_API_KEY": "pk_PLANTED2"}
+        apart |= {"GOOGLE_ADS_CUSTOMER_ID": "124"}
+        assert findings(tmp_path, **env | {f"NORTH_WIND__{name}": value for name, value in apart.items()}) == (0, {})
+    assert code == 1
+    shared = {
+        "shopify": "the shop acme.myshopify.com", "meta_ads": "the ad account 1", "google_ads": "the customer 123",
+        "klaviyo": "one account of Klaviyo, by one key",
+    }  # fmt: skip
+    assert set(found) == set(shared)
+    assert all(found[source].startswith(f"acme, north-wind read {what}: ") for source, what in shared.items())
+    assert fine["shopify acme"].startswith("acme.myshopify.com: ")
+    assert fine["meta_ads acme"].startswith("account 1 in ")
+    assert fine["google_ads acme"].startswith("customer 123: ")
+
+
+def test_with_two_tenants_every_name_is_the_one_that_counts(tmp_path: Path) -> None:
+    """A second tenant was added: both were told to set the very variable that was set, and that counted for none of them."""
+    (tmp_path / "tenants.toml").write_text(GOOD + GOOD.replace("acme", "north-wind"))
+    set_once = {"SHOPIFY_ACCESS_TOKEN": "shpat_PLANTED", "KLAVIYO_API_KEY": "pk_PLANTED"}
+    done = run(tmp_path, "doctor", "--json", **set_once, ACME__KLAVIYO_API_KEY="", META_APP_ID="1")
+    lines = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert [line["text"] for line in lines if line["level"] == "finding"] == [
+        f"{name} is set but counts for no tenant, since there are 2; write ACME__{name}" for name in set_once
+    ]
+    notes = {line["subject"]: line["text"] for line in lines if line["level"] == "note"}
+    assert notes["shopify north-wind"].endswith(
+        "set NORTH_WIND__SHOPIFY_SHOP_DOMAIN and NORTH_WIND__SHOPIFY_ACCESS_TOKEN"
+    )
+    assert notes["open_meteo acme"].endswith("set OPEN_METEO_API_KEY")
+    assert "PLANTED" not in done.stdout + done.stderr
+
+
+def test_with_one_tenant_names_need_no_prefix(tmp_path: Path) -> None:
+    """The quickstart's variables are the plain ones."""
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    done = run(tmp_path, "doctor")
+    assert "set SHOPIFY_SHOP_DOMAIN and SHOPIFY_ACCESS_TOKEN" in done.stdout
+    assert done.returncode == 0
 
 
 def test_days_that_nobody_ever_read_are_a_finding(tmp_path: Path) -> None:
@@ -119,11 +211,50 @@ def test_days_that_nobody_ever_read_are_a_finding(tmp_path: Path) -> None:
     }
 
 
+def test_days_of_the_zone_before_are_found_once_it_is_corrected(tmp_path: Path) -> None:
+    """The zone was corrected as `doctor` said, which was content then; a year of days was still cut at Berlin's midnight."""
+    days = ["--from", "2026-11-02", "--to", "2026-11-04", "--asset", "orders"]
+    with RunningSandbox() as sandbox:
+        env = {name: value for name, value in live(sandbox.url).items() if name.startswith("SHOPIFY")}
+        env["GEONAMES_BASE_URL"] = sandbox.url
+        (tmp_path / "tenants.toml").write_text(GOOD.replace("America/New_York", "Europe/Berlin"))
+        assert run(tmp_path, "backfill", "--tenant", "acme", *days, **env).returncode == 0
+        code, found = findings(tmp_path, **env)
+        assert set(found) == {"shopify acme"}
+        assert found["shopify acme"].endswith("follow tenants.toml: correct it there and read the days again")
+        (tmp_path / "tenants.toml").write_text(GOOD)
+        later = ["--from", "2026-11-05", "--to", "2026-11-06", "--asset", "orders"]
+        assert run(tmp_path, "backfill", "--tenant", "acme", *later, **env).returncode == 0
+        code, found = findings(tmp_path, **env)
+        command = "weathervane backfill --tenant acme --from 2026-11-02 --to 2026-11-05"
+        assert found == {
+            "days acme": "3 days of orders are cut by another time zone than America/New_York"
+            f" (2026-11-02 to 2026-11-04): {command}"
+        }
+        assert code == 1
+        assert run(tmp_path, *command.split()[1:], "--asset", "orders", **env).returncode == 0
+        assert findings(tmp_path, **env) == (0, {})
+
+
 def test_another_name_of_the_same_hours_is_no_finding(tmp_path: Path) -> None:
     """US/Eastern is New York."""
     (tmp_path / "tenants.toml").write_text(GOOD.replace("America/New_York", "US/Eastern"))
     with RunningSandbox() as sandbox:
         assert findings(tmp_path, **live(sandbox.url)) == (0, {})
+
+
+@pytest.mark.parametrize(
+    "address", ["proxy.internal:8080", "proxy.internal", "ftp://proxy", "http://", "http://p:PLANTED"]
+)
+def test_an_address_that_is_none_is_one_finding_and_hides_nothing_else(tmp_path: Path, address: str) -> None:
+    """A proxy without `http://` ended `doctor` in a traceback of a library, and no line was printed at all."""
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    with RunningSandbox() as sandbox:
+        code, found = findings(tmp_path, **live(sandbox.url) | {"SHOPIFY_BASE_URL": address})
+        assert found == {"shopify acme": "SHOPIFY_BASE_URL must be http(s)://host, with the port and path it needs"}
+        assert code == 1
+        _, fine = said(tmp_path, "ok", **live(sandbox.url), ACME__SHOPIFY_BASE_URL=address)
+    assert {"meta_ads acme", "google_ads acme", "klaviyo acme", "open_meteo acme"} < set(fine)
 
 
 def test_an_endpoint_that_nobody_answers_is_a_finding(tmp_path: Path) -> None:

@@ -33,6 +33,15 @@ def test_postal_tables_are_fetched_and_a_country_that_fails_is_named(tmp_path: P
     assert postal.read(["US"]).height == before > 0
 
 
+def test_an_address_that_is_none_is_one_line(tmp_path: Path) -> None:
+    """GEONAMES_BASE_URL=mirror:8080 was a traceback of a library that named no variable."""
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    done = run(tmp_path, "places", "fetch", "--country", "US", GEONAMES_BASE_URL="mirror:8080")
+    assert done.returncode == 2
+    assert "GEONAMES_BASE_URL must be http(s)://host" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("text", ["USA", "U$", "", ","])
 def test_what_is_no_country_is_one_line(tmp_path: Path, text: str) -> None:
     """A typo became a path in a URL, and from there a 404 after three retries."""

@@ -17,6 +17,7 @@ from weathervane_resources.credentials import (
     SourceNames,
     digits,
     find_access,
+    statuses,
 )
 from weathervane_resources.settings import ConfigurationError
 
@@ -104,6 +105,21 @@ def test_a_tenants_own_value_wins_over_the_shared_one() -> None:
     assert access.values["SHOPIFY_CLIENT_SECRET"] == "shared-secret"
 
 
+@pytest.mark.parametrize(
+    ("said", "meant"), [("active, deleted", ("ACTIVE", "DELETED")), ("none", ()), ("None", ()), ("ACTIVE", ("ACTIVE",))]
+)
+def test_statuses_are_words_separated_by_commas(said: str, meant: tuple[str, ...]) -> None:
+    """An empty variable is an unset one, so that no filter is wanted needs a word of its own."""
+    assert statuses(said) == meant
+
+
+@pytest.mark.parametrize("said", ["ACTIVE,", '["ACTIVE"]', "ACTIVE DELETED", "7"])
+def test_statuses_that_are_no_words_are_refused(said: str) -> None:
+    """Meta's own error 100 comes at night, and names no variable."""
+    with pytest.raises(ConfigurationError, match="META_EFFECTIVE_STATUSES"):
+        statuses(said)
+
+
 def test_app_level_names_alone_do_not_half_configure_every_tenant() -> None:
     """One developer token for the agency: tenants without Google Ads failed, naming variables they never wanted."""
     env = {
@@ -135,11 +151,21 @@ def test_a_blank_value_counts_as_unset() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "source"), [("true", "open_meteo"), ("1", "open_meteo"), ("false", "stub"), ("0", "stub")]
+    ("value", "source"),
+    [(yes, "open_meteo") for yes in ("true", "1", "yes", "on", "ON")]
+    + [(no, "stub") for no in ("false", "0", "no", "Off")],
 )
 def test_the_free_weather_hosts_need_a_yes(value: str, source: str) -> None:
     """They are for non-commercial use only: `false` is a value, and it was taken for a yes."""
     assert find_access(OPEN_METEO, {"OPEN_METEO_NON_COMMERCIAL": value}, "acme", TWO, "auto").source == source
+
+
+def test_neither_yes_nor_no_to_the_free_weather_hosts_is_refused() -> None:
+    """`on` was taken for a no in silence: a shop that had said so had made-up weather, and nothing named the variable."""
+    with pytest.raises(ConfigurationError, match=r"^OPEN_METEO_NON_COMMERCIAL is 'maybe'; it must be on or off$"):
+        find_access(OPEN_METEO, {"OPEN_METEO_NON_COMMERCIAL": "maybe"}, "acme", TWO, "auto")
+    with pytest.raises(ConfigurationError, match=r"^ACME__OPEN_METEO_NON_COMMERCIAL is"):
+        find_access(OPEN_METEO, {"ACME__OPEN_METEO_NON_COMMERCIAL": "maybe"}, "acme", TWO, "auto")
 
 
 def test_one_weather_address_of_two_is_half_set() -> None:

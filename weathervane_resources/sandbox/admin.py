@@ -33,7 +33,7 @@ def routes() -> list[web.RouteDef]:
 
 
 def refund_order(config: SandboxConfig, tenant: str, order_id: int, amount: Decimal, at: datetime) -> None:
-    """Refund a part of an order at a moment: its `updated_at` moves, its current subtotal shrinks, down to nothing.
+    """Refund items worth a part of an order at a moment: its `updated_at` moves, its current subtotal shrinks, down to nothing.
 
     Raises: BadRefund.
     """

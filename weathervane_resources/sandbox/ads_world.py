@@ -131,4 +131,10 @@ def deliveries(
         left = config.late_events.restated(tenant, platform, day, at)
         rows += [seen for row in full if (seen := _seen(row, ripeness, elapsed, left)) is not None]
         day += timedelta(days=1)
-    return rows
+    return [row for row in rows if _still_delivers(config, tenant, row, at)]
+
+
+def _still_delivers(config: SandboxConfig, tenant: str, row: Delivery, at: datetime) -> bool:
+    """Say whether the ad set was there on the day of a row; the day it was deleted on counts in full."""
+    deleted_at = config.late_events.deleted_at(tenant, row.adset.adset_id, at)
+    return deleted_at is None or row.day <= deleted_at.astimezone(ZoneInfo(config.profile(tenant).timezone)).date()

@@ -45,7 +45,7 @@ class SandboxConfig:
         shopify_scopes: What the app may read; without `read_all_orders`, orders older than 60 days are absent.
         meta_max_rows: A synchronous insights query of more rows is refused as too much data; 0 for no limit.
         meta_failing_jobs: How many of the first asynchronous reports end as "Job Failed".
-        late_events: Refunds that a test adds while the sandbox runs.
+        late_events: Refunds, restatements and deletions that a test adds while the sandbox runs.
         planted: Busy days, orders that are not shown and the like, which a test adds.
         faults: Fault modes or single faults, joined by commas or plus signs, see `faults.py`; "" for none.
         fault_seed: Other faults over the same data.

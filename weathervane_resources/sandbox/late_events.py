@@ -10,7 +10,10 @@ from threading import Lock
 
 @dataclass(frozen=True)
 class Refund:
-    """Money given back for an order, on top of whatever the seed had in store for it."""
+    """Items taken back, worth so much of an order's subtotal, on top of whatever the seed had in store for it.
+
+    Money given back without an item would not lower the current subtotal at Shopify; the sandbox has no such refund.
+    """
 
     order_id: int
     cents: int
@@ -29,9 +32,10 @@ class Restatement:
 
 
 class LateEvents:
-    """Refunds and restatements by tenant, shared by the sandbox, the truth and the test; in order of time."""
+    """Refunds, restatements and deletions by tenant, shared by the sandbox, the truth and the test; in order of time."""
 
     def __init__(self) -> None:
+        self._deletions: dict[tuple[str, int], datetime] = {}
         self._refunds: dict[str, tuple[Refund, ...]] = {}
         self._restatements: dict[str, tuple[Restatement, ...]] = {}
         self._lock = Lock()
@@ -60,3 +64,12 @@ class LateEvents:
         """Return the share of a day's numbers that is left at a moment; 1 where nothing was restated."""
         mine = [r for r in self._restatements.get(tenant, ()) if (r.platform, r.day) == (platform, day) and r.at <= at]
         return math.prod(r.share for r in mine)
+
+    def delete_adset(self, tenant: str, adset_id: int, at: datetime) -> None:
+        """Remember that an ad set of Meta was deleted: it delivers no more, and what it did is not shown unasked."""
+        self._deletions[tenant, adset_id] = at
+
+    def deleted_at(self, tenant: str, adset_id: int, at: datetime) -> datetime | None:
+        """Return when an ad set was deleted; None where it was not by the moment of asking."""
+        deleted_at = self._deletions.get((tenant, adset_id))
+        return deleted_at if deleted_at is not None and deleted_at <= at else None

@@ -202,6 +202,13 @@ def _rows(call: Call, account: str, query: InsightsQuery) -> list[dict[str, Any]
         rows = replay.insights_between(query.first, query.last)
     else:
         delivered = ads_world.deliveries(call.config, call.tenant, "meta", query.first, query.last, call.now)
+        if query.level == "adset":
+            delivered = [row for row in delivered if _status(call, row) in query.statuses]
         sums = merged(delivered, query.level, is_daily=query.is_daily)
         rows = [insight(call, account, row, query) for row in sums]
     return [{name: value for name, value in row.items() if name in query.fields} for row in rows]
+
+
+def _status(call: Call, row: ads_world.Delivery) -> str:
+    is_deleted = call.config.late_events.deleted_at(call.tenant, row.adset.adset_id, call.now) is not None
+    return "DELETED" if is_deleted else "ACTIVE"

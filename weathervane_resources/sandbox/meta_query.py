@@ -9,6 +9,8 @@ from datetime import date, timedelta
 import msgspec
 
 LEVELS = {"account": (), "campaign": ("campaign_id",), "adset": ("campaign_id", "adset_id")}
+STATUSES = frozenset({"ACTIVE", "PAUSED", "CAMPAIGN_PAUSED", "IN_PROCESS", "WITH_ISSUES", "ARCHIVED", "DELETED"})
+SHOWN_UNASKED = STATUSES - {"DELETED"}
 _DEAD_WINDOWS = frozenset({"7d_view", "28d_view"})
 INSIGHT_FIELDS = frozenset({
     "account_id", "account_name", "account_currency", "campaign_id", "campaign_name", "adset_id", "adset_name",
@@ -37,6 +39,7 @@ class InsightsQuery:
     last: date
     is_daily: bool
     windows: tuple[str, ...]
+    statuses: frozenset[str] = SHOWN_UNASKED
 
 
 def parse(parameters: Mapping[str, str], today: date, allowed: frozenset[str] | None = INSIGHT_FIELDS) -> InsightsQuery:
@@ -47,7 +50,8 @@ def parse(parameters: Mapping[str, str], today: date, allowed: frozenset[str] | 
         message = f"(#100) level must be one of {', '.join(LEVELS)}."
         raise GraphError(message, 100)
     first, last = _days(parameters, today)
-    return InsightsQuery(frozenset(fields), level, first, last, parameters.get("time_increment") == "1", windows)
+    is_daily, statuses = parameters.get("time_increment") == "1", _statuses(parameters, level)
+    return InsightsQuery(frozenset(fields), level, first, last, is_daily, windows, statuses)
 
 
 def asked_fields(parameters: Mapping[str, str], allowed: frozenset[str] | None) -> list[str]:
@@ -90,3 +94,27 @@ def _attribution_windows(parameters: Mapping[str, str]) -> tuple[str, ...]:
         message = f"(#100) action_attribution_windows[0] must be one of the supported windows, not {min(dead)}."
         raise GraphError(message, 100)
     return tuple(windows)
+
+
+class _Filter(msgspec.Struct):
+    field: str
+    operator: str
+    value: list[str]
+
+
+def _statuses(parameters: Mapping[str, str], level: str) -> frozenset[str]:
+    """Return the statuses whose objects are shown: the vendor leaves deleted ones out unless a filter names them."""
+    wanted = SHOWN_UNASKED
+    try:
+        filters = msgspec.json.decode(parameters.get("filtering", "[]"), type=list[_Filter])
+    except msgspec.DecodeError as error:
+        message = "(#100) filtering must be a JSON array of objects with field, operator and value."
+        raise GraphError(message, 100) from error
+    for one in filters:
+        if (one.field, one.operator) != (f"{level}.effective_status", "IN") or not STATUSES.issuperset(one.value):
+            message = (
+                f"(#100) Filtering field {one.field} with operation {one.operator} and this value is not supported."
+            )
+            raise GraphError(message, 100)
+        wanted = frozenset(one.value)
+    return wanted

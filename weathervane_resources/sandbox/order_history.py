@@ -56,7 +56,7 @@ def _is_of_day(config: SandboxConfig, tenant: str, records: Records, day: date) 
 
 
 def _apply_refunds(records: Records, refunds: Sequence[Refund], at: datetime) -> None:
-    """Put the refunds that a test added onto a copy of the records, on top of what had happened to them by then."""
+    """Put the refunds of items that a test added onto a copy of the records, on top of what had happened to them by then."""
     for refund in refunds:
         row = np.flatnonzero(records["order_id"] == refund.order_id)
         happened = event_has_happened(records[row], at)

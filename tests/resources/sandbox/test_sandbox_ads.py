@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weathervane_resources.sandbox import RunningSandbox, SandboxConfig, truth
+from weathervane_resources.sandbox.late_events import LateEvents
 
 NOW = datetime(2025, 6, 30, 12, tzinfo=UTC)
 META = {"Authorization": "Bearer any"}
 GOOGLE = {"Authorization": "Bearer any", "developer-token": "d"}
 FIELDS = "campaign_id,campaign_name,adset_id,adset_name,spend,impressions,clicks,actions,action_values,account_currency"
+FILTERED = "fields=spend&level=adset&filtering=[%s]"
 SELECT = (
     "SELECT campaign.id, campaign.name, customer.currency_code, segments.date, metrics.cost_micros, "
     "metrics.impressions, metrics.clicks, metrics.conversions, metrics.conversions_value FROM campaign "
@@ -83,6 +85,10 @@ def test_numbers_are_strings_and_what_did_not_happen_is_absent(sandbox: RunningS
         ("fields=spend,nonsense", META, 100),
         ("fields=spend&time_range={'since':1}", META, 100),
         ('fields=spend&action_attribution_windows=["7d_view"]', META, 100),
+        ("fields=spend&level=adset&filtering=DELETED", META, 100),
+        (FILTERED % '{"field":"adset.effective_status","value":["DELETED"]}', META, 100),
+        (FILTERED % '{"field":"adset.effective_status","operator":"IN","value":["GONE"]}', META, 100),
+        (FILTERED % '{"field":"status","operator":"IN","value":["DELETED"]}', META, 100),
     ],
 )
 def test_meta_errors_are_http_400_with_a_code(
@@ -91,6 +97,25 @@ def test_meta_errors_are_http_400_with_a_code(
     answer = get(f"{sandbox.url}/t/acme/v26.0/act_42/insights?{query}", headers=headers)
     assert answer.status == 400
     assert answer.data["error"]["code"] == code
+
+
+def test_a_deleted_ad_set_is_shown_only_where_the_filter_names_it(config: SandboxConfig, get: Any) -> None:
+    """As Meta has it: an account's insights leave deleted objects out, its totals and a filter on DELETED do not."""
+    config = replace(config, late_events=LateEvents())
+    by_adset = "fields=adset_id,spend&level=adset"
+    named = '&filtering=[{"field":"adset.effective_status","operator":"IN","value":["ACTIVE","DELETED"]}]'
+    with RunningSandbox(config) as running:
+        url = f"{running.url}/t/acme/v26.0/act_42/insights?limit=500&time_increment=1"
+
+        def rows(more: str) -> list[Any]:
+            return list(get(f"{url}&{more}", headers=META).data["data"])
+
+        whole, total = rows(by_adset), rows("fields=spend&level=account")
+        gone = int(whole[0]["adset_id"])
+        config.late_events.delete_adset("acme", gone, NOW)
+        assert rows(by_adset) == [row for row in whole if row["adset_id"] != str(gone)]
+        assert rows(by_adset + named) == whole
+        assert rows("fields=spend&level=account") == total
 
 
 def test_account_exchange_and_usage_header(sandbox: RunningSandbox, get: Any) -> None:

@@ -1,0 +1,278 @@
+"""What each source answers the doctor: whether it lets a tenant in, and whether it is what tenants.toml says.
+
+Belongs here: one small question to each vendor, and in one line what to do about the answer. Does not belong here: the
+parts of the installation itself (`doctor.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import dagster as dg
+
+from weathervane_resources.clients.google_ads import CampaignDay
+from weathervane_resources.clients.open_meteo_answer import Point
+from weathervane_resources.clients.shopify_window import ALL_ORDERS, VISIBLE
+from weathervane_resources.connectors import (
+    Connector,
+    GoogleAdsConnector,
+    KlaviyoConnector,
+    MetaAdsConnector,
+    OpenMeteoConnector,
+    ShopifyConnector,
+    shop_host,
+)
+from weathervane_resources.credentials import (
+    GOOGLE_ADS,
+    KLAVIYO,
+    META,
+    SHOPIFY,
+    SOURCES,
+    digits,
+    tenant_variable,
+)
+from weathervane_resources.lake import Lake, LakeError
+from weathervane_resources.lake_ledger import own_days
+from weathervane_resources.platform import Platform
+from weathervane_resources.settings import ConfigurationError
+from weathervane_resources.tenants import Tenant
+
+Level = Literal["ok", "note", "finding"]
+ENDPOINT_PATIENCE_S = 60.0
+ARCHIVE_PROBE_AGE = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line: what was looked at, how it stands, and what to do about it."""
+
+    subject: str
+    level: Level
+    text: str
+
+
+def source_lines(platform: Platform, now: datetime) -> Iterator[Line]:
+    """Yield what each source says of each tenant of this shard, after what concerns several of them."""
+    yield from _names_without_tenant(list(platform.tenants()))
+    for connector, _ in PROBES:
+        yield from _shared_accounts(connector, list(platform.own_tenants()), platform)
+    for tenant in platform.own_tenants().values():
+        for connector, probe in PROBES:
+            yield from _source(connector, probe, tenant, platform, now)
+
+
+def _names_without_tenant(tenant_ids: list[str]) -> Iterator[Line]:
+    """Yield the variables that say nothing whose they are; with one tenant they are its own."""
+    if len(tenant_ids) == 1:
+        return
+    for name in (name for source in SOURCES for name in source.own if os.environ.get(name, "").strip()):
+        without = [one for one in tenant_ids if not os.environ.get(tenant_variable(one, name), "").strip()]
+        if without:
+            counts = f"{name} is set but counts for no tenant, since there are {len(tenant_ids)}"
+            yield Line("credentials", "finding", f"{counts}; write {tenant_variable(without[0], name)}")
+
+
+def _shared_accounts(connector: Connector, tenant_ids: list[str], platform: Platform) -> Iterator[Line]:
+    """Yield the shops and accounts that several tenants read: each has all of it, and a sum over tenants has it twice."""
+    readers: dict[str, list[str]] = {}
+    for tenant_id in tenant_ids:
+        if account := _account(connector, tenant_id, platform):
+            readers.setdefault(account, []).append(tenant_id)
+    for account, sharing in readers.items():
+        if len(sharing) > 1:
+            what = _ACCOUNTS[connector.names.vendor].shown.format(account)
+            text = f"{', '.join(sharing)} read {what}: each holds all of it, and a sum over tenants has it {len(sharing)} times"
+            yield Line(connector.names.vendor, "finding", f"{text}; give each its own, or let one tenant read it")
+
+
+def _account(connector: Connector, tenant_id: str, platform: Platform) -> str:
+    """Return the shop or account that a tenant's credentials lead to, Klaviyo's key itself; empty where none does."""
+    account = _ACCOUNTS.get(connector.names.vendor)
+    try:
+        access = connector.access(tenant_id, platform)
+        is_live = access.is_configured and not access.is_stub
+        return account.same(access.values[account.variable]) if account and is_live else ""
+    except (dg.Failure, ConfigurationError):
+        return ""  # said of the tenant itself
+
+
+@dataclass(frozen=True)
+class _Account:
+    """Which variable says whose rows come, how its values are compared, and how one is shown: a key never is."""
+
+    variable: str
+    same: Callable[[str], str]
+    shown: str
+
+
+_ACCOUNTS = {
+    SHOPIFY.vendor: _Account("SHOPIFY_SHOP_DOMAIN", lambda domain: shop_host(domain).lower(), "the shop {}"),
+    META.vendor: _Account("META_AD_ACCOUNT_ID", digits, "the ad account {}"),
+    GOOGLE_ADS.vendor: _Account("GOOGLE_ADS_CUSTOMER_ID", digits, "the customer {}"),
+    KLAVIYO.vendor: _Account("KLAVIYO_API_KEY", str, "one account of Klaviyo, by one key"),
+}
+
+
+def _wanted(connector: Connector, tenant: Tenant, platform: Platform) -> str:
+    """Name the variables that a source without credentials needs, as they count for this tenant."""
+    names, is_alone = connector.names, len(platform.tenants()) == 1
+    is_plain = {name: is_alone or name not in names.own for name in names.complete[0]}
+    return " and ".join(name if plain else tenant_variable(tenant.id, name) for name, plain in is_plain.items())
+
+
+def _source(connector: Connector, probe: Probe, tenant: Tenant, platform: Platform, now: datetime) -> Iterator[Line]:
+    subject = f"{connector.names.vendor} {tenant.id}"
+    try:
+        access = connector.access(tenant.id, platform)
+        if access.is_stub:
+            yield Line(subject, "note", f"no credentials: stub rows; set {_wanted(connector, tenant, platform)}")
+            return
+        if not access.is_configured:
+            yield Line(subject, "note", "no credentials: its partitions stay empty")
+            return
+        said = asyncio.run(asyncio.wait_for(probe(connector, access, platform, tenant, now), ENDPOINT_PATIENCE_S))
+    except dg.Failure as failure:
+        yield Line(subject, "finding", failure.description or "failed")
+        return
+    except TimeoutError:
+        text = f"no answer within {ENDPOINT_PATIENCE_S:g} s; is the endpoint reachable from here?"
+        yield Line(subject, "finding", text)
+        return
+    yield from (Line(subject, level, text) for level, text in said)
+
+
+Said = tuple[Level, str]
+Probe = Callable[[Any, Any, Platform, Tenant, datetime], Awaitable[list[Said]]]
+
+
+def _unless_found(ok: str, said: list[Said]) -> list[Said]:
+    """Return what was said, and that all else is well where nobody has to do something."""
+    return said if any(level == "finding" for level, _ in said) else [("ok", ok), *said]
+
+
+async def _shopify(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> list[Said]:
+    async with connector.connect(access, platform) as client:
+        shop = await client.shop()
+        scopes = await client.access_scopes()
+    said: list[Said] = []
+    if not _same_hours(tenant, shop.iana_timezone, now) or shop.currency != tenant.currency:
+        differs = (
+            f"the shop says {shop.iana_timezone}, {shop.currency}; tenants.toml {tenant.timezone}, {tenant.currency}"
+        )
+        said.append(
+            ("finding", f"{differs}; days and sums follow tenants.toml: correct it there and read the days again")
+        )
+    if shop.served_version and shop.served_version != client.api_version:
+        said.append(("finding", f"asked for {client.api_version}, served {shop.served_version}: upgrade"))
+    said += _sight(scopes, tenant, platform.lake(), now)
+    host = shop_host(access.values["SHOPIFY_SHOP_DOMAIN"])
+    return _unless_found(f"{host}: {shop.iana_timezone}, {shop.currency}, {client.api_version}", said)
+
+
+def _sight(scopes: frozenset[str], tenant: Tenant, lake: Lake, now: datetime) -> list[Said]:
+    """Say which orders a token does not see: none at all, or those of long ago, which matters until they were read."""
+    if not scopes & {"read_orders", "write_orders"}:
+        return [("finding", "no order can be read: the token has not the scope read_orders; ask for it")]
+    if ALL_ORDERS in scopes:
+        return []
+    absent = f"without {ALL_ORDERS}, orders older than 60 days are absent"
+    unread = _unread_before(tenant.today(now - VISIBLE), tenant, lake)
+    if not unread:
+        return [("note", absent)]
+    days = f"{unread[0]} to {unread[-1]} were not read yet"
+    return [("finding", f"{absent}, and {days}: ask for the scope, or set start_date of {tenant.id} to a later day")]
+
+
+def _unread_before(end: date, tenant: Tenant, lake: Lake) -> list[date]:
+    """Return the days from the tenant's first on, and before `end`, whose orders were never read."""
+    try:
+        read = set(own_days(lake.ledger(tenant.id, "orders")))
+    except LakeError:
+        return []  # said already
+    wanted = (tenant.start_date + timedelta(days=n) for n in range((end - tenant.start_date).days))
+    return [day for day in wanted if day not in read]
+
+
+async def _meta(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> list[Said]:
+    async with connector.connect(access, platform) as client:
+        account = await client.account()
+    notes = _other_account(tenant, account.currency, account.timezone_name, now)
+    return [("ok", f"account {client.account_id} in {account.timezone_name}, {account.currency}"), *notes]
+
+
+def _other_account(tenant: Tenant, currency: str | None, zone: str | None, now: datetime) -> list[Said]:
+    """Say how an ad account differs from the shop: it stays so, and stops no night."""
+    texts = (_other_currency(tenant, currency) if currency else "", _other_days(tenant, zone, now) if zone else "")
+    return [("note", text) for text in texts if text]
+
+
+def _other_currency(tenant: Tenant, currency: str) -> str:
+    """Say that an ad account's money cannot be added to the shop's; empty where both are in one currency."""
+    if currency == tenant.currency:
+        return ""
+    return f"the account is in {currency}, the shop in {tenant.currency}: its spend is null in features"
+
+
+def _other_days(tenant: Tenant, zone: str, now: datetime) -> str:
+    """Say that an ad account's days are not the shop's; empty where both zones have the same hours."""
+    if _same_hours(tenant, zone, now):
+        return ""
+    return (
+        f"the account's days are those of {zone}, the shop's of {tenant.timezone}: features joins an ad day to the shop's day of the"
+        " same date, hours apart; set the account's time zone where the vendor lets you"
+    )
+
+
+def _same_hours(tenant: Tenant, zone: str, now: datetime) -> bool:
+    """Say whether a vendor's time zone has the tenant's hours for a year from `now`, whatever its name: US/Eastern is New York's."""
+    try:
+        hours = ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        return False
+    moments = [now + timedelta(days=n) for n in range(366)]
+    return all(at.astimezone(hours).utcoffset() == at.astimezone(tenant.zone).utcoffset() for at in moments)
+
+
+async def _google(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> list[Said]:
+    today = tenant.today(now)
+    rows: list[CampaignDay] = []
+    async with connector.connect(access, platform) as client:
+        async for page in client.campaign_days(today - timedelta(days=1), today):
+            rows += page.rows
+    accounts = {(row.customer.currency_code, row.customer.time_zone): None for row in rows}
+    notes = [note for currency, zone in accounts for note in _other_account(tenant, currency, zone, now)]
+    return [("ok", f"customer {client.customer_id}: {len(rows)} campaign days of yesterday and today"), *notes]
+
+
+async def _klaviyo(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> list[Said]:
+    since = tenant.day_start(tenant.today(now)) - timedelta(days=30)
+    count = 0
+    async with connector.connect(access, platform) as client:
+        async for page in client.campaigns(channel="email", archived=False, updated_from=since):
+            count += len(page.rows)
+    return [("ok", f"{count} e-mail campaigns changed in 30 days")]
+
+
+async def _open_meteo(connector: Any, access: Any, platform: Platform, tenant: Tenant, now: datetime) -> list[Said]:
+    del tenant
+    day, point = now.date() - ARCHIVE_PROBE_AGE, [Point(52.5, 13.4, "GMT")]
+    async with connector.connect(access, platform) as client:
+        for host, at in (("archive", day), ("forecast", now.date())):
+            async for _ in client.daily(host, point, at, at, ["temperature_2m_mean"]):
+                pass
+    return [("ok", "archive and forecast answer")]
+
+
+PROBES: tuple[tuple[Connector, Probe], ...] = (
+    (ShopifyConnector(outage_s=0), _shopify),
+    (MetaAdsConnector(outage_s=0), _meta),
+    (GoogleAdsConnector(outage_s=0), _google),
+    (KlaviyoConnector(outage_s=0), _klaviyo),
+    (OpenMeteoConnector(outage_s=0), _open_meteo),
+)
