@@ -32,6 +32,7 @@ from weathervane_resources.credentials import (
     GOOGLE_ADS,
     KLAVIYO,
     META,
+    OPEN_METEO,
     SHOPIFY,
     SOURCES,
     digits,
@@ -88,7 +89,10 @@ def _shared_accounts(connector: Connector, tenant_ids: list[str], platform: Plat
         if len(sharing) > 1:
             what = _ACCOUNTS[connector.names.vendor].shown.format(account)
             text = f"{', '.join(sharing)} read {what}: each holds all of it, and a sum over tenants has it {len(sharing)} times"
-            yield Line(connector.names.vendor, "finding", f"{text}; give each its own, or let one tenant read it")
+            level: Level = (
+                "finding" if connector.names is SHOPIFY else "note"
+            )  # two shops of a brand may share an ad account
+            yield Line(connector.names.vendor, level, f"{text}; give each its own, or let one tenant read it")
 
 
 def _account(connector: Connector, tenant_id: str, platform: Platform) -> str:
@@ -119,6 +123,15 @@ _ACCOUNTS = {
 }
 
 
+_DATASETS = {
+    SHOPIFY.vendor: "orders",
+    META.vendor: "meta_ads",
+    GOOGLE_ADS.vendor: "google_ads",
+    KLAVIYO.vendor: "promos",
+    OPEN_METEO.vendor: "weather_daily",
+}
+
+
 def _wanted(connector: Connector, tenant: Tenant, platform: Platform) -> str:
     """Name the variables that a source without credentials needs, as they count for this tenant."""
     names, is_alone = connector.names, len(platform.tenants()) == 1
@@ -131,7 +144,7 @@ def _source(connector: Connector, probe: Probe, tenant: Tenant, platform: Platfo
     try:
         access = connector.access(tenant.id, platform)
         if access.is_stub:
-            yield Line(subject, "note", f"no credentials: stub rows; set {_wanted(connector, tenant, platform)}")
+            yield _without_credentials(connector, tenant, platform)
             return
         if not access.is_configured:
             yield Line(subject, "note", "no credentials: its partitions stay empty")
@@ -145,6 +158,19 @@ def _source(connector: Connector, probe: Probe, tenant: Tenant, platform: Platfo
         yield Line(subject, "finding", text)
         return
     yield from (Line(subject, level, text) for level, text in said)
+
+
+def _without_credentials(connector: Connector, tenant: Tenant, platform: Platform) -> Line:
+    """Return what stub rows mean: a source that was live has lost its variables, and its runs fail."""
+    subject, wanted = f"{connector.names.vendor} {tenant.id}", _wanted(connector, tenant, platform)
+    try:
+        live = own_days(platform.lake().ledger(tenant.id, _DATASETS[connector.names.vendor]))
+    except LakeError:
+        live = []  # said already
+    if live:
+        text = f"no credentials, though it was live until {max(live)}: its runs fail; set {wanted}"
+        return Line(subject, "finding", f"{text}, or, where it was given up, WEATHERVANE_STUBS=never")
+    return Line(subject, "note", f"no credentials: stub rows; set {wanted}")
 
 
 Said = tuple[Level, str]

@@ -53,6 +53,7 @@ CAUSES: Mapping[str, str] = {
     NOT_RUN: "the check was planned and gave no verdict: it crashed, or a step before it did",
     STUCK_RUN: "the run's process is gone or hangs; end it in the UI and start it again",
     "target_unreachable": "the receiver refuses or is gone; see `weathervane alerts test`",
+    "configuration_wrong": "a slip in the file; until it is mended no run of any tenant starts (`weathervane doctor` says when it is)",
     "alerter_behind": "more events than the alerter reads; see the sensor `alerts` in the UI",
 }
 

@@ -26,6 +26,7 @@ from weathervane_resources.alert_store import AlertStore, Session, Watch
 from weathervane_resources.clock import Clock
 from weathervane_resources.notifier import Target
 from weathervane_resources.platform import Platform
+from weathervane_resources.settings import ConfigurationError
 from weathervane_resources.state import open_state
 
 from weathervane_checks.alert_events import OVERLAP, Batch, read_events, stuck_runs, unfinished_backfills
@@ -36,8 +37,8 @@ from weathervane_checks.alerts import BACKFILL, STUCK_RUN, Observation, Progress
 
 TICK_SECONDS = 30
 LAGS_AFTER = timedelta(minutes=15)
-UNREACHABLE, BEHIND = "target_unreachable", "alerter_behind"
-LASTING = frozenset({STUCK_RUN, UNREACHABLE, BEHIND})
+UNREACHABLE, BEHIND, MISCONFIGURED = "target_unreachable", "alerter_behind", "configuration_wrong"
+LASTING = frozenset({STUCK_RUN, UNREACHABLE, BEHIND, MISCONFIGURED})
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class Alerter:
     send: Send = send_by_apprise
     paused: frozenset[str] = frozenset()
     """Tenants of whom nothing is said, as of any that `names`, if it has some, lacks; what still lasts when one goes on is told then."""
+    misconfigured: str = ""
+    """Why tenants.toml cannot be read: no run starts until it can."""
 
     def tick(self, now: datetime) -> Ticked:
         """Take in what is new, say what is due, send what waits."""
@@ -130,6 +133,9 @@ class Alerter:
         if lag_s > LAGS_AFTER.total_seconds():
             facts = Facts(f"{lag_s / 60:.0f} min behind", f"at most {LAGS_AFTER.total_seconds() / 60:.0f} min")
             found.append(Observation(Subject("", "alerts", BEHIND), "warning", (), 0, facts))
+        if self.misconfigured:
+            facts = Facts("cannot be read", "", (), clean(self.misconfigured))
+            found.append(Observation(Subject("", "tenants.toml", MISCONFIGURED), "critical", (), 0, facts))
         return found
 
 
@@ -143,14 +149,20 @@ def _publish(ticked: Ticked) -> None:
 def open_alerter(instance: dg.DagsterInstance, platform: Platform) -> tuple[Alerter, list[str]]:
     """Return the alerter of the installation, and what is wrong with its configured targets.
 
-    Raises: ConfigurationError, StateError: the configuration or the state database cannot be used.
+    A tenants.toml that cannot be read starts no run of any tenant, so just that is told, to the installation's own targets.
+    Raises: ConfigurationError, StateError: the environment or the state database cannot be used.
     """
-    settings, tenants = platform.settings(), platform.tenants()
+    settings, wrong = platform.settings(), ""
+    try:
+        tenants = platform.tenants()
+    except ConfigurationError as error:
+        tenants, wrong = {}, str(error)
     targets, complaints = configured_targets(settings, tenants.values())
     store = AlertStore(open_state(settings.state_url))
     names = {tenant.id: tenant.name for tenant in tenants.values()}
     paused = frozenset(tenant.id for tenant in tenants.values() if tenant.paused)
-    return Alerter(instance, store, targets, names, settings.ui_url, paused=paused), complaints
+    alerter = Alerter(instance, store, targets, names, settings.ui_url, paused=paused, misconfigured=wrong)
+    return alerter, [*complaints, *filter(None, [wrong])]
 
 
 def build_alert_sensor(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
