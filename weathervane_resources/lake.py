@@ -204,7 +204,7 @@ class Lake:
             )
             .join((vendor_count or VendorCount()).of(days), on="date", how="left", validate="1:1")
         )
-        known = known_days(noted, days, source) if shape.restated else ()
+        known = known_days(noted, by_day) if shape.restated else ()
         drift = sum_changes(merged, before, shape.restated, known)
         self.note(tenant, dataset, notes, days=days, version=version)
         return Written(uri, version, notes, drift)

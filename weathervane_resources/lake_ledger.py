@@ -85,6 +85,6 @@ def against_the_notes(noted: pl.DataFrame, changes: pl.DataFrame, by_day: Mappin
     return changes.join(newest, on="date", how="left", validate="1:1").with_columns(before)
 
 
-def known_days(noted: pl.DataFrame, days: Sequence[date], source: str) -> Collection[date]:
+def known_days(noted: pl.DataFrame, by_day: Mapping[date, str]) -> Collection[date]:
     """Return which days were read before from the same source: others have nothing to be compared with."""
-    return noted.filter(pl.col("source") == source, pl.col("date").is_in(list(days)))["date"].to_list()
+    return [day for day, source in noted.select("date", "source").iter_rows() if by_day.get(day) == source]
