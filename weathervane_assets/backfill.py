@@ -40,9 +40,9 @@ from weathervane_resources.platform import Platform
 OnPartition = Callable[[str], None]
 HEARD_EACH_S = 300.0
 MATRIX = ("weather_daily", "features")
+"""What is made of the places that a tenant ships to, by the orders of the year before."""
 NORMALS_BEFORE_DAYS = 15
 """So far before a day the normals may lie that it needs: the week they take to be published, before a decision a week ahead."""
-"""What is made of the places that a tenant ships to, by the orders of the year before."""
 
 
 @dataclass(frozen=True)

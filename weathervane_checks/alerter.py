@@ -76,17 +76,23 @@ class Alerter:
             before = session.watch()
             cursor = before.cursor if before else None
             already = session.seen(max((cursor or 0) - OVERLAP, -1))
-        batch = read_events(self.instance, cursor, already, now)
-        stuck = stuck_runs(self.instance, now)
+        if self.misconfigured and before is None:
+            return Ticked()  # the first look goes a day back, once it is known whose events these are
+        if self.misconfigured and before is not None:
+            batch, stuck = Batch([], frozenset(), before.cursor, None, is_full=False), []
+        else:
+            batch, stuck = read_events(self.instance, cursor, already, now), stuck_runs(self.instance, now)
         with self.store.session() as session:
             decided = self._decide(session, batch, stuck, already, before, now)
         if decided:
             publish_runs(self.instance, batch.ends, self.names)
         notices, enqueued = decided or (0, 0)
-        sent = send_due(self.store.state, {target.id: target for target in self.targets}, now, self.send)
+        targets = {target.id: target for target in self.targets}
+        sent = send_due(self.store.state, targets, now, self.send, are_all=not self.misconfigured)
         ticked = Ticked(len(batch.event_ids), notices, enqueued, sent)
         _publish(ticked)
-        publish_incidents(self.store, self.names)
+        if not self.misconfigured:
+            publish_incidents(self.store, self.names)
         return ticked
 
     def _decide(
@@ -101,7 +107,10 @@ class Alerter:
         ledger = session.ledger(now, {one.subject.tenant for one in batch.observations}, span)
         progress = Progress(ledger, now)
         progress.take(batch.observations)
-        progress.hold([*stuck, *self._own_troubles(session, lag_s)], LASTING)
+        if self.misconfigured:
+            progress.hold([self._unreadable()], frozenset({MISCONFIGURED}))
+        else:
+            progress.hold([*stuck, *self._own_troubles(session, lag_s)], LASTING)
         ledger.snoozes += [Snooze(now + timedelta(days=1), tenant=tenant) for tenant in self._silent(ledger)]
         waiting = [s.cause for s in progress.ledger.incidents if s.dataset == BACKFILL]
         found = due(progress, unfinished_backfills(self.instance, waiting))
@@ -116,7 +125,12 @@ class Alerter:
         return len(notices), enqueued
 
     def _silent(self, ledger: Ledger) -> set[str]:
-        """Return the paused tenants, and those that left tenants.toml: nothing judges these again, so nothing would ever end."""
+        """Return the paused tenants, and those that left tenants.toml: nothing judges these again, so nothing would ever end.
+
+        While the file cannot be read these are all: whom a message is for is not known.
+        """
+        if self.misconfigured:
+            return {subject.tenant for subject in ledger.incidents} - {""}
         left = {subject.tenant for subject in ledger.incidents} - {"", *self.names} if self.names else ()
         return {*self.paused, *left}
 
@@ -133,10 +147,11 @@ class Alerter:
         if lag_s > LAGS_AFTER.total_seconds():
             facts = Facts(f"{lag_s / 60:.0f} min behind", f"at most {LAGS_AFTER.total_seconds() / 60:.0f} min")
             found.append(Observation(Subject("", "alerts", BEHIND), "warning", (), 0, facts))
-        if self.misconfigured:
-            facts = Facts("cannot be read", "", (), clean(self.misconfigured))
-            found.append(Observation(Subject("", "tenants.toml", MISCONFIGURED), "critical", (), 0, facts))
         return found
+
+    def _unreadable(self) -> Observation:
+        facts = Facts("cannot be read", "", (), clean(self.misconfigured))
+        return Observation(Subject("", "tenants.toml", MISCONFIGURED), "critical", (), 0, facts)
 
 
 def _publish(ticked: Ticked) -> None:
@@ -149,7 +164,8 @@ def _publish(ticked: Ticked) -> None:
 def open_alerter(instance: dg.DagsterInstance, platform: Platform) -> tuple[Alerter, list[str]]:
     """Return the alerter of the installation, and what is wrong with its configured targets.
 
-    A tenants.toml that cannot be read starts no run of any tenant, so just that is told, to the installation's own targets.
+    A tenants.toml that cannot be read starts no run of any tenant, so just that is told, to the installation's own targets; all
+    else waits until it can be read.
     Raises: ConfigurationError, StateError: the environment or the state database cannot be used.
     """
     settings, wrong = platform.settings(), ""

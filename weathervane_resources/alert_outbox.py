@@ -60,8 +60,13 @@ def send_by_apprise(target: Target, row: Mapping[str, Any]) -> str:
     return deliver(target, row["title"], row["body"], key=row["key"], kind=row["kind"])
 
 
-def send_due(state: State, targets: Mapping[str, Target], now: datetime, send: Send = send_by_apprise) -> Sent:
-    """Send what is due, each in a moment without a transaction. A target that fails waits for the next tick."""
+def send_due(
+    state: State, targets: Mapping[str, Target], now: datetime, send: Send = send_by_apprise, *, are_all: bool = True
+) -> Sent:
+    """Send what is due, each in a moment without a transaction. A target that fails waits for the next tick.
+
+    What is due for none of `targets` is given up, unless these are not all that are configured.
+    """
     delivered, failing, begun = 0, set[str](), time.monotonic()
     for row in _due(state, now):
         if time.monotonic() - begun > MOST_SECONDS:
@@ -69,6 +74,8 @@ def send_due(state: State, targets: Mapping[str, Target], now: datetime, send: S
         if row["target"] in failing:
             continue
         target = targets.get(row["target"])
+        if target is None and not are_all:
+            continue
         error = send(target, row) if target else "the target is not configured any more"
         with state.begin(durable=False) as connection:
             if error:
