@@ -89,9 +89,8 @@ def _shared_accounts(connector: Connector, tenant_ids: list[str], platform: Plat
         if len(sharing) > 1:
             what = _ACCOUNTS[connector.names.vendor].shown.format(account)
             text = f"{', '.join(sharing)} read {what}: each holds all of it, and a sum over tenants has it {len(sharing)} times"
-            level: Level = (
-                "finding" if connector.names is SHOPIFY else "note"
-            )  # two shops of a brand may share an ad account
+            # two shops of a brand may share an ad account
+            level: Level = "finding" if connector.names is SHOPIFY else "note"
             yield Line(connector.names.vendor, level, f"{text}; give each its own, or let one tenant read it")
 
 

@@ -19,8 +19,9 @@ import polars as pl
 from dagster._core.storage.tags import RUN_KEY_TAG, SCHEDULE_NAME_TAG
 
 from weathervane_assets import graph
+from weathervane_assets.change_ledger import IS_OWN
 from weathervane_assets.partitions import TENANT_PARTITIONS, day_key, range_tags, year_key
-from weathervane_resources.lake import UNCLAIMED_SOURCES, Lake, LakeError, Shape, whole
+from weathervane_resources.lake import Lake, LakeError, Shape, whole
 from weathervane_resources.partition_keys import PRIORITY_TAG, TENANT_TAG
 from weathervane_resources.platform import Platform
 from weathervane_resources.tenants import Tenant
@@ -315,9 +316,8 @@ def complete_nights(lake: Lake, tenant: Tenant) -> set[date]:
         ledger = lake.ledger(tenant.id).filter(pl.col("dataset").is_in(graph.DAILY))
     except LakeError:
         return set()
-    unread = pl.col("source").is_in(sorted(UNCLAIMED_SOURCES))
-    is_live = ~unread.sort_by("date").last().over("dataset")
-    ledger = ledger.filter(~(unread & is_live) | (pl.col("dataset") == ISSUED))
+    is_live = IS_OWN.sort_by("date").last().over("dataset")
+    ledger = ledger.filter(IS_OWN | ~is_live | (pl.col("dataset") == ISSUED))
     is_over = pl.col("written_at_utc").dt.convert_time_zone(tenant.timezone).dt.date() > pl.col("date")
     tables = ledger.filter(is_over | (pl.col("dataset") == ISSUED)).group_by("date").agg(pl.col("dataset").n_unique())
     return set(tables.filter(pl.col("dataset") == len(graph.DAILY))["date"])

@@ -76,12 +76,12 @@ class Alerter:
             before = session.watch()
             cursor = before.cursor if before else None
             already = session.seen(max((cursor or 0) - OVERLAP, -1))
-        if self.misconfigured and before is None:
-            return Ticked()  # the first look goes a day back, once it is known whose events these are
-        if self.misconfigured and before is not None:
-            batch, stuck = Batch([], frozenset(), before.cursor, None, is_full=False), []
-        else:
+        if not self.misconfigured:
             batch, stuck = read_events(self.instance, cursor, already, now), stuck_runs(self.instance, now)
+        elif cursor is not None:
+            batch, stuck = Batch([], frozenset(), cursor, None, is_full=False), []
+        else:
+            return Ticked()  # the first look goes a day back, once it is known whose events these are
         with self.store.session() as session:
             decided = self._decide(session, batch, stuck, already, before, now)
         if decided:

@@ -111,7 +111,8 @@ def weather_join_coverage(evidence: Evidence) -> list[Finding]:
     """
     report = validate_join(evidence.tenant, evidence.lake, evidence.now, evidence.open_rebuild)
     write_join_report(evidence.lake, report)
-    told = {name: report["join"][name] for name in ("other_local_day_ratio",) if report["join"][name] is not None}
+    ratio = report["join"]["other_local_day_ratio"]
+    told = {} if ratio is None else {"other_local_day_ratio": ratio}
     found = judge_join_coverage(evidence.frame, evidence.days, evidence.limits, decisions_of(evidence))
     return [replace(finding, extra={**finding.extra, **told}) for finding in found]
 
