@@ -14,7 +14,7 @@ from weathervane_resources.http.errors import Deferred, Where
 
 T = TypeVar("T")
 
-FIRST_WAIT_S, WAIT_GROWTH, LONGEST_WAIT_S = 0.5, 1.5, 15.0
+FIRST_WAIT_S, WAIT_GROWTH, LONGEST_WAIT_S = 0.2, 1.5, 15.0
 PATIENCE_S = 1_800.0
 """Longer than this a run does not wait: it is deferred, frees its slot, and finds the job again."""
 COME_BACK_AFTER = timedelta(minutes=10)

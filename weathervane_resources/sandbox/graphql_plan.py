@@ -121,7 +121,8 @@ def pick(field: Field, value: Any) -> Any:
 
 def pick_fields(fields: tuple[Field, ...], value: Mapping[str, Any]) -> dict[str, Any]:
     """Return the selected fields of one object."""
-    return {field.alias: pick(field, value.get(field.name)) for field in fields}
+    get = value.get
+    return {field.alias: get(field.name) if field.fields is None else pick(field, get(field.name)) for field in fields}
 
 
 def connection(page: list[Any], everything: list[Any]) -> dict[str, Any]:
