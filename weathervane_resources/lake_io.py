@@ -159,7 +159,8 @@ class DeltaLakeIOManager(BasePolarsUPathIOManager):
             run_id=run_id,
             now=system_now(),
         )
-        return lambda day: {"quarantined_rows": rejects.filter(pl.col("date") == day).height}
+        by_day = dict(rejects.group_by("date").len().iter_rows())
+        return lambda day: {"quarantined_rows": by_day.get(day, 0)}
 
     def load_input(self, context: dg.InputContext) -> pl.LazyFrame | None:
         """Return the upstream rows of the partitions mapped to this run's."""
