@@ -14,6 +14,7 @@ from weathervane_assets.pictures import FEWEST_DAYS, sales_picture
 from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_assets.transforms.calendar import day_frame, history_start
 from weathervane_assets.transforms.features import (
+    PLATFORMS,
     build_matrix,
     finish_matrix,
     planned_promos,
@@ -92,7 +93,7 @@ def matrix_as_of(as_of: AsOf, tables: Tables, versions: pl.DataFrame | None = No
     """
     window = as_of.window
     fetched = _fetched(window)
-    unread = fetched.with_columns(has_meta=pl.lit(value=False), has_google=pl.lit(value=False))
+    unread = fetched.with_columns(*(pl.lit(value=False).alias(f"has_{platform}") for platform in PLATFORMS))
     matrix = build_matrix(
         _sold(as_of.active, fetched),
         tables.orders,
@@ -138,13 +139,19 @@ def _fetched(window: Window) -> pl.DataFrame:
     """Return for each day whether each source was read: what was never read is unknown, not zero.
 
     A platform's ads count as read once `ads` was made from them: a night on which the other failed has none to join. Made-up
-    orders that are left over of a demo were never read.
+    orders that are left over of a demo were never read. `no_meta` and `no_google` are days whose run found the platform not
+    configured; a day without any run is not one of them.
     """
-    ledger = window.lake.ledger(window.tenant.id).filter(pl.col("source") != NOT_CONFIGURED)
+    noted = window.lake.ledger(window.tenant.id)
+    ledger = noted.filter(pl.col("source") != NOT_CONFIGURED)
     left_over = left_over_days(ledger.filter(pl.col("dataset") == "orders"))
 
     def was_read(dataset: str) -> pl.Expr:
         return pl.col("date").is_in(ledger.filter(pl.col("dataset") == dataset)["date"].to_list())
+
+    def was_absent(dataset: str) -> pl.Expr:
+        absent = noted.filter(pl.col("dataset") == dataset, pl.col("source") == NOT_CONFIGURED)
+        return pl.col("date").is_in(absent["date"].to_list())
 
     def was_joined(dataset: str) -> pl.Expr:
         source = pl.col("source")
@@ -156,6 +163,8 @@ def _fetched(window: Window) -> pl.DataFrame:
         has_orders=was_read("orders") & ~pl.col("date").is_in(left_over),
         has_meta=was_joined("meta_ads"),
         has_google=was_joined("google_ads"),
+        no_meta=was_absent("meta_ads"),
+        no_google=was_absent("google_ads"),
         has_promos=was_read("promos"),
     )
 

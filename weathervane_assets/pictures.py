@@ -44,12 +44,17 @@ def orders_picture(orders: pl.DataFrame, days: Sequence[date]) -> str:
     return markdown(figure, axes, f"Orders by day, {min(days)} to {max(days)}")
 
 
-def weather_picture(weather: pl.DataFrame) -> str:
-    """Return the mean temperature over the cells against its normal as a Markdown image; gaps stay gaps."""
-    table = (
+def against_normal(weather: pl.DataFrame) -> pl.DataFrame:
+    """Return `date`, `temp_c`, `normal`, `precip_mm` as means over the cells, and the events of any; one row a day, gaps included.
+
+    Temperature and normal are of the cells that have a normal: a new place, warmer than all others, makes no warm day. Where
+    none has one, the temperature is of all.
+    """
+    compared = pl.col("temp_c").filter(pl.col("temp_anomaly").is_not_null()).mean()
+    return (
         weather.group_by("date")
         .agg(
-            pl.col("temp_c").mean(),
+            pl.coalesce(compared, pl.col("temp_c").mean()).alias("temp_c"),
             (pl.col("temp_c") - pl.col("temp_anomaly")).mean().alias("normal"),
             pl.col("precip_mm").mean(),
             pl.col(*EVENTS).max(),
@@ -57,6 +62,11 @@ def weather_picture(weather: pl.DataFrame) -> str:
         .sort("date")
         .upsample("date", every="1d")
     )
+
+
+def weather_picture(weather: pl.DataFrame) -> str:
+    """Return the mean temperature over the cells against its normal as a Markdown image; gaps stay gaps."""
+    table = against_normal(weather)
     figure, axes = canvas("Temperature against its normal, mean of the cells (°C)")
     axes.plot(table["date"], table["normal"], color=INK, linewidth=1.2, label="normal")
     axes.plot(table["date"], table["temp_c"], color=BLUE, linewidth=1.6, label="temperature")

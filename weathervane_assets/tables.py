@@ -162,10 +162,10 @@ class Climatology(Table):
     temp_p10_c: pl.Float64 = column("10th percentile of the daily minimum, +-15 days.", unit="degC", null=True)
     temp_p90_c: pl.Float64 = column("90th percentile of the daily maximum, +-15 days.", unit="degC", null=True)
     precip_mean_mm: pl.Float64 = column(
-        "Normal daily precipitation, +-15 days; null below 3 years.", unit="mm", null=True, ge=0, le=500
+        "Normal daily precipitation, +-15 days; null below 3 years of it.", unit="mm", null=True, ge=0, le=500
     )
     precip_sd_mm: pl.Float64 = column("Standard deviation of daily precipitation.", unit="mm", null=True, ge=0)
-    years: pl.Int16 = column("Years of the base period that had data.", unit="years", ge=0, le=200)
+    years: pl.Int16 = column("Years of the base period that had temperatures.", unit="years", ge=0, le=200)
     base_start: pl.Date = column("First day of the base period.")
     base_end: pl.Date = column("Last day of the base period; always before the partition year.")
     model: str = column("Open-Meteo model of the base data.")
@@ -279,7 +279,9 @@ class Features(Table):
     )
     tenant_orders: pl.Int32 = column("Sales orders of the tenant-day, with or without a place.", unit="orders", ge=0)
     tenant_ad_spend: Money = column(
-        "Ad spend in the shop's currency; null where not fetched.", unit="currency", null=True
+        "Ad spend on all platforms that the tenant has; null where one of them was not fetched.",
+        unit="currency",
+        null=True,
     )
     tenant_meta_spend: Money = column(
         "Spend on Meta; null where not fetched, or in another currency than the shop's.", unit="currency", null=True
@@ -290,9 +292,11 @@ class Features(Table):
         null=True,
     )
     tenant_ad_impressions: pl.Int64 = column(
-        "Impressions on both; null where not fetched.", unit="impressions", null=True, ge=0
+        "Impressions on all of them; null where one was not fetched.", unit="impressions", null=True, ge=0
     )
-    tenant_ad_clicks: pl.Int64 = column("Clicks on both; null where not fetched.", unit="clicks", null=True, ge=0)
+    tenant_ad_clicks: pl.Int64 = column(
+        "Clicks on all of them; null where one was not fetched.", unit="clicks", null=True, ge=0
+    )
     tenant_promos: pl.Int32 = column(
         "Campaigns that went out; null where not fetched.", unit="campaigns", null=True, ge=0
     )

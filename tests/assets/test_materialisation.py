@@ -194,6 +194,23 @@ def test_a_live_source_that_lost_its_credentials_does_not_go_on_quietly(
     assert empty.checks["orders.live_source"] == {"warning": 1}
 
 
+def test_ads_of_one_platform_are_no_total_while_the_other_was_never_read(installation: Installation) -> None:
+    """A year of Meta was read without Google: the matrix said that Meta's spend was all there was."""
+    day = date(2026, 11, 3)
+    read = ("orders", "meta_ads", "promos", "climatology", "weather_daily")
+    assert installation.backfill("acme", day, day, *read).failures == []
+    spends = pl.col("tenant_ad_spend", "tenant_meta_spend").unique()
+    for step in (["ads"], ["features"]):
+        assert installation.backfill("acme", day, day, *step).failures == []
+    ((total, meta),) = installation.rows("acme", "features").select(spends).rows()
+    assert meta > 0
+    assert total is None
+    for step in (["google_ads"], ["ads"], ["features"]):
+        assert installation.backfill("acme", day, day, *step).failures == []
+    ((total, meta),) = installation.rows("acme", "features").select(spends).rows()
+    assert total > meta > 0
+
+
 def test_a_source_that_is_not_configured_is_empty_and_unknown_not_zero(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.assets.conftest import Installation
 from weathervane_assets.backfill import Outcome
-from weathervane_assets.pictures import FEWEST_DAYS, sales_picture
+from weathervane_assets.pictures import EVENTS, FEWEST_DAYS, against_normal, sales_picture
 from weathervane_assets.quality_pictures import (
     cells_picture,
     counts_picture,
@@ -72,6 +72,21 @@ def test_the_newest_partition_shows_sales_by_anomaly_and_weather_by_its_normal(
         by_key = here.materializations(outcome, asset)
         assert [key for key, event in by_key.items() if name in event.metadata] == [max(by_key)]
         assert len(png_of(str(by_key[max(by_key)].metadata[name].value))) < MOST_BYTES
+
+
+def test_a_new_place_without_a_normal_makes_no_warm_day() -> None:
+    """A shop in the cold sold to the tropics once: its picture was ten degrees above normal from that day on."""
+    schema = {"date": pl.Date, "temp_c": pl.Float64, "temp_anomaly": pl.Float64, "precip_mm": pl.Float64}
+    events = dict.fromkeys(EVENTS, pl.Boolean)
+    quiet = [None] * len(EVENTS)
+    rows = [(DAY, 10.0, 0.0, 1.0, *quiet), (DAY, 30.0, None, 3.0, *quiet)]
+    alone = [(DAY + timedelta(days=2), 30.0, None, 3.0, *quiet)]
+    found = against_normal(pl.DataFrame(rows + alone, schema={**schema, **events}, orient="row"))
+    assert found.select("temp_c", "normal", "precip_mm").rows() == [
+        (10.0, 10.0, 2.0),
+        (None, None, None),
+        (30.0, None, 3.0),
+    ]
 
 
 def judged(count: int, usual: float | None = 10.0) -> pl.DataFrame:

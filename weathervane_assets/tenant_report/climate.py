@@ -67,7 +67,7 @@ def examine_climate(source: Source) -> Climate:
         forecast_rows=source.features.filter(pl.col("observation_type") == "forecast").height,
         events=events[:MOST_EVENTS],
         more_events=max(0, len(events) - MOST_EVENTS),
-        normal_years=_normal_years(source),
+        normal_years=base_periods(source.days, source.tenant.climatology_years),
         chart=temperature_chart(by_day, events) if known >= FEWEST_DAYS else None,
         by_day=by_day,
     )
@@ -109,9 +109,10 @@ def _events(features: pl.DataFrame) -> list[Event]:
     return sorted(found, key=lambda event: (event.first, event.name), reverse=True)
 
 
-def _normal_years(source: Source) -> str:
-    last = source.days[-1].year - 1
-    return f"{last - source.tenant.climatology_years + 1} to {last}"
+def base_periods(days: Sequence[date], count: int) -> str:
+    """Return the `count` years that the days' normals come from; of both years where one begins within the days."""
+    years = sorted({days[0].year, days[-1].year})
+    return " and ".join(f"{year - count} to {year - 1}" for year in years)
 
 
 def _number(value: object) -> float | None:

@@ -10,6 +10,7 @@ import polars as pl
 
 from weathervane_assets.tables import MONEY, WEATHER_VALUES, Features, conform
 
+PLATFORMS = ("meta", "google")
 NOT_SENT_YET = ("Scheduled", "Preparing to schedule", "Queued without Recipients")
 CARRIED = (
     *WEATHER_VALUES,
@@ -53,9 +54,10 @@ def tenant_orders(orders: pl.DataFrame) -> pl.DataFrame:
 def tenant_ads(ads: pl.DataFrame, fetched: pl.DataFrame, currency: str) -> pl.DataFrame:
     """Return the ad columns of each tenant-day.
 
-    `fetched`: `date`, `has_meta`, `has_google`: whether that platform was read for the day. A day that was read and
-    shows no row is a day without delivery, zero; a day not read is null. Spend in another currency than the shop's
-    cannot be added and makes the platform's spend null.
+    `fetched`: `date`; `has_meta`, `has_google`: whether that platform was read for the day; `no_meta`, `no_google`: whether
+    the tenant had no such platform then. A day that was read and shows no row is a day without delivery, zero; a day not
+    read is null, and so are totals over both, unless there is but one. Spend in another currency than the shop's cannot be added
+    and makes the platform's spend null.
     """
     foreign = (pl.col("currency") != currency).any()
     spend = pl.when(foreign).then(None).otherwise(pl.col("spend").sum())
@@ -63,7 +65,7 @@ def tenant_ads(ads: pl.DataFrame, fetched: pl.DataFrame, currency: str) -> pl.Da
         spend.cast(MONEY).alias("spend"), pl.col("impressions").sum(), pl.col("clicks").sum()
     )
     table = fetched
-    for platform in ("meta", "google"):
+    for platform in PLATFORMS:
         mine = by_platform.filter(pl.col("platform") == platform).select(
             "date",
             pl.col("spend").alias(f"_{platform}_spend"),
@@ -83,11 +85,10 @@ def _ad_columns() -> dict[str, pl.Expr]:
         return pl.when(seen).then(value).when(pl.col(f"has_{platform}")).then(pl.lit(0).cast(_type_of(column)))
 
     def total(column: str) -> pl.Expr:
-        meta, google = read("meta", column), read("google", column)
-        neither_missing = (pl.col("has_meta") | pl.col("has_google")) & ~(
-            (pl.col("has_meta") & meta.is_null()) | (pl.col("has_google") & google.is_null())
-        )
-        return pl.when(neither_missing).then(pl.sum_horizontal(meta, google)).cast(_type_of(column))
+        parts = {platform: read(platform, column) for platform in PLATFORMS}
+        known = [part.is_not_null() | pl.col(f"no_{platform}") for platform, part in parts.items()]
+        is_there = pl.all_horizontal(known) & pl.any_horizontal(f"has_{platform}" for platform in PLATFORMS)
+        return pl.when(is_there).then(pl.sum_horizontal(parts.values())).cast(_type_of(column))
 
     return {
         "tenant_ad_spend": total("spend"),

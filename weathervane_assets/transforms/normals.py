@@ -25,6 +25,8 @@ MIN_YEARS = 3
 FULL_HARMONIC_YEARS = 10
 MIN_DAYS_OF_YEAR = 330
 """A year counts towards `years` if it has at least this many days."""
+MIN_DAYS_OF_WINDOW = HALF_WINDOW + 1
+"""And a year's window of 31 days, for a variable that ends before the temperature, if it has more than half of them."""
 
 READ = ("temp_c", "temp_max_c", "temp_min_c", "precip_mm")
 CELLS_AT_ONCE = 25
@@ -77,27 +79,36 @@ def _normals_of(days: pl.DataFrame, cells: pl.Series) -> pl.DataFrame:
     mine = days.slice(first, last - first)
     mean, highest, lowest, precip = _by_slot_and_year(mine)
     years = (np.isfinite(mean).sum(axis=1) >= MIN_DAYS_OF_YEAR).sum(axis=1)
+    is_enough = years[:, None] >= MIN_YEARS
     temp_mean, temp_sd = _harmonic_fit(mean, np.where(years >= FULL_HARMONIC_YEARS, 3, 2))
     precip_mean, precip_sd = _window_moments(precip)
-    values = {
-        "temp_mean_c": temp_mean,
-        "temp_sd_c": temp_sd,
-        "temp_p10_c": _window_percentiles(lowest, 0.1),
-        "temp_p90_c": _window_percentiles(highest, 0.9),
-        "precip_mean_mm": precip_mean,
-        "precip_sd_mm": precip_sd,
+    is_rain_known = is_enough & _has_enough_years(precip)
+    found = {
+        "temp_mean_c": (temp_mean, is_enough),
+        "temp_sd_c": (temp_sd, is_enough),
+        "temp_p10_c": (_window_percentiles(lowest, 0.1), is_enough & _has_enough_years(lowest)),
+        "temp_p90_c": (_window_percentiles(highest, 0.9), is_enough & _has_enough_years(highest)),
+        "precip_mean_mm": (precip_mean, is_rain_known),
+        "precip_sd_mm": (precip_sd, is_rain_known),
     }
-    is_enough = years[:, None] >= MIN_YEARS
+    values = {name: np.where(is_known, value, np.nan) for name, (value, is_known) in found.items()}
     return pl.DataFrame(
         {
             "geohash": cells.gather(np.repeat(np.arange(len(cells)), SLOTS)),
             "day_of_year": np.tile(np.arange(1, SLOTS + 1), len(cells)),
-            **{name: np.where(is_enough, value, np.nan).ravel() for name, value in values.items()},
+            **{name: value.ravel() for name, value in values.items()},
             "years": np.repeat(years, SLOTS),
         },
         schema_overrides=NORMALS_SCHEMA,
         nan_to_null=True,
     )
+
+
+def _has_enough_years(values: Array) -> npt.NDArray[np.bool_]:
+    """Return where (cells, slots) the window of at least `MIN_YEARS` years has values."""
+    there = np.isfinite(values).astype(np.int8)
+    in_window = _windows(there).sum(axis=-1, dtype=np.int16)
+    return np.asarray((in_window >= MIN_DAYS_OF_WINDOW).sum(axis=2) >= MIN_YEARS)
 
 
 def _by_slot_and_year(days: pl.DataFrame) -> list[Array]:

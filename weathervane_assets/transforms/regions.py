@@ -21,8 +21,8 @@ def weighted_weather(
 ) -> pl.DataFrame:
     """Return `by`, `date`, the weather columns as means over cells, and `weather_weight_ratio`; one row for each group and day.
 
-    A cell weighs as many orders as went there in the 365 days before the day (with `lead_days`: before the day of the
-    decision). `by`: columns of `features`; join a region by `geohash` first. A value is the mean over the cells that have
+    A cell weighs as many orders as went there from 365 days before the day up to the day before it (with `lead_days`: up to
+    the day before the decision). `by`: columns of `features`; join a region by `geohash` first. A value is the mean over the cells that have
     it; null where none has, or where no order went anywhere before. `weather_weight_ratio` is the share of the weight that
     has weather. Flags are not averaged. `orders_history`: rows of `Orders`, from 365 days before the first day on.
     """

@@ -15,6 +15,7 @@ from weathervane_assets.backfill import Outcome
 from weathervane_assets.graph import NODES
 from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_assets.tenant_report.asset import foreign_references
+from weathervane_assets.tenant_report.climate import base_periods
 from weathervane_assets.tenant_report.page import examine_tenant
 from weathervane_resources.alert_records import Facts, Incident, Snooze, Subject, Verdict
 from weathervane_resources.alert_store import AlertStore, Watch
@@ -102,6 +103,12 @@ def test_days_that_were_not_read_are_counted_and_are_no_zero(
     by_day = {row["Day"] for row in page.table("Sales by day")}
     assert len(by_day) == 28
     assert not by_day & {f"{day.day} Nov 2026" for day in gap}
+
+
+def test_days_of_two_years_have_two_base_periods() -> None:
+    """The report of January 10 named ten years of which 80 of its 90 days had used another ten."""
+    assert base_periods([date(2025, 10, 13), date(2026, 1, 10)], 10) == "2015 to 2024 and 2016 to 2025"
+    assert base_periods([date(2026, 2, 1), date(2026, 3, 1)], 10) == "2016 to 2025"
 
 
 def test_missing_normals_and_missing_weather_are_told_apart(

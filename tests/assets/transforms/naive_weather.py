@@ -43,10 +43,11 @@ def one_cell(cell: object, rows: pl.DataFrame) -> pl.DataFrame:
             warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing
             found["temp_mean_c"] = fitted
             found["temp_sd_c"] = np.sqrt(np.nanmean(window((mean - fitted[:, None]) ** 2), axis=1))
-            found["temp_p10_c"] = np.nanpercentile(window(tables["temp_min_c"]), 10, axis=1)
-            found["temp_p90_c"] = np.nanpercentile(window(tables["temp_max_c"]), 90, axis=1)
-            found["precip_mean_mm"] = np.nanmean(window(tables["precip_mm"]), axis=1)
-            found["precip_sd_mm"] = np.nanstd(window(tables["precip_mm"]), axis=1)
+            low, high, wet = (known_windows(tables[name]) for name in ("temp_min_c", "temp_max_c", "precip_mm"))
+            found["temp_p10_c"] = np.nanpercentile(low, 10, axis=1)
+            found["temp_p90_c"] = np.nanpercentile(high, 90, axis=1)
+            found["precip_mean_mm"] = np.nanmean(wet, axis=1)
+            found["precip_sd_mm"] = np.nanstd(wet, axis=1)
     shared = {"geohash": [str(cell)] * SLOTS, "day_of_year": np.arange(1, SLOTS + 1), "years": [years] * SLOTS}
     nothing = np.full(SLOTS, np.nan)
     values = {name: nothing if value is None else value for name, value in found.items()}
@@ -71,6 +72,12 @@ def fit(values: np.ndarray, harmonics: int) -> np.ndarray:
 
 def window(values: np.ndarray) -> np.ndarray:
     return values[NEIGHBOURS].reshape(SLOTS, -1)
+
+
+def known_windows(values: np.ndarray) -> np.ndarray:
+    """Return the windows, without those of a slot of which fewer than three years have more than half of the days."""
+    by_year = np.isfinite(values[NEIGHBOURS]).sum(axis=1)
+    return np.where(((by_year > HALF_WINDOW).sum(axis=1) >= MIN_YEARS)[:, None], window(values), np.nan)
 
 
 def naive_derived(values: pl.DataFrame, normals: pl.DataFrame, limits: FlagLimits) -> pl.DataFrame:

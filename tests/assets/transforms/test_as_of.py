@@ -210,7 +210,8 @@ def test_sales_of_the_cells_that_are_in_are_the_same_before_and_after_the_join(
         ],
         schema=polars_schema(WeatherDaily),
     )
-    unread = day_frame(DAYS).with_columns(has_meta=pl.lit(value=False), has_google=pl.lit(value=False))
+    flags = ("has_meta", "has_google", "no_meta", "no_google")
+    unread = day_frame(DAYS).with_columns(pl.lit(value=False).alias(name) for name in flags)
     matrix = build_matrix(
         spine,
         orders,

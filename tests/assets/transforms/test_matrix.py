@@ -68,8 +68,16 @@ def weather(*keys: tuple[date, str]) -> pl.DataFrame:
     return table(WeatherDaily, rows)
 
 
-def fetched(*, meta: bool = True, google: bool = True, promos: bool = True) -> pl.DataFrame:
-    return day_frame(DAYS).with_columns(has_meta=pl.lit(meta), has_google=pl.lit(google), has_promos=pl.lit(promos))
+def fetched(
+    *, meta: bool = True, google: bool = True, promos: bool = True, no_google: bool = False, days: list[date] = DAYS
+) -> pl.DataFrame:
+    return day_frame(days).with_columns(
+        has_meta=pl.lit(meta),
+        has_google=pl.lit(google),
+        has_promos=pl.lit(promos),
+        no_meta=pl.lit(value=False),
+        no_google=pl.lit(no_google),
+    )
 
 
 def matrix(
@@ -126,9 +134,7 @@ def test_orders_and_revenue_are_the_same_before_and_after_the_join(
         order(k, days[n], cell, None if money is None else str(money), cancelled=off, test=test)
         for k, (n, cell, money, off, test) in enumerate(drawn)
     ]
-    read = day_frame(days).with_columns(
-        has_meta=pl.lit(value=True), has_google=pl.lit(value=True), has_promos=pl.lit(value=True)
-    )
+    read = fetched(days=days)
     found = matrix(
         orders,
         ads=[ad(platform, days[n], campaign=str(k)) for k, (platform, n) in enumerate(ads)],
@@ -211,10 +217,18 @@ def test_a_source_that_was_not_read_is_unknown_and_one_that_was_empty_is_zero() 
 
 def test_one_platform_of_two_is_the_total_of_what_is_run() -> None:
     """A shop that has no Google Ads had no ad spend at all."""
-    found = matrix([order(1)], ads=[ad("meta")], read=fetched(google=False)).filter(pl.col("date") == MON)
+    read = fetched(google=False, no_google=True)
+    found = matrix([order(1)], ads=[ad("meta")], read=read).filter(pl.col("date") == MON)
     assert found.select("tenant_ad_spend", "tenant_meta_spend", "tenant_google_spend").rows() == [
         (Decimal(5), Decimal(5), None)
     ]
+
+
+def test_one_platform_of_two_that_are_run_is_no_total() -> None:
+    """A year of Meta was read and its Google never: total spend doubled on the day that Google began."""
+    found = matrix([order(1)], ads=[ad("meta")], read=fetched(google=False)).filter(pl.col("date") == MON)
+    totals = ("tenant_ad_spend", "tenant_ad_impressions", "tenant_ad_clicks")
+    assert found.select("tenant_meta_spend", *totals).rows() == [(Decimal(5), None, None, None)]
 
 
 def test_spend_in_another_currency_is_unknown_not_added() -> None:

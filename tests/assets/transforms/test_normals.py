@@ -149,6 +149,21 @@ def test_a_variable_the_archive_never_had_is_null_and_the_others_are_there() -> 
     assert found.select(TEMPERATURES).null_count().row(0) == (0, 0, 0, 0)
 
 
+def test_each_variable_needs_its_own_three_years() -> None:
+    """Ten years of temperatures and one of rain: the normal of rain was one year's, and said that it was of ten."""
+    one_year = pl.when(pl.col("date").dt.year() == 2023)
+    frame = history(2014, 2023, lambda _, slot: wave(1, slot)).with_columns(
+        one_year.then("precip_mm").alias("precip_mm"), one_year.then("temp_max_c").alias("temp_max_c")
+    )
+    found = normals(frame)
+    assert found["years"].unique().to_list() == [10]
+    nulls = {
+        name: found[name].null_count() for name in NORMALS_SCHEMA if name not in ("geohash", "day_of_year", "years")
+    }
+    unknown = {"precip_mean_mm", "precip_sd_mm", "temp_p90_c"}
+    assert nulls == {name: 366 if name in unknown else 0 for name in nulls}
+
+
 def test_a_season_a_variable_never_had_is_null_only_there_and_warns_nobody() -> None:
     """A rain gauge closed every winter: the mean of nothing is no number, and not a page of warnings either."""
     frame = history(2019, 2023, lambda _, slot: wave(1, slot)).with_columns(

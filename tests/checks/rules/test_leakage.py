@@ -95,7 +95,7 @@ def clean() -> Join:
         for cell in CELLS
     ]
     orders = pl.DataFrame(rows, schema=polars_schema(Orders))
-    read = day_frame(DAYS).with_columns(has_meta=True, has_google=True, has_promos=True)
+    read = day_frame(DAYS).with_columns(has_meta=True, has_google=True, has_promos=True, no_meta=False, no_google=False)
     matrix = build_matrix(
         active_cells(orders.select("date", pl.col("ship_geohash").alias("geohash")), DAYS),
         orders,
