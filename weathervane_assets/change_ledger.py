@@ -1,7 +1,7 @@
 """What the ledger says of changes: since when some may have been missed, and which days were read again since.
 
 Belongs here: holding changes and runs against the days that were written. Pure: the ledger's frame comes in. Does not belong here:
-asking a vendor (`changes.py`), and which runs failed (`change_repeats.py`).
+asking a vendor (`changes.py`), what runs read now (`change_reading.py`), and which runs failed (`change_repeats.py`).
 """
 
 from __future__ import annotations
@@ -33,17 +33,25 @@ def missed_since(ledger: pl.DataFrame, now: datetime) -> datetime:
     return max(now - FARTHEST, min(now, oldest - READING)) if isinstance(oldest, datetime) else now
 
 
-def to_be_read(changes: Iterable[Change], ledger: pl.DataFrame) -> list[Change]:
+def has_earlier(changes: Iterable[Change], ledger: pl.DataFrame) -> bool:
+    """Return whether a change is of a day before the tenant's oldest, as `to_be_read` leaves out."""
+    oldest = ledger.filter(IS_OWN)["date"].min()
+    return isinstance(oldest, date) and any(day < oldest for change in changes for day in change.days)
+
+
+def to_be_read(changes: Iterable[Change], ledger: pl.DataFrame, under_way: Collection[str] = ()) -> list[Change]:
     """Return the changes without the days that were read after them, and without those before the tenant's oldest day.
 
     A sensor that begins far back finds mostly days read since; a day that no backfill asked for would stand alone, without
     the orders and normals before it. `ledger`: the rows of one dataset; where it has none of the tenant's own, all remain.
+    `under_way`: the days that a run reads now. It may have read them before the change, and they are not in the ledger yet.
     """
     written = dict(ledger.filter(IS_OWN).select("date", "written_at_utc").iter_rows())
     oldest = min(written, default=date.min)
 
     def waits(day: date, change: Change) -> bool:
-        return day >= oldest and (day not in written or written[day] - READING <= change.updated_at)
+        is_asked_for = day >= oldest or day.isoformat() in under_way
+        return is_asked_for and (day not in written or written[day] - READING <= change.updated_at)
 
     left = (replace(one, days=frozenset(day for day in one.days if waits(day, one))) for one in changes)
     return [one for one in left if one.days]

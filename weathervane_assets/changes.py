@@ -1,7 +1,7 @@
 """Change sensors: what a vendor changed since the last tick is read again, whole days at a time.
 
 Belongs here: asking a vendor what changed, and requesting the touched tenant-days. Does not belong here: the cursor
-(`change_cursor.py`), what was read already (`change_ledger.py`), and runs that failed (`change_repeats.py`). The cursor moves only
+(`change_cursor.py`), what was read already (`change_reading.py`), and runs that failed (`change_repeats.py`). The cursor moves only
 together with the run requests, and a request's key is made of the changes themselves: a daemon that dies in between asks for
 the same runs again, under the same keys.
 
@@ -30,7 +30,7 @@ from weathervane_assets.change_cursor import (
     touched,
     write_cursor,
 )
-from weathervane_assets.change_ledger import missed_since, to_be_read
+from weathervane_assets.change_reading import ReadDays
 from weathervane_assets.change_repeats import CHANGED_TAG, repeats
 from weathervane_assets.graph import downstream
 from weathervane_assets.partitions import TENANT_PARTITIONS, day_key, range_tags
@@ -211,13 +211,14 @@ def _tick(
     now, positions = clock.now(), read_cursor(context.cursor)
     synced = set(context.instance.get_dynamic_partitions(TENANT_PARTITIONS))
     tenants = active_tenants(context.instance, platform)
-    found = asyncio.run(_read_all(tenants, positions, platform, access_of, reader_of, asset, now))
+    days = ReadDays(asset, platform.lake(), context.instance)
+    found = asyncio.run(_read_all(tenants, positions, platform, access_of, reader_of, days, now))
     for one in found:
         _report(context, one, asset)
     earliest = platform.settings().start_date
     requests = [request for one in found for request in _requests(one, asset, earliest, now)]
     # of a tenant whose vendor answers: with a dead token they would fail again
-    requests += repeats(context, platform.lake(), {one.tenant.id for one in found if not one.error}, asset, now)
+    requests += repeats(context, days.lake, {one.tenant.id for one in found if not one.error}, asset, now)
     kept = {tenant: known for tenant, known in positions.items() if tenant in synced}
     cursor = write_cursor({**kept, **{one.tenant.id: one.positions for one in found if one.positions}})
     if requests:
@@ -245,7 +246,7 @@ async def _read_all(
     platform: Platform,
     access_of: Callable[[str, Platform], Access],
     reader_of: Callable[[Tenant, Access], Reader],
-    asset: str,
+    days: ReadDays,
     now: datetime,
 ) -> list[Found]:
     gate = asyncio.Semaphore(TENANTS_AT_ONCE)
@@ -259,7 +260,7 @@ async def _read_all(
                 return None
             async with asyncio.timeout_at(ends_at), gate, asyncio.timeout(TENANT_SECONDS):
                 reader = await asyncio.to_thread(reader_of, tenant, access)
-                return await _read_one(tenant, reader, known, lambda: platform.lake().ledger(tenant.id, asset), now)
+                return await _read_one(tenant, reader, known, days, now)
         except (dg.Failure, ConfigurationError, LakeError, TimeoutError) as error:
             said = "the time of this tick was over" if isinstance(error, TimeoutError) else str(error)
             return Found(tenant, [], {}, error=said)
@@ -271,10 +272,12 @@ async def _read_all(
 
 
 async def _read_one(
-    tenant: Tenant, reader: Reader, known: Mapping[str, Position], ledger: Callable[[], pl.DataFrame], now: datetime
+    tenant: Tenant, reader: Reader, known: Mapping[str, Position], days: ReadDays, now: datetime
 ) -> Found:
     """Read a tenant's lists. One that was never read begins where the tenant's rows were read: what changed before is in them."""
-    begin = now if known else missed_since(await asyncio.to_thread(ledger), now)
+    begin = now if known else await asyncio.to_thread(days.begin, tenant.id, now)
+    if begin is None:
+        return Found(tenant, [], {})
     after = {name: known.get(name, Position(begin)) for name in reader.lists}
     if not known:
         return Found(tenant, [], after)
@@ -292,7 +295,7 @@ async def _read_one(
             changes += new
             unreadable += missed
         if changes:
-            changes = to_be_read(changes, await asyncio.to_thread(ledger))
+            changes = await asyncio.to_thread(days.left, tenant.id, changes)
         first_day = await reader.first_day(client, changes)
     return Found(tenant, changes, after, unreadable, first_day)
 
