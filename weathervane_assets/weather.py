@@ -221,7 +221,8 @@ def weather_forecast(
 ) -> Batch:
     """The forecast as it was issued on each day, for that day and the seven after it; never rewritten.
 
-    A day of issue that is past is served only from forecasts learnt on that day. Where none was, it stays empty.
+    A day of issue that is past is served only from forecasts learnt on that day. Where none was, it stays empty. Rows of a cell
+    that has no order in the year any more (one was deleted, or found another place) stay.
     """
     window = open_window(context.partition_keys, platform, clock)
     access = open_meteo.access(window.tenant.id, platform)
@@ -233,9 +234,10 @@ def weather_forecast(
     wanted = active.join(cells.select("geohash", "point"), on="geohash", how="inner", validate="m:1")
     cache = WeatherCache(window.lake, access.source)
     requests = asyncio.run(_learn_forecasts(window, wanted, cache, open_meteo, access, platform, clock))
-    frame = _issued_forecasts(window, wanted, cache).with_columns(source=pl.lit(access.source))
+    issued = _issued_forecasts(window, wanted, cache).with_columns(source=pl.lit(access.source))
+    frame = _with_those_before(conform(issued, WeatherForecast), window, access.source)
     spent = _spent(open_meteo, access, platform, requests)
-    return Batch(conform(frame, WeatherForecast), access.source, {"requests": requests}, {window.last: spent})
+    return Batch(frame, access.source, {"requests": requests}, {window.last: spent})
 
 
 async def _learn_forecasts(
@@ -302,6 +304,14 @@ async def _learn(
     answers = [answer for found, _ in learnt for answer in found]
     cache.keep([cache.versions_of(answers)] if answers else [])
     return sum(requests for _, requests in learnt)
+
+
+def _with_those_before(issued: pl.DataFrame, window: Window, source: str) -> pl.DataFrame:
+    """Add the stored forecasts of the window for cells that are not asked for any more."""
+    stored = window.lake.scan(window.tenant.id, "weather_forecast", shape_of(WeatherForecast), window.days)
+    mine = conform(stored.filter(pl.col("source") == source).collect(), WeatherForecast)
+    before = mine.join(issued, on=["date", "geohash"], how="anti")
+    return pl.concat([issued, before]).sort("date", "geohash", "valid_date")
 
 
 def _issued_forecasts(window: Window, wanted: pl.DataFrame, cache: WeatherCache) -> pl.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import dagster as dg
@@ -14,6 +14,7 @@ from deltalake import DeltaTable
 from tests.assets.conftest import NOW, PROFILES, Installation
 from weathervane_assets.backfill import Outcome
 from weathervane_assets.graph import DAILY, NODES
+from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_resources.sandbox import SandboxConfig, truth
 
 Filled = tuple[Installation, Outcome]
@@ -266,6 +267,21 @@ def test_forecasts_are_as_issued_and_not_rewritten(installation: Installation) -
     assert (before["known_at_utc"].dt.convert_time_zone("America/New_York").dt.date() == before["date"]).all()
     installation.backfill("acme", *span, "weather_forecast", now="2026-11-25T15:00:00+00:00")
     assert installation.rows("acme", "weather_forecast").equals(before)
+
+
+def test_a_forecast_outlives_the_orders_that_it_was_asked_for_on_account_of(installation: Installation) -> None:
+    """An order was deleted at Shopify, and what had been forecast for its place was gone with the next backfill."""
+    span = date(2026, 11, 12), date(2026, 11, 13)
+    installation.backfill("acme", *span, "orders", "weather_forecast")
+    before, orders = installation.rows("acme", "weather_forecast"), installation.rows("acme", "orders")
+    gone = before["geohash"][0]
+    left = orders.filter(pl.col("ship_geohash").ne_missing(gone))
+    now = datetime(2026, 11, 25, 15, tzinfo=UTC)
+    installation.lake.replace(
+        "acme", "orders", left, shape=shape_of(CONTRACTS["orders"]), days=span, source="stub", run_id="r", now=now
+    )
+    installation.backfill("acme", *span, "weather_forecast", now=now.isoformat())
+    assert installation.rows("acme", "weather_forecast").sort(before.columns).equals(before.sort(before.columns))
 
 
 def test_a_live_forecast_of_a_past_day_of_issue_is_not_made_up(
