@@ -170,3 +170,18 @@ def test_made_up_days_are_emptied_as_before(installation: Installation, monkeypa
     assert installation.backfill("acme", FIRST, LAST, "promos").failures == []
     assert installation.rows("acme", "promos").height == 0
     assert set(noted(installation, "promos")["source"]) == {"not_configured"}
+
+
+def test_a_source_is_lost_for_two_weeks_and_given_up_after_that(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was given up on purpose, and the reminder came each week until someone snoozed it."""
+    set_up(monkeypatch, META)
+    installation.backfill("acme", LAST, LAST, "meta_ads")
+    give_up(monkeypatch, META)
+    nights = [LAST + timedelta(days=n) for n in range(1, 16)]
+    result = scheduled(installation, "restate_ads", nights[0], nights[-1])
+    assert result.success
+    found = warned(result)
+    assert {day for day, checks in found.items() if ("meta_ads", "live_source") in checks} == set(nights[:14])
+    assert {day for day, checks in found.items() if ("meta_ads", "row_count_drop") in checks} == set(nights[:14])
