@@ -35,6 +35,8 @@ LEDGER_SCHEMA = pl.Schema(
 )
 IS_MADE_UP = pl.col("source").str.split("+").list.contains(STUB)
 """Whether a row of the ledger notes made-up rows (`credentials.is_made_up`)."""
+IS_OWN = ~IS_MADE_UP & (pl.col("source") != NOT_CONFIGURED)
+"""Whether a row of the ledger notes what a vendor said: rows, or that it has none."""
 
 LOST_FOR = timedelta(days=14)
 """So long after its last day a source without credentials counts as lost, and someone is told; later it was given up.
@@ -53,7 +55,7 @@ def left_over_days(ledger: pl.DataFrame) -> list[date]:
 
 def own_days(ledger: pl.DataFrame) -> list[date]:
     """Return the days of a dataset that were read from a vendor, with rows or without. `ledger`: the rows of one dataset."""
-    return ledger.filter(~IS_MADE_UP, pl.col("source") != NOT_CONFIGURED)["date"].to_list()
+    return ledger.filter(IS_OWN)["date"].to_list()
 
 
 def lost_after(own: Collection[date], day: date) -> date | None:
