@@ -10,7 +10,7 @@ from weathervane_assets.lineage import OF_ADS, lineage
 from weathervane_assets.quarantine import Fetched, read_pages, tolerate
 from weathervane_assets.tables import Ads, conform, polars_schema
 from weathervane_assets.transforms.ads import google_rows, meta_rows
-from weathervane_assets.window import Window, announce, empty_batch, in_window, open_window
+from weathervane_assets.window import Window, empty_batch, in_window, open_window, vet_stubs
 from weathervane_resources.clients.google_ads import CampaignDay
 from weathervane_resources.clients.meta_ads import Insight
 from weathervane_resources.clock import Clock
@@ -27,9 +27,9 @@ def meta_ads(context: dg.AssetExecutionContext, platform: Platform, clock: Clock
     """
     window = open_window(context.partition_keys, platform, clock)
     access = meta.access(window.tenant.id, platform)
-    announce(context, access, window)
+    vet_stubs(context, access, window)
     if not access.is_configured:
-        return empty_batch(polars_schema(Ads))
+        return empty_batch(context, window, polars_schema(Ads))
     sent, currency = asyncio.run(_fetch_meta(meta, access, platform, window))
     found = meta_rows(sent.rows, tenant_id=window.tenant.id, currency=currency, source=access.source, as_of=window.now)
     rejects = tolerate(found, sent, window, "meta insights")
@@ -54,9 +54,9 @@ def google_ads(
     """
     window = open_window(context.partition_keys, platform, clock)
     access = google.access(window.tenant.id, platform)
-    announce(context, access, window)
+    vet_stubs(context, access, window)
     if not access.is_configured:
-        return empty_batch(polars_schema(Ads))
+        return empty_batch(context, window, polars_schema(Ads))
     sent = asyncio.run(_fetch_google(google, access, platform, window))
     found = google_rows(sent.rows, tenant_id=window.tenant.id, source=access.source, as_of=window.now)
     rejects = tolerate(found, sent, window, "google ads")

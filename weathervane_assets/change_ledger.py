@@ -13,13 +13,12 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from weathervane_assets.change_cursor import Change
-from weathervane_resources.lake import UNCLAIMED_SOURCES
+from weathervane_resources.lake_ledger import IS_OWN
 
 READING = timedelta(hours=2)
 """A ledger says when rows were written. They were read before, by at most this: a vendor's pages, and clocks that differ."""
 FARTHEST = timedelta(days=90)
 """So far back a sensor begins at most. It works through a day at each tick, and finds nothing new until it is through."""
-IS_OWN = ~pl.col("source").is_in(sorted(UNCLAIMED_SOURCES))
 
 
 def missed_since(ledger: pl.DataFrame, now: datetime) -> datetime:

@@ -35,11 +35,12 @@ from weathervane_resources.credentials import (
     OPEN_METEO,
     SHOPIFY,
     SOURCES,
+    Access,
     digits,
     tenant_variable,
 )
 from weathervane_resources.lake import Lake, LakeError
-from weathervane_resources.lake_ledger import own_days
+from weathervane_resources.lake_ledger import LOST_FOR, own_days
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import ConfigurationError
 from weathervane_resources.tenants import Tenant
@@ -142,15 +143,15 @@ def _source(connector: Connector, probe: Probe, tenant: Tenant, platform: Platfo
     subject = f"{connector.names.vendor} {tenant.id}"
     try:
         access = connector.access(tenant.id, platform)
-        if access.is_stub:
-            yield _without_credentials(connector, tenant, platform)
-            return
-        if not access.is_configured:
-            yield Line(subject, "note", "no credentials: its partitions stay empty")
+        if access.is_stub or not access.is_configured:
+            yield _without_credentials(connector, access, tenant, platform, now)
             return
         said = asyncio.run(asyncio.wait_for(probe(connector, access, platform, tenant, now), ENDPOINT_PATIENCE_S))
     except dg.Failure as failure:
         yield Line(subject, "finding", failure.description or "failed")
+        return
+    except LakeError as error:
+        yield Line(subject, "finding", str(error))
         return
     except TimeoutError:
         text = f"no answer within {ENDPOINT_PATIENCE_S:g} s; is the endpoint reachable from here?"
@@ -159,17 +160,27 @@ def _source(connector: Connector, probe: Probe, tenant: Tenant, platform: Platfo
     yield from (Line(subject, level, text) for level, text in said)
 
 
-def _without_credentials(connector: Connector, tenant: Tenant, platform: Platform) -> Line:
-    """Return what stub rows mean: a source that was live has lost its variables, and its runs fail."""
+def _without_credentials(
+    connector: Connector, access: Access, tenant: Tenant, platform: Platform, now: datetime
+) -> Line:
+    """Return what it means that a source has no credentials: it never had any, has lost them, or was given up.
+
+    Raises: LakeError: the tenant's ledger cannot be read.
+    """
     subject, wanted = f"{connector.names.vendor} {tenant.id}", _wanted(connector, tenant, platform)
-    try:
-        live = own_days(platform.lake().ledger(tenant.id, _DATASETS[connector.names.vendor]))
-    except LakeError:
-        live = []  # said already
-    if live:
-        text = f"no credentials, though it was live until {max(live)}: its runs fail; set {wanted}"
-        return Line(subject, "finding", f"{text}, or, where it was given up, WEATHERVANE_STUBS=never")
-    return Line(subject, "note", f"no credentials: stub rows; set {wanted}")
+    last = max(own_days(platform.lake().ledger(tenant.id, _DATASETS[connector.names.vendor])), default=None)
+    if last is None:
+        serves = f"stub rows; set {wanted}" if access.is_stub else "its partitions stay empty"
+        return Line(subject, "note", f"no credentials: {serves}")
+    lost = f"no credentials, though it was live until {last}"
+    if access.is_stub:
+        text = f"{lost}: its runs fail; set {wanted}, or, where it was given up, WEATHERVANE_STUBS=never"
+        return Line(subject, "finding", text)
+    if tenant.today(now) - last > LOST_FOR:
+        return Line(subject, "note", f"{lost}: it counts as given up, and its new days stay empty")
+    over = last + LOST_FOR + timedelta(days=1)
+    text = f"{lost}: its new days stay empty; set {wanted}; where it was given up, this is no finding any more from {over} on"
+    return Line(subject, "finding", text)
 
 
 Said = tuple[Level, str]
@@ -216,10 +227,7 @@ def _sight(scopes: frozenset[str], tenant: Tenant, lake: Lake, now: datetime) ->
 
 def _unread_before(end: date, tenant: Tenant, lake: Lake) -> list[date]:
     """Return the days from the tenant's first on, and before `end`, whose orders were never read."""
-    try:
-        read = set(own_days(lake.ledger(tenant.id, "orders")))
-    except LakeError:
-        return []  # said already
+    read = set(own_days(lake.ledger(tenant.id, "orders")))
     wanted = (tenant.start_date + timedelta(days=n) for n in range((end - tenant.start_date).days))
     return [day for day in wanted if day not in read]
 

@@ -1,6 +1,6 @@
 """The asset `features`: the modelling matrix of a tenant's cells and days."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -52,10 +52,11 @@ def features(
     """
     window = open_window(context.partition_keys, platform, clock)
     tables = Tables(orders.collect(), ads.collect(), promos.collect())
-    frame = (
+    matrix = (
         matrix_as_of(AsOf(window), tables) if is_as_of(window) else _observed(window, tables, weather_daily.collect())
     )
     sources = _sources(window)
+    frame = _finish(matrix, window, sources)
     return Batch(frame, NOT_CONFIGURED, {"requests": 0}, _shown(frame, window), source_by_day=sources)
 
 
@@ -75,7 +76,7 @@ def is_as_of(window: Window) -> bool:
 
 def _observed(window: Window, tables: Tables, weather: pl.DataFrame) -> pl.DataFrame:
     fetched = _fetched(window)
-    matrix = build_matrix(
+    return build_matrix(
         _sold(active_in(window), fetched),
         tables.orders,
         tenant_ads(tables.ads, fetched, window.tenant.currency),
@@ -83,7 +84,6 @@ def _observed(window: Window, tables: Tables, weather: pl.DataFrame) -> pl.DataF
         weather,
         join_mode="observed",
     )
-    return _finish(matrix, window)
 
 
 def matrix_as_of(as_of: AsOf, tables: Tables, versions: pl.DataFrame | None = None) -> pl.DataFrame:
@@ -94,7 +94,7 @@ def matrix_as_of(as_of: AsOf, tables: Tables, versions: pl.DataFrame | None = No
     window = as_of.window
     fetched = _fetched(window)
     unread = fetched.with_columns(*(pl.lit(value=False).alias(f"has_{platform}") for platform in PLATFORMS))
-    matrix = build_matrix(
+    return build_matrix(
         _sold(as_of.active, fetched),
         tables.orders,
         tenant_ads(tables.ads.clear(), unread, window.tenant.currency),
@@ -102,7 +102,6 @@ def matrix_as_of(as_of: AsOf, tables: Tables, versions: pl.DataFrame | None = No
         as_of.weather(as_of.versions if versions is None else versions),
         join_mode="as_of",
     )
-    return _finish(matrix, window)
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,8 @@ class Rebuild(AsOf):
     def matrix(self, versions: pl.DataFrame) -> pl.DataFrame:
         """Return the matrix that `versions` of the weather make."""
         orders, ads, promos = (self._table(name) for name in ("orders", "ads", "promos"))
-        return matrix_as_of(self, Tables(orders, ads, promos), versions)
+        matrix = matrix_as_of(self, Tables(orders, ads, promos), versions)
+        return _finish(matrix, self.window, _sources(self.window))
 
     def _table(self, dataset: str) -> pl.DataFrame:
         shape = shape_of(CONTRACTS[dataset])
@@ -124,9 +124,9 @@ def open_rebuild(tenant: Tenant, days: Sequence[date], lake: Lake, now: datetime
     return Rebuild(Window(tenant, tuple(sorted(days)), now, lake))
 
 
-def _finish(matrix: pl.DataFrame, window: Window) -> pl.DataFrame:
+def _finish(matrix: pl.DataFrame, window: Window, sources: Mapping[date, str]) -> pl.DataFrame:
     as_of = pl.lit(window.now).dt.cast_time_unit("us")
-    source = pl.col("date").replace_strict(_sources(window), return_dtype=pl.String)
+    source = pl.col("date").replace_strict(sources, return_dtype=pl.String)
     return finish_matrix(matrix, window.tenant.id, source, as_of)
 
 

@@ -12,7 +12,7 @@ from weathervane_assets.pictures import FEWEST_DAYS, orders_picture
 from weathervane_assets.quarantine import Fetched, noted_refusal, read_pages, tolerate
 from weathervane_assets.tables import Orders, polars_schema
 from weathervane_assets.transforms.orders import geocoded_by_day, order_rows
-from weathervane_assets.window import Window, announce, checkpoints, empty_batch, in_window, open_window
+from weathervane_assets.window import Window, checkpoints, empty_batch, in_window, open_window, vet_stubs
 from weathervane_resources.clients.shopify import Order
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import GeoNamesConnector, ShopifyConnector
@@ -42,9 +42,9 @@ def orders(
     """
     window = open_window(context.partition_keys, platform, clock)
     access = shopify.access(window.tenant.id, platform)
-    announce(context, access, window)
+    vet_stubs(context, access, window)
     if not access.is_configured:
-        return empty_batch(polars_schema(Orders))
+        return empty_batch(context, window, polars_schema(Orders))
     with noted_refusal(window, "orders"):
         sent = asyncio.run(_fetch(shopify, access, platform, window))
     with as_failure():

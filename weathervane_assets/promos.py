@@ -7,7 +7,7 @@ import dagster as dg
 from weathervane_assets.quarantine import Fetched, read_pages, tolerate
 from weathervane_assets.tables import Promos, polars_schema
 from weathervane_assets.transforms.promos import promo_rows
-from weathervane_assets.window import Window, announce, checkpoints, empty_batch, open_window
+from weathervane_assets.window import Window, checkpoints, empty_batch, open_window, vet_stubs
 from weathervane_resources.clients.klaviyo import Campaign
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import KlaviyoConnector
@@ -23,9 +23,9 @@ def promos(context: dg.AssetExecutionContext, platform: Platform, clock: Clock, 
     """
     window = open_window(context.partition_keys, platform, clock)
     access = klaviyo.access(window.tenant.id, platform)
-    announce(context, access, window)
+    vet_stubs(context, access, window)
     if not access.is_configured:
-        return empty_batch(polars_schema(Promos))
+        return empty_batch(context, window, polars_schema(Promos))
     sent = asyncio.run(_fetch(klaviyo, access, platform, window))
     found = promo_rows(
         sent.rows,

@@ -19,9 +19,9 @@ import polars as pl
 from dagster._core.storage.tags import RUN_KEY_TAG, SCHEDULE_NAME_TAG
 
 from weathervane_assets import graph
-from weathervane_assets.change_ledger import IS_OWN
 from weathervane_assets.partitions import TENANT_PARTITIONS, day_key, range_tags, year_key
 from weathervane_resources.lake import Lake, LakeError, Shape, whole
+from weathervane_resources.lake_ledger import IS_OWN
 from weathervane_resources.partition_keys import PRIORITY_TAG, TENANT_TAG
 from weathervane_resources.platform import Platform
 from weathervane_resources.tenants import Tenant

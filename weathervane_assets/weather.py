@@ -22,7 +22,7 @@ from weathervane_assets.tables import (
 from weathervane_assets.transforms.calendar import active_cells, history_start
 from weathervane_assets.transforms.normals import base_period, normals
 from weathervane_assets.transforms.weather import LOOKBACK_DAYS, FlagLimits, describe_days
-from weathervane_assets.window import Window, announce, empty_batch, open_window
+from weathervane_assets.window import Window, empty_batch, open_window, vet_stubs
 from weathervane_resources import metrics
 from weathervane_resources.clients.open_meteo import OpenMeteoClient
 from weathervane_resources.clock import Clock
@@ -111,9 +111,9 @@ def climatology(
     """
     window = open_window(context.partition_keys, platform, clock)
     access = open_meteo.access(window.tenant.id, platform)
-    announce(context, access, window)
+    vet_stubs(context, access, window)
     if not access.is_configured:
-        return empty_batch(polars_schema(Climatology))
+        return empty_batch(context, window, polars_schema(Climatology))
     frames, requests = [], 0
     for january_first in window.days:
         frame, sent = _normals_of_year(window, january_first, open_meteo, access, platform, clock)
@@ -161,9 +161,9 @@ def weather_daily(
     """
     window = open_window(context.partition_keys, platform, clock)
     access = open_meteo.access(window.tenant.id, platform)
-    announce(context, access, window)
+    vet_stubs(context, access, window)
     if not access.is_configured:
-        return empty_batch(polars_schema(WeatherDaily))
+        return empty_batch(context, window, polars_schema(WeatherDaily))
     active = active_in(window)
     cells = cell_table(active["geohash"].to_list())
     points = cells["point"].unique().sort().to_list()
@@ -226,9 +226,9 @@ def weather_forecast(
     """
     window = open_window(context.partition_keys, platform, clock)
     access = open_meteo.access(window.tenant.id, platform)
-    announce(context, access, window)
+    vet_stubs(context, access, window)
     if not access.is_configured:
-        return empty_batch(polars_schema(WeatherForecast))
+        return empty_batch(context, window, polars_schema(WeatherForecast))
     active = active_in(window)
     cells = cell_table(active["geohash"].to_list())
     wanted = active.join(cells.select("geohash", "point"), on="geohash", how="inner", validate="m:1")

@@ -11,7 +11,7 @@ import dagster as dg
 import polars as pl
 
 from weathervane_resources.clock import Clock
-from weathervane_resources.credentials import NOT_CONFIGURED, STUB, Access
+from weathervane_resources.credentials import NOT_CONFIGURED, Access
 from weathervane_resources.lake import Lake
 from weathervane_resources.lake_io import Batch, tenant_days
 from weathervane_resources.lake_ledger import own_days
@@ -64,30 +64,29 @@ def open_window(keys: Sequence[str], platform: Platform, clock: Clock) -> Window
     return Window(tenant, span.days, clock.now(), platform.lake())
 
 
-def announce(context: dg.AssetExecutionContext, access: Access, window: Window) -> None:
-    """Say in the log where the rows come from, where that is not the vendor.
+def vet_stubs(context: dg.AssetExecutionContext, access: Access, window: Window) -> None:
+    """Refuse made-up rows beside a vendor's; elsewhere say in the log that they are made up. Of a vendor's there is nothing to say.
 
-    Raises: dagster.Failure: they would be made up, and stand beside rows of the vendor (not retried).
+    A live source that lost its variables went on with made-up rows, night after night, and every check was content.
+    Raises: dagster.Failure: some of the table's days were read from the vendor (not retried).
     """
-    if access.source == STUB:
-        _refuse_stubs_beside_live(window, context.asset_key.path[-1])
-        context.log.warning(
-            f"{access.tenant_id}: no credentials for this source are set, so these are stub rows from the sandbox. "
-            "Set them (docs/configuration.md), or set WEATHERVANE_STUBS=never to keep the table empty instead."
-        )
-    if access.source == NOT_CONFIGURED:
-        context.log.warning(f"{access.tenant_id}: no credentials for this source are set; the partition stays empty.")
-
-
-def _refuse_stubs_beside_live(window: Window, dataset: str) -> None:
-    """A live source that lost its variables went on with made-up rows, night after night, and every check was content."""
-    if live := own_days(window.lake.ledger(window.tenant.id, dataset)):
+    if not access.is_stub:
+        return
+    if live := _days_read(context, window):
         raise dg.Failure(
-            f"{window.tenant.id}/{dataset}: {len(live)} days were read from the vendor, and no credentials are set now; made-up"
-            " rows do not go beside them, and nothing was written. Set the source's credentials again, or, where it was given"
-            " up, WEATHERVANE_STUBS=never",
+            f"{window.tenant.id}/{context.asset_key.path[-1]}: {len(live)} days were read from the vendor, and no credentials are"
+            " set now; made-up rows do not go beside them, and nothing was written. Set the source's credentials again, or,"
+            " where it was given up, WEATHERVANE_STUBS=never",
             allow_retries=False,
         )
+    context.log.warning(
+        f"{access.tenant_id}: no credentials for this source are set, so these are stub rows from the sandbox. "
+        "Set them (docs/configuration.md), or set WEATHERVANE_STUBS=never to keep the table empty instead."
+    )
+
+
+def _days_read(context: dg.AssetExecutionContext, window: Window) -> list[date]:
+    return own_days(window.lake.ledger(window.tenant.id, context.asset_key.path[-1]))
 
 
 def in_window(frame: pl.DataFrame, window: Window) -> pl.DataFrame:
@@ -95,9 +94,19 @@ def in_window(frame: pl.DataFrame, window: Window) -> pl.DataFrame:
     return frame.filter(pl.col("date").is_in(list(window.days)))
 
 
-def empty_batch(schema: pl.Schema) -> Batch:
-    """Return an empty partition of a source that is not configured."""
-    return Batch(pl.DataFrame(schema=schema), NOT_CONFIGURED, {"requests": 0})
+def empty_batch(context: dg.AssetExecutionContext, window: Window, schema: pl.Schema) -> Batch:
+    """Return what a source that is not configured leaves, and say so in the log: empty days, and as they are those read before.
+
+    Nights read the days before them again. Of a source that was given up these hold what the vendor said, or that it had nothing.
+    """
+    kept = set(window.days).intersection(_days_read(context, window))
+    stays = "the partition stays empty."
+    if kept:
+        count = f"{len(kept)} of {len(window.days)}"
+        stays = f"{count} days were read from the vendor before and stay as they are; the others stay empty."
+    context.log.warning(f"{window.tenant.id}: no credentials for this source are set; {stays}")
+    told = {"requests": 0, "kept_days": len(kept)} if kept else {"requests": 0}
+    return Batch(pl.DataFrame(schema=schema), NOT_CONFIGURED, told, kept=kept)
 
 
 def checkpoints(frame: pl.DataFrame, column: str = "updated_at") -> dict[date, str]:

@@ -9,8 +9,8 @@ partition in a run, write in place, and put sample rows, which are customer data
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,13 +20,15 @@ from dagster_polars import BasePolarsUPathIOManager
 
 from weathervane_resources import metrics
 from weathervane_resources.clock import system_now
-from weathervane_resources.lake import Lake, Shape, VendorCount
+from weathervane_resources.lake import LEDGER_SCHEMA, Lake, Shape, VendorCount, Written
 from weathervane_resources.partition_keys import split_key
 from weathervane_resources.partition_metadata import show_partitions
 from weathervane_resources.quarantine import replace_quarantine
 
 if TYPE_CHECKING:
     from upath import UPath
+
+CHANGES = ("new", "updated", "removed")
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Batch:
     `source` is one of the source names, `stub`, `not_configured`, or several joined by `+`; `source_by_day` says it of days
     that differ. `rejects` are the rows of the
     window that cannot be used (`date`, `key`, `reason`), for the quarantine; None where there is nothing to set aside.
-    `vendor_count` is what the vendor says it has; the ledger keeps it for the check `completeness`.
+    `vendor_count` is what the vendor says it has; the ledger keeps it for the check `completeness`. `kept` are days of the
+    window that are not written: the table and the ledger have them as they should be.
     """
 
     frame: pl.DataFrame
@@ -46,6 +49,7 @@ class Batch:
     rejects: pl.DataFrame | None = None
     vendor_count: VendorCount | None = None
     source_by_day: Mapping[date, str] = field(default_factory=dict)
+    kept: Collection[date] = ()
 
 
 @dataclass(frozen=True)
@@ -102,21 +106,9 @@ class DeltaLakeIOManager(BasePolarsUPathIOManager):
         keys = list(context.asset_partition_keys)
         window = tenant_days(keys)
         self.vet(dataset, obj.frame, window.days)
-        written = self.lake.replace(
-            window.tenant,
-            dataset,
-            obj.frame,
-            shape=self.shapes[dataset],
-            days=window.days,
-            source=obj.source,
-            run_id=context.run_id,
-            now=system_now(),
-            vendor_count=obj.vendor_count,
-            source_by_day=obj.source_by_day,
-        )
+        written = self._write(obj, dataset, window, context.run_id)
         shared = {"path": dg.MetadataValue.path(written.uri), "table_version": written.version}
         shared |= {"window": f"{window.first}/{window.last}", **obj.metadata}
-        _publish(window.tenant, dataset, written.days)
         by_day = {row["date"]: row for row in written.days.iter_rows(named=True)}
         restated = self._restated(written.drift, window.last)
         set_aside = self._set_aside(obj, dataset, window, context.run_id)
@@ -130,6 +122,35 @@ class DeltaLakeIOManager(BasePolarsUPathIOManager):
     def vet(self, dataset: str, frame: pl.DataFrame, days: Sequence[date]) -> None:
         """Refuse rows that break their table's contract, before any is written. Raises: dagster.Failure (not retried)."""
         del dataset, frame, days
+
+    def _write(self, batch: Batch, dataset: str, window: TenantDays, run_id: str) -> Written:
+        """Write the window without the days that are kept; return what is noted of all of them."""
+        days = [day for day in window.days if day not in batch.kept]
+        kept = self._unchanged(window.tenant, dataset, batch.kept)
+        if not days:
+            version = self.lake.version(window.tenant, dataset) or 0
+            return Written(self.lake.uri(window.tenant, dataset), version, kept, kept.select("date").clear())
+        written = self.lake.replace(
+            window.tenant,
+            dataset,
+            batch.frame,
+            shape=self.shapes[dataset],
+            days=days,
+            source=batch.source,
+            run_id=run_id,
+            now=system_now(),
+            vendor_count=batch.vendor_count,
+            source_by_day=batch.source_by_day,
+        )
+        _publish(window.tenant, dataset, written.days)
+        return replace(written, days=pl.concat([written.days, kept.select(written.days.columns)]))
+
+    def _unchanged(self, tenant: str, dataset: str, days: Collection[date]) -> pl.DataFrame:
+        """Return what the ledger says of days that a run leaves as they are: nothing is new there."""
+        if not days:
+            return pl.DataFrame(schema=LEDGER_SCHEMA)
+        mine = self.lake.ledger(tenant, dataset).filter(pl.col("date").is_in(list(days)))
+        return mine.with_columns(pl.lit(0, pl.Int64).alias(f"{change}_rows") for change in CHANGES)
 
     def drift_picture(self, drift: pl.DataFrame) -> str | None:
         """Return the changes of a run's days as a Markdown image; None where there is nothing to see."""
@@ -192,7 +213,7 @@ class DeltaLakeIOManager(BasePolarsUPathIOManager):
 
 def _publish(tenant: str, dataset: str, days: pl.DataFrame) -> None:
     metrics.count(metrics.WRITES, 1, tenant=tenant, dataset=dataset)
-    for change in ("new", "updated", "removed"):
+    for change in CHANGES:
         metrics.count(metrics.ROWS, int(days[f"{change}_rows"].sum()), tenant=tenant, dataset=dataset, change=change)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 
 import polars as pl
 
@@ -35,6 +35,13 @@ LEDGER_SCHEMA = pl.Schema(
 )
 IS_MADE_UP = pl.col("source").str.split("+").list.contains(STUB)
 """Whether a row of the ledger notes made-up rows (`credentials.is_made_up`)."""
+IS_OWN = ~IS_MADE_UP & (pl.col("source") != NOT_CONFIGURED)
+"""Whether a row of the ledger notes what a vendor said: rows, or that it has none."""
+
+LOST_FOR = timedelta(days=14)
+"""So long after its last day a source without credentials counts as lost, and someone is told; later it was given up.
+
+In two weeks the counts of `ads`, which such a loss brings down too, have learnt it (`relearn_weeks`): nothing is told after it."""
 
 
 def left_over_days(ledger: pl.DataFrame) -> list[date]:
@@ -48,7 +55,16 @@ def left_over_days(ledger: pl.DataFrame) -> list[date]:
 
 def own_days(ledger: pl.DataFrame) -> list[date]:
     """Return the days of a dataset that were read from a vendor, with rows or without. `ledger`: the rows of one dataset."""
-    return ledger.filter(~IS_MADE_UP, pl.col("source") != NOT_CONFIGURED)["date"].to_list()
+    return ledger.filter(IS_OWN)["date"].to_list()
+
+
+def lost_after(own: Collection[date], day: date) -> date | None:
+    """Return the last day before `day` that was read from the vendor, if a source without credentials is lost on `day`.
+
+    None where no day before was read, and where the last is longer ago than `LOST_FOR`. `own`: the days that were read.
+    """
+    last = max((one for one in own if one < day), default=None)
+    return last if last is not None and day - last <= LOST_FOR else None
 
 
 @dataclass(frozen=True)

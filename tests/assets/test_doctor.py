@@ -255,6 +255,49 @@ def test_a_live_source_without_credentials_is_a_finding(tmp_path: Path) -> None:
     )
 
 
+def read_on(folder: Path, dataset: str, *days: date) -> None:
+    """Put days into the lake that were read from the vendor, without rows."""
+    shape = shape_of(CONTRACTS[dataset])
+    Lake(str(folder / "lake")).replace(
+        "acme", dataset, shape.schema.to_frame(), shape=shape, days=days, source="live", run_id="r",
+        now=datetime(2026, 10, 2, tzinfo=UTC),
+    )  # fmt: skip
+
+
+def test_a_source_that_was_lost_without_stubs_is_a_finding_and_later_a_note(tmp_path: Path) -> None:
+    """In the image stubs are off: the container came back without its secrets, and to the doctor empty tables were what someone wanted."""
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    today = datetime.now(ZoneInfo("America/New_York")).date()
+    lately, long_ago = today - timedelta(days=5), today - timedelta(days=20)
+    read_on(tmp_path, "meta_ads", lately)
+    read_on(tmp_path, "promos", long_ago)
+    env = {"WEATHERVANE_LAKE": str(tmp_path / "lake"), "WEATHERVANE_STUBS": "never"}
+    code, found = findings(tmp_path, **env)
+    assert code == 1
+    assert found == {
+        "meta_ads acme": f"no credentials, though it was live until {lately}: its new days stay empty; set META_ACCESS_TOKEN and"
+        f" META_AD_ACCOUNT_ID; where it was given up, this is no finding any more from {lately + timedelta(days=15)} on"
+    }
+    _, noted = said(tmp_path, "note", **env)
+    assert (
+        noted["klaviyo acme"]
+        == f"no credentials, though it was live until {long_ago}: it counts as given up, and its new days stay empty"
+    )
+    assert noted["google_ads acme"] == "no credentials: its partitions stay empty"
+
+
+@pytest.mark.parametrize("stubs", ["auto", "never"])
+def test_a_ledger_that_is_damaged_where_a_source_is_looked_up_is_a_finding(tmp_path: Path, stubs: str) -> None:
+    """Only the part of the ledger of the ads was gone: the lost account passed for one that nobody ever had."""
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    read_on(tmp_path, "orders", date(2026, 10, 1))
+    read_on(tmp_path, "meta_ads", date(2026, 10, 1))
+    (part,) = (tmp_path / "lake/acme/_ledger/dataset=meta_ads").glob("*.parquet")
+    part.unlink()
+    _, found = findings(tmp_path, WEATHERVANE_LAKE=str(tmp_path / "lake"), WEATHERVANE_STUBS=stubs)
+    assert "_ledger is gone or damaged" in found["meta_ads acme"]
+
+
 def test_another_name_of_the_same_hours_is_no_finding(tmp_path: Path) -> None:
     """US/Eastern is New York."""
     (tmp_path / "tenants.toml").write_text(GOOD.replace("America/New_York", "US/Eastern"))

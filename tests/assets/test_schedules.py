@@ -172,6 +172,22 @@ def test_a_source_that_was_given_up_is_not_caught_up_each_night(
     ]
 
 
+def test_ads_that_are_made_up_in_part_are_not_the_shops_own(
+    installation: Installation, daemon: dg.DagsterInstance
+) -> None:
+    """Google was live and Meta of the demo: the day counted as the shop's own to the nights, and as made up to all others."""
+    for day, source in ((15, "google_ads_api+stub"), (16, "google_ads_api+stub"), (18, "google_ads_api+meta_api")):
+        wrote(installation, "acme", date(2026, 11, day), tables=["ads"], source=source)
+    others = [name for name in graph.DAILY if name != "ads"]
+    wrote(installation, "acme", *(date(2026, 11, day) for day in range(14, 19)), tables=others, source="live")
+    wrote(
+        installation, "acme", date(2026, 11, 14), date(2026, 11, 17), tables=["ads"], source="google_ads_api+meta_api"
+    )
+    assert spans(of_acme(daemon, "nightly", datetime(2026, 11, 20, 8, tzinfo=UTC))) == [
+        ("2026-11-15|acme", "2026-11-19|acme")
+    ]
+
+
 def test_a_night_whose_orders_failed_is_caught_up_though_its_matrix_was_written_for_the_ads(
     installation: Installation, daemon: dg.DagsterInstance
 ) -> None:

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 import polars as pl
 from weathervane_resources.credentials import NOT_CONFIGURED
-from weathervane_resources.lake_ledger import IS_MADE_UP
+from weathervane_resources.lake_ledger import IS_MADE_UP, lost_after
 from weathervane_resources.quiet_days import QuietDays
 
 from weathervane_checks.findings import RANK, Finding, Severity
@@ -213,10 +213,9 @@ def _judge_day(day: date, history: History, counted: Counted | None, limits: Thr
 
 
 def _not_configured(day: date, counts: Mapping[int, int]) -> Finding:
-    if counts and next(iter(counts)) < day.toordinal():
-        return Finding(
-            day, "warning", NOT_CONFIGURED, alerts=("dataset_missing",), note="the source was configured before"
-        )
+    if last := lost_after([date.fromordinal(one) for one in counts], day):
+        note = f"the source was configured until {last}"
+        return Finding(day, "warning", NOT_CONFIGURED, alerts=("dataset_missing",), note=note)
     return Finding(day, "ok", NOT_CONFIGURED, note="the source is not configured; there is nothing to count")
 
 

@@ -7,34 +7,35 @@ from datetime import date
 
 import polars as pl
 from weathervane_resources.credentials import NOT_CONFIGURED, STUB
-from weathervane_resources.lake_ledger import own_days
+from weathervane_resources.lake_ledger import LOST_FOR, lost_after, own_days
 
 from weathervane_checks.findings import Finding
 
 
 def judge_live_source(ledger: pl.DataFrame, days: Sequence[date], dying_version: str = "") -> list[Finding]:
-    """Return one finding a day: stub rows warn, and so does a source that is no longer configured.
+    """Return one finding a day: stub rows warn, and so does a source that has lost its credentials, until it counts as given up.
 
-    One that never was has nothing to warn about. `ledger`: the dataset's rows.
+    One that never had any has nothing to warn about. `ledger`: the dataset's rows.
 
     `dying_version` says of the API version in use that it has ended or soon will; it warns on the last day, once a run.
     """
     sources = dict(ledger.select("date", "source").iter_rows())
-    first_own = min(own_days(ledger), default=date.max)
-    findings = [_judge(day, sources.get(day), was_live=day > first_own) for day in sorted(days)]
+    own = own_days(ledger)
+    findings = [_judge(day, sources.get(day), own) for day in sorted(days)]
     if dying_version and findings and findings[-1].is_ok and findings[-1].observed != NOT_CONFIGURED:
         last = findings[-1]
         findings[-1] = Finding(last.day, "warning", last.observed, "live", ("version_sunset",), dying_version)
     return findings
 
 
-def _judge(day: date, source: str | None, *, was_live: bool) -> Finding:
+def _judge(day: date, source: str | None, own: Sequence[date]) -> Finding:
     if source is None:
         return Finding(day, "warning", "never written", "live", ("dataset_missing",), "the day was never written")
     if source == STUB:
         return Finding(day, "warning", STUB, "live", ("stub_source",), "stub rows from the sandbox, not the vendor's")
-    if source == NOT_CONFIGURED and was_live:
-        says = "the source was live and has no credentials any more; the partition is empty"
+    if source == NOT_CONFIGURED and (last := lost_after(own, day)):
+        says = f"the source was live until {last} and has no credentials any more; the partition is empty"
+        says = f"{says}. {LOST_FOR.days} days after that it counts as given up"
         return Finding(day, "warning", NOT_CONFIGURED, "live", ("source_lost",), says)
     note = "the source is not configured; the partition is empty" if source == NOT_CONFIGURED else f"from {source}"
     return Finding(day, "ok", source, "live", note=note)

@@ -171,6 +171,28 @@ def test_a_source_not_configured_is_nothing_to_count_unless_it_was_before() -> N
     assert judge(ledger(*never)).severity == "ok"
     gone = ledger((DAY, 0, 0, "not_configured"), (DAY - timedelta(days=1), 40, 0, "meta_api"))
     assert (judge(gone).severity, judge(gone).alerts) == ("warning", ("dataset_missing",))
+    for days, severity in ((14, "warning"), (15, "ok")):
+        given_up = ledger((DAY, 0, 0, "not_configured"), (DAY - timedelta(days=days), 40, 0, "meta_api"))
+        assert judge(given_up).severity == severity, "two weeks later it was given up"
+
+
+def test_a_platform_that_was_given_up_is_learnt_by_the_ads_before_its_own_warning_ends() -> None:
+    """`ads` counts fall with Meta's; beside Meta's own warning nobody is told of them, and after it there is nothing to tell."""
+    gone = DAY - timedelta(days=20)
+    days = [DAY - timedelta(days=n) for n in range(70)]
+    ads = ledger(
+        *(
+            (d, 10, 0, "google_ads_api+not_configured") if d >= gone else (d, 50, 0, "google_ads_api+meta_api")
+            for d in days
+        )
+    )
+    meta = ledger(*((d, 0, 0, "not_configured") if d >= gone else (d, 40, 0, "meta_api") for d in days))
+    low, missing = (
+        {found.day for found in judge_row_counts(one, days, LIMITS, DAY + timedelta(days=1)) if not found.is_ok}
+        for one in (ads, meta)
+    )
+    assert low
+    assert low < missing
 
 
 def test_days_without_a_source_are_not_part_of_the_week() -> None:

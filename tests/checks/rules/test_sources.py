@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import polars as pl
 import pytest
@@ -32,6 +32,18 @@ def test_a_source_that_was_live_and_is_not_configured_any_more_warns() -> None:
     assert [finding.alerts for finding in judge_live_source(known, [DAY, NEXT])] == [(), ("source_lost",)]
     before = ledger((DAY, "not_configured"), (NEXT, "shopify_api"))
     assert [finding.severity for finding in judge_live_source(before, [DAY, NEXT])] == ["ok", "ok"]
+
+
+def test_a_source_that_was_given_up_warns_for_two_weeks_and_no_longer() -> None:
+    """It was given up on purpose; the warning was reminded of each week until someone snoozed it."""
+    days = [NEXT + timedelta(days=n) for n in range(20)]
+    known = ledger((DAY, "shopify_api"), *((day, "not_configured") for day in days))
+    found = [finding.alerts for finding in judge_live_source(known, days)]
+    assert found == [("source_lost",)] * 14 + [()] * 6
+    back = ledger(
+        (DAY, "shopify_api"), (days[16], "shopify_api"), *((d, "not_configured") for d in days if d != days[16])
+    )
+    assert [f.alerts for f in judge_live_source(back, days)][15:] == [(), (), *[("source_lost",)] * 3]
 
 
 def test_a_day_never_written_is_not_live() -> None:
