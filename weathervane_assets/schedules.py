@@ -287,7 +287,7 @@ def _requests(
         written = complete_nights(platform.lake(), tenant) if routine.catches_up else ()
         if span := routine.span(tenant, tick, earliest, written):
             if routine.settles:
-                span = (max(earliest, oldest_unsettled(platform.lake(), tenant.id, span[0])), span[1])
+                span = (max(earliest, oldest_unsettled(platform.lake(), tenant.id, span[0], tick)), span[1])
             tags = range_tags(tenant.id, *(day_key(tenant.id, day) for day in span))
             yield dg.RunRequest(run_key=key, tags={**tags, PRIORITY_TAG: str(routine.priority)})
 

@@ -7,7 +7,7 @@ A table or ledger that cannot be read names none: the run itself says what is wr
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import polars as pl
 
@@ -15,17 +15,27 @@ from weathervane_assets import graph
 from weathervane_assets.change_ledger import IS_OWN
 from weathervane_resources.lake import Lake, LakeError, Shape, whole
 from weathervane_resources.tenants import Tenant
+from weathervane_resources.weather_cache import ARCHIVED
 
 OLDEST_UNSETTLED_DAYS = 60
 """How far back `restate_weather` looks for days that still stand as forecasts, after a pause or an outage, or have a gap."""
+AGES_BETWEEN_READS = 4
+"""Such a day is read again once it is older by a quarter of the age at which it was read last: 13 days old, 17, 22, 28, 35, 44, 55
+and 69. What the archive lacks for good is read so often, and what it mends is late by a quarter of the day's age at most."""
 WEATHER_DAYS = 10
 """The archive has a day when it is 7 days old in UTC, where it may be yesterday still: each day is read with it at least twice."""
 ISSUED = "weather_forecast"
 """Written on the day itself: complete whenever it was written."""
-_HEALS = ("temp_max_c", "temp_min_c", "precip_mm", "snowfall_cm")
-"""What the archive has everywhere; gusts it may lack for good."""
-_KINDS = Shape(
-    pl.Schema({"date": pl.Date(), "observation_type": pl.String(), **dict.fromkeys(_HEALS, pl.Float64())}), ()
+_VALUES = Shape(
+    pl.Schema(
+        {
+            "date": pl.Date(),
+            "geohash": pl.String(),
+            "observation_type": pl.String(),
+            **dict.fromkeys(ARCHIVED, pl.Float64()),
+        }
+    ),
+    (),
 )
 _CELLS = Shape(pl.Schema({"date": pl.Date(), "geohash": pl.String()}), ())
 
@@ -48,22 +58,35 @@ def complete_nights(lake: Lake, tenant: Tenant) -> set[date]:
     return set(tables.filter(pl.col("dataset") == len(graph.DAILY))["date"])
 
 
-def oldest_unsettled(lake: Lake, tenant_id: str, first: date) -> date:
-    """Return the oldest day of the 60 before `first` whose weather the archive may still mend; `first` where none is.
+def oldest_unsettled(lake: Lake, tenant_id: str, first: date, now: datetime) -> date:
+    """Return the oldest day of the 60 before `first` that the archive may still mend and that is due; `first` where none is.
 
     A forecast: while a tenant was paused or the daemon was off nobody read it again, and the archive has it since. A day
     with a gap: the archive is asked for it again, but the table has the answer only when the day is read.
     """
     since = first - timedelta(days=OLDEST_UNSETTLED_DAYS)
-    kind = pl.col("observation_type")
-    has_gap = (kind == "observed") & pl.any_horizontal(pl.col(_HEALS).is_null())
-    days = pl.col("date").is_between(since, first, closed="left") & ((kind == "forecast") | has_gap)
     try:
-        rows = lake.scan(tenant_id, "weather_daily", _KINDS).filter(days).select(pl.col("date").min())
-        found = whole(rows, lake.uri(tenant_id, "weather_daily")).item()
+        rows = lake.scan(tenant_id, "weather_daily", _VALUES).filter(pl.col("date") >= since)
+        unsettled = whole(rows.filter(_is_unsettled()).select("date"), lake.uri(tenant_id, "weather_daily"))
+        read = lake.ledger(tenant_id, "weather_daily").join(unsettled, on="date", how="semi")
     except LakeError:
         return first
-    return found or first
+    read_on = pl.col("written_at_utc").dt.date()
+    is_due = (pl.lit(now.date()) - read_on) * AGES_BETWEEN_READS >= read_on - pl.col("date")
+    return min(read.filter((pl.col("date") < first) & is_due)["date"].to_list(), default=first)
+
+
+def _is_unsettled() -> pl.Expr:
+    """Return whether a row is a forecast, or lacks what the archive gives of its place on other days.
+
+    A value that a place never has is none to wait for: a model may have no gusts.
+    """
+    kind = pl.col("observation_type")
+    is_observed = kind == "observed"
+    lacks = (
+        pl.col(name).is_null() & (pl.col(name).is_not_null() & is_observed).any().over("geohash") for name in ARCHIVED
+    )
+    return (kind == "forecast") | (is_observed & pl.any_horizontal(lacks))
 
 
 def years_without_normals(lake: Lake, tenant_id: str, today: date) -> list[int]:
