@@ -5,7 +5,8 @@ Belongs here: the rules of alerting, pure, the clock an argument. Does not belon
 
 An incident is a subject (tenant, dataset, check or cause) that is not ok, over any number of days. It is told once, again
 when it becomes critical, reminded of, and its end is told. A day that was told of is no news until it was ok in between:
-restatements judge the last month again every night. It ends when each of its days is ok, or a day after all of them is.
+restatements judge the last month again every night. It ends when each of its days is ok, or a day after all of them is. A
+lesser matter of the same check (stub rows) does not keep it open: that is the next incident.
 """
 
 from __future__ import annotations
@@ -93,11 +94,17 @@ class Progress:
             groups.setdefault((one.subject, one.facts.run_id), []).append(one)
         for group in groups.values():
             for one in group:
-                if one.severity != "ok":
+                if not self._is_well(one):
                     self._take_bad(one)
             for one in group:
-                if one.severity == "ok":
+                if self._is_well(one):
                     self._take_ok(one)
+
+    def _is_well(self, seen: Observation) -> bool:
+        """Whether what the open incident is about is not so: all is ok, or what is left is what someone chose."""
+        incident = self.ledger.incidents.get(seen.subject)
+        is_another_matter = incident is not None and not _is_standing(incident.facts) and _is_standing(seen.facts)
+        return seen.severity == "ok" or is_another_matter
 
     def _take_bad(self, seen: Observation) -> None:
         if seen.backfill and _is_standing(seen.facts):
