@@ -37,6 +37,10 @@ def night(tower: Watchtower, n: int, *judged: tuple[str, str, str, str]) -> None
 
 
 STUBS = ("orders", "live_source", "warning", "stub_source")
+GUSTLESS = ("weather_daily", "coverage", "warning", "weather_values_missing")
+BARE = ("weather_daily", "coverage", "critical", "weather_coverage_critical, weather_values_missing")
+UNJOINED = ("features", "weather_join_coverage", "warning", "weather_join_coverage_low")
+JOINED = ("features", "weather_join_coverage", "ok", "")
 
 
 def test_a_matter_is_over_when_all_that_is_left_was_chosen(tower: Watchtower, hook: Webhook) -> None:
@@ -52,3 +56,32 @@ def test_a_matter_is_over_when_all_that_is_left_was_chosen(tower: Watchtower, ho
     ]
     night(tower, 10, ("orders", "live_source", "warning", "version_sunset"))
     assert len(hook.titles) == 3
+
+
+def test_a_value_that_is_always_null_hides_no_row_without_weather(tower: Watchtower, hook: Webhook) -> None:
+    """A model without gusts keeps `coverage` open for good, and the matrix that had lost its weather was told to nobody."""
+    night(tower, 0, GUSTLESS, JOINED)
+    night(tower, 1, GUSTLESS, UNJOINED)
+    assert [title for title in hook.titles if "join" in title] == [
+        "[warning] acme features: weather_join_coverage (2026-11-19, 2026-11-20)"
+    ]
+
+
+def test_rows_without_weather_are_told_once_and_no_longer_explained_when_the_weather_is_back(
+    tower: Watchtower, hook: Webhook
+) -> None:
+    """After a night without weather, gusts that are always null went on as that incident, and explained the matrix for ever."""
+    night(tower, 0, BARE, UNJOINED)
+    assert hook.titles == ["[critical] acme weather_daily: coverage (2026-11-19)"]
+    night(tower, 1, GUSTLESS, UNJOINED)
+    assert sorted(hook.titles[1:]) == [
+        "[ok] acme weather_daily: coverage is over (2026-11-19)",
+        "[warning] acme features: weather_join_coverage (2026-11-19, 2026-11-20)",
+    ]
+    night(tower, 2, GUSTLESS, JOINED)
+    night(tower, 3, GUSTLESS, JOINED)
+    assert sorted(title.partition(" (")[0] for title in hook.titles[3:]) == [
+        "[ok] acme features: weather_join_coverage is over",
+        "[warning] acme weather_daily: coverage",
+        "[warning] acme weather_daily: coverage is still so",
+    ]
