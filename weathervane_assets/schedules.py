@@ -20,7 +20,14 @@ from dagster._core.storage.tags import RUN_KEY_TAG, SCHEDULE_NAME_TAG
 
 from weathervane_assets import graph
 from weathervane_assets.partitions import TENANT_PARTITIONS, day_key, range_tags, year_key
-from weathervane_assets.unread import ISSUED, WEATHER_DAYS, complete_nights, oldest_unsettled, years_without_normals
+from weathervane_assets.unread import (
+    ISSUED,
+    WEATHER_DAYS,
+    complete_nights,
+    normals_lack_december,
+    oldest_unsettled,
+    years_without_normals,
+)
 from weathervane_resources.partition_keys import PRIORITY_TAG, TENANT_TAG
 from weathervane_resources.platform import Platform
 from weathervane_resources.tenants import Tenant
@@ -35,7 +42,8 @@ NORMALS_DAYS = ((1, 1), (1, 7), (1, 8))
 """Month and day on which the year's normals are made: for the first night, and again when the archive has all of December.
 
 It has it from January 7 on in UTC, where east of China it is the 8th already. Not later: by the first decisions that use them
-(`as_of.NORMALS_DELAY_DAYS`) rows are stored in the night to the 8th at the earliest, and normals made after that differ from theirs."""
+(`as_of.NORMALS_DELAY_DAYS`) rows are stored in the night to the 8th at the earliest, and normals made after that differ from theirs.
+Where nothing ran on either day they are made on the first that something does: what was stored by then is restated the night after."""
 NEW_CELLS, NEW_CELLS_HOUR = "new_cells", 4
 """After the night, which finds the cells, and before the weather is restated, which then has their anomalies."""
 Requests = Callable[[datetime, Sequence[Tenant], Platform, Collection[str]], Iterator[dg.RunRequest]]
@@ -298,9 +306,15 @@ def _yearly_schedules(status: dg.DefaultScheduleStatus) -> list[tuple[dg.JobDefi
     job = _job("normals", dg.AssetSelection.assets(*graph.YEARLY), says)
 
     def of_the_year(
-        tick: datetime, tenants: Sequence[Tenant], _: Platform, __: Collection[str]
+        tick: datetime, tenants: Sequence[Tenant], platform: Platform, _: Collection[str]
     ) -> Iterator[dg.RunRequest]:
-        return (_normals_request(t, t.today(tick), t.today(tick).year) for t in tenants if normals_are_due(t, tick))
+        for tenant in tenants:
+            today = tenant.today(tick)
+            if normals_are_due(tenant, tick) or (
+                has_struck(tenant, NORMALS_HOUR, tick)
+                and normals_lack_december(platform.lake(), tenant.id, today.year, tick)
+            ):
+                yield _normals_request(tenant, today, today.year)
 
     def of_new_cells(
         tick: datetime, tenants: Sequence[Tenant], platform: Platform, done: Collection[str]
@@ -314,7 +328,7 @@ def _yearly_schedules(status: dg.DefaultScheduleStatus) -> list[tuple[dg.JobDefi
                 for year in years_without_normals(platform.lake(), tenant.id, today):
                     yield _normals_request(tenant, today, year)
 
-    told = f"{says} On January 1, 7 and 8 at {NORMALS_HOUR:02}:00 of the tenant's clock."
+    told = f"{says} On January 1, 7 and 8 at {NORMALS_HOUR:02}:00 of the tenant's clock; later, where the daemon was off then."
     new = "The normals of places that were shipped to for the first time: their anomalies are null until then."
     at = f"{NEW_CELLS_HOUR:02}:00"
     none = f"it is {at} for none of {{}} tenants, or every place has its normals"

@@ -1,4 +1,4 @@
-"""What a tenant's tables say is still to be read: missed nights, weather that the archive may mend, years without normals.
+"""What a tenant's tables say is still to be read: missed nights, weather that the archive may mend, years without whole normals.
 
 Belongs here: a look into the lake that names days. Does not belong here: when they are read (`schedules.py`).
 
@@ -15,7 +15,7 @@ from weathervane_assets import graph
 from weathervane_assets.change_ledger import IS_OWN
 from weathervane_resources.lake import Lake, LakeError, Shape, whole
 from weathervane_resources.tenants import Tenant
-from weathervane_resources.weather_cache import ARCHIVED
+from weathervane_resources.weather_cache import ARCHIVED, archive_end
 
 OLDEST_UNSETTLED_DAYS = 60
 """How far back `restate_weather` looks for days that still stand as forecasts, after a pause or an outage, or have a gap."""
@@ -103,3 +103,16 @@ def years_without_normals(lake: Lake, tenant_id: str, today: date) -> list[int]:
     except LakeError:
         return []  # its night says what is wrong; the other tenants go on
     return sorted(without["year"].unique().to_list())
+
+
+def normals_lack_december(lake: Lake, tenant_id: str, year: int, now: datetime) -> bool:
+    """Return whether a year's normals were made before the archive had all of the December before it, and it has that now."""
+    new_years_eve = date(year - 1, 12, 31)
+    if archive_end(now) < new_years_eve:
+        return False
+    try:
+        ledger = lake.ledger(tenant_id, "climatology")
+    except LakeError:
+        return False
+    made = ledger.filter(pl.col("date") == date(year, 1, 1))["written_at_utc"]
+    return any(archive_end(at) < new_years_eve for at in made)

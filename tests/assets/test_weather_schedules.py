@@ -158,6 +158,43 @@ def test_the_normals_of_a_year_are_made_before_its_first_night_and_again_when_de
     ]
 
 
+def test_normals_that_lack_december_are_made_again_when_the_daemon_is_back(
+    installation: Installation, daemon: dg.DagsterInstance
+) -> None:
+    """A machine was off on January 7 and 8: the normals were without the last week of December until the next January."""
+    assert tick(daemon, "normals", datetime(2026, 1, 10, 13, tzinfo=UTC)) == [], "no normals, no places"
+    normals_made(installation, datetime(2026, 1, 1, 13, tzinfo=UTC))
+    off = [datetime(2026, 1, day, 13, tzinfo=UTC) for day in (2, 5, 6)]
+    assert [one for at in off for one in tick(daemon, "normals", at)] == [], "the archive has no more than on the 1st"
+    back = datetime(2026, 1, 10, 13, tzinfo=UTC)
+    assert tick(daemon, "normals", back - timedelta(hours=1)) == [], "before eight"
+    for at in (back, back + timedelta(hours=5), back + timedelta(days=50)):
+        assert spans(tick(daemon, "normals", at)) == [("acme|2026", "acme|2026")]
+    (request,) = start(daemon, "normals", back)
+    assert tick(daemon, "normals", back + timedelta(hours=1)) == [], "it was started"
+    job = build_defs(os.environ, {"clock": Clock(fixed=back.isoformat())}).resolve_job_def("normals")
+    assert job.execute_in_process(instance=installation.instance, tags=request.tags).success
+    assert tick(daemon, "normals", back + timedelta(days=1)) == []
+
+
+@pytest.mark.parametrize("day", [7, 8, 20])
+def test_normals_that_have_all_of_december_are_not_made_again(
+    installation: Installation, daemon: dg.DagsterInstance, day: int
+) -> None:
+    """Made again each day, they would cost each tenant ten years of weather to read, all year."""
+    normals_made(installation, datetime(2026, 1, day, 13, tzinfo=UTC))
+    for later in (datetime(2026, 1, 21, 13, tzinfo=UTC), datetime(2026, 12, 31, 13, tzinfo=UTC)):
+        assert tick(daemon, "normals", later) == []
+
+
+def normals_made(installation: Installation, at: datetime) -> None:
+    """Let the ledger say that acme's normals of 2026 were made."""
+    shape = shape_of(CONTRACTS["climatology"])
+    installation.lake.replace(
+        "acme", "climatology", shape.schema.to_frame(), shape=shape, days=[date(2026, 1, 1)], source="stub", run_id="r", now=at
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("lead", [0, 1])
 @pytest.mark.parametrize(
     "zone", ["Pacific/Pago_Pago", "America/New_York", "UTC", "Asia/Shanghai", "Pacific/Kiritimati"]
