@@ -1,6 +1,7 @@
 """Schedules: yesterday every night, and days read again that vendors restate.
 
-Belongs here: which days of which tenant, when. Does not belong here: what a run does.
+Belongs here: which days of which tenant, when. Does not belong here: what a run does, and what the tables say is still to be
+read (`unread.py`).
 
 Every schedule ticks each hour and starts a tenant's run once the tenant's own clock has struck: a tenant's night is its own. Dagster
 drops the ticks of a time in which the daemon was off, all but the last, so a run that was not started in its hour is
@@ -15,13 +16,18 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 import dagster as dg
-import polars as pl
 from dagster._core.storage.tags import RUN_KEY_TAG, SCHEDULE_NAME_TAG
 
 from weathervane_assets import graph
 from weathervane_assets.partitions import TENANT_PARTITIONS, day_key, range_tags, year_key
-from weathervane_resources.lake import Lake, LakeError, Shape, whole
-from weathervane_resources.lake_ledger import IS_OWN
+from weathervane_assets.unread import (
+    ISSUED,
+    WEATHER_DAYS,
+    complete_nights,
+    normals_lack_december,
+    oldest_unsettled,
+    years_without_normals,
+)
 from weathervane_resources.partition_keys import PRIORITY_TAG, TENANT_TAG
 from weathervane_resources.platform import Platform
 from weathervane_resources.tenants import Tenant
@@ -36,13 +42,8 @@ NORMALS_DAYS = ((1, 1), (1, 7), (1, 8))
 """Month and day on which the year's normals are made: for the first night, and again when the archive has all of December.
 
 It has it from January 7 on in UTC, where east of China it is the 8th already. Not later: by the first decisions that use them
-(`as_of.NORMALS_DELAY_DAYS`) rows are stored in the night to the 8th at the earliest, and normals made after that differ from theirs."""
-OLDEST_UNSETTLED_DAYS = 60
-"""How far back `restate_weather` looks for days that still stand as forecasts, after a pause or an outage, or have a gap."""
-WEATHER_DAYS = 10
-"""The archive has a day when it is 7 days old in UTC, where it may be yesterday still: each day is read with it at least twice."""
-ISSUED = "weather_forecast"
-"""Written on the day itself: complete whenever it was written."""
+(`as_of.NORMALS_DELAY_DAYS`) rows are stored in the night to the 8th at the earliest, and normals made after that differ from theirs.
+Where nothing ran on either day they are made on the first that something does: what was stored by then is restated the night after."""
 NEW_CELLS, NEW_CELLS_HOUR = "new_cells", 4
 """After the night, which finds the cells, and before the weather is restated, which then has their anomalies."""
 Requests = Callable[[datetime, Sequence[Tenant], Platform, Collection[str]], Iterator[dg.RunRequest]]
@@ -150,12 +151,6 @@ ROUTINES = (
 )
 
 
-_HEALS = ("temp_max_c", "temp_min_c", "precip_mm", "snowfall_cm")
-"""What the archive has everywhere; gusts it may lack for good."""
-_KINDS = Shape(
-    pl.Schema({"date": pl.Date(), "observation_type": pl.String(), **dict.fromkeys(_HEALS, pl.Float64())}), ()
-)
-_CELLS = Shape(pl.Schema({"date": pl.Date(), "geohash": pl.String()}), ())
 FRESHNESS = "freshness"
 FRESHNESS_CHECKS = dg.AssetSelection.checks(*(dg.AssetCheckKey(dg.AssetKey(name), FRESHNESS) for name in graph.NODES))
 HALF_PAST = "30 * * * *"
@@ -300,45 +295,9 @@ def _requests(
         written = complete_nights(platform.lake(), tenant) if routine.catches_up else ()
         if span := routine.span(tenant, tick, earliest, written):
             if routine.settles:
-                span = (max(earliest, oldest_unsettled(platform.lake(), tenant.id, span[0])), span[1])
+                span = (max(earliest, oldest_unsettled(platform.lake(), tenant.id, span[0], tick)), span[1])
             tags = range_tags(tenant.id, *(day_key(tenant.id, day) for day in span))
             yield dg.RunRequest(run_key=key, tags={**tags, PRIORITY_TAG: str(routine.priority)})
-
-
-def complete_nights(lake: Lake, tenant: Tenant) -> set[date]:
-    """Return the days that every table of a night was written for once they were over; none where the ledger cannot be read.
-
-    `features` alone says nothing: days that are read again for ads or weather write it too, also where orders failed.
-    Nor do days without credentials or of a demo, of a source that has them now; of one that was given up they are all there is.
-    The run itself says what is wrong with a tenant's ledger; the nights of the others go on.
-    """
-    try:
-        ledger = lake.ledger(tenant.id).filter(pl.col("dataset").is_in(graph.DAILY))
-    except LakeError:
-        return set()
-    is_live = IS_OWN.sort_by("date").last().over("dataset")
-    ledger = ledger.filter(IS_OWN | ~is_live | (pl.col("dataset") == ISSUED))
-    is_over = pl.col("written_at_utc").dt.convert_time_zone(tenant.timezone).dt.date() > pl.col("date")
-    tables = ledger.filter(is_over | (pl.col("dataset") == ISSUED)).group_by("date").agg(pl.col("dataset").n_unique())
-    return set(tables.filter(pl.col("dataset") == len(graph.DAILY))["date"])
-
-
-def oldest_unsettled(lake: Lake, tenant_id: str, first: date) -> date:
-    """Return the oldest day of the 60 before `first` whose weather the archive may still mend; `first` where none is.
-
-    A forecast: while a tenant was paused or the daemon was off nobody read it again, and the archive has it since. A day
-    with a gap: the archive is asked for it again, but the table has the answer only when the day is read.
-    """
-    since = first - timedelta(days=OLDEST_UNSETTLED_DAYS)
-    kind = pl.col("observation_type")
-    has_gap = (kind == "observed") & pl.any_horizontal(pl.col(_HEALS).is_null())
-    days = pl.col("date").is_between(since, first, closed="left") & ((kind == "forecast") | has_gap)
-    try:
-        rows = lake.scan(tenant_id, "weather_daily", _KINDS).filter(days).select(pl.col("date").min())
-        found = whole(rows, lake.uri(tenant_id, "weather_daily")).item()
-    except LakeError:
-        return first
-    return found or first
 
 
 def _yearly_schedules(status: dg.DefaultScheduleStatus) -> list[tuple[dg.JobDefinition, dg.ScheduleDefinition]]:
@@ -347,9 +306,15 @@ def _yearly_schedules(status: dg.DefaultScheduleStatus) -> list[tuple[dg.JobDefi
     job = _job("normals", dg.AssetSelection.assets(*graph.YEARLY), says)
 
     def of_the_year(
-        tick: datetime, tenants: Sequence[Tenant], _: Platform, __: Collection[str]
+        tick: datetime, tenants: Sequence[Tenant], platform: Platform, _: Collection[str]
     ) -> Iterator[dg.RunRequest]:
-        return (_normals_request(t, t.today(tick), t.today(tick).year) for t in tenants if normals_are_due(t, tick))
+        for tenant in tenants:
+            today = tenant.today(tick)
+            if normals_are_due(tenant, tick) or (
+                has_struck(tenant, NORMALS_HOUR, tick)
+                and normals_lack_december(platform.lake(), tenant.id, today.year, tick)
+            ):
+                yield _normals_request(tenant, today, today.year)
 
     def of_new_cells(
         tick: datetime, tenants: Sequence[Tenant], platform: Platform, done: Collection[str]
@@ -363,7 +328,7 @@ def _yearly_schedules(status: dg.DefaultScheduleStatus) -> list[tuple[dg.JobDefi
                 for year in years_without_normals(platform.lake(), tenant.id, today):
                     yield _normals_request(tenant, today, year)
 
-    told = f"{says} On January 1, 7 and 8 at {NORMALS_HOUR:02}:00 of the tenant's clock."
+    told = f"{says} On January 1, 7 and 8 at {NORMALS_HOUR:02}:00 of the tenant's clock; later, where the daemon was off then."
     new = "The normals of places that were shipped to for the first time: their anomalies are null until then."
     at = f"{NEW_CELLS_HOUR:02}:00"
     none = f"it is {at} for none of {{}} tenants, or every place has its normals"
@@ -371,22 +336,6 @@ def _yearly_schedules(status: dg.DefaultScheduleStatus) -> list[tuple[dg.JobDefi
         (job, _hourly("normals", job, told, status, of_the_year, "not the day for it")),
         (job, _hourly(NEW_CELLS, job, f"{new} At {at} of the tenant's clock.", status, of_new_cells, none)),
     ]
-
-
-def years_without_normals(lake: Lake, tenant_id: str, today: date) -> list[int]:
-    """Return the years of the days that `restate_weather` reads next in which a cell with weather has no normals."""
-    days = [today - timedelta(days=n) for n in range(1, WEATHER_DAYS + 1)]
-    years = sorted({day.year for day in days})
-    by_year = pl.col("date").dt.year().alias("year"), pl.col("geohash")
-    try:
-        weather = lake.scan(tenant_id, "weather_daily", _CELLS, days).select(by_year).unique()
-        normals = (
-            lake.scan(tenant_id, "climatology", _CELLS, [date(year, 1, 1) for year in years]).select(by_year).unique()
-        )
-        without = whole(weather.join(normals, on=["year", "geohash"], how="anti"), lake.uri(tenant_id, "weather_daily"))
-    except LakeError:
-        return []  # its night says what is wrong; the other tenants go on
-    return sorted(without["year"].unique().to_list())
 
 
 def normals_are_due(tenant: Tenant, tick: datetime) -> bool:

@@ -5,7 +5,8 @@ Belongs here: the rules of alerting, pure, the clock an argument. Does not belon
 
 An incident is a subject (tenant, dataset, check or cause) that is not ok, over any number of days. It is told once, again
 when it becomes critical, reminded of, and its end is told. A day that was told of is no news until it was ok in between:
-restatements judge the last month again every night. It ends when each of its days is ok, or a day after all of them is.
+restatements judge the last month again every night. It ends when each of its days is ok, or a day after all of them is. A
+lesser matter of the same check (stub rows, a null value) does not keep it open: that is the next incident.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ BACKFILL = "(backfill)"
 FAILED_RUN, NOT_RUN, STUCK_RUN = "failed_run", "check_did_not_run", "stuck_run"
 STANDING = frozenset({"stub_source"})
 """Codes of a state that someone chose: shown in the UI and by `doctor`, told to nobody."""
+EXPLAINS_NOTHING = frozenset({"weather_values_missing"})
+"""Codes from which nothing follows: a value is null, for good where a model lacks it, but the rows are there."""
 COVERED: Mapping[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ("ads", "row_count_drop"): (("meta_ads", "row_count_drop"), ("google_ads", "row_count_drop")),
     ("orders", "completeness"): (("orders", "row_count_drop"),),
@@ -93,11 +96,17 @@ class Progress:
             groups.setdefault((one.subject, one.facts.run_id), []).append(one)
         for group in groups.values():
             for one in group:
-                if one.severity != "ok":
+                if not self._is_well(one):
                     self._take_bad(one)
             for one in group:
-                if one.severity == "ok":
+                if self._is_well(one):
                     self._take_ok(one)
+
+    def _is_well(self, seen: Observation) -> bool:
+        """Whether what the open incident is about is not so: all is ok, or what is left is only a lesser matter."""
+        incident = self.ledger.incidents.get(seen.subject)
+        lesser = (codes for codes in (STANDING, EXPLAINS_NOTHING) if incident and not _is_only(incident.facts, codes))
+        return seen.severity == "ok" or any(_is_only(seen.facts, codes) for codes in lesser)
 
     def _take_bad(self, seen: Observation) -> None:
         if seen.backfill and _is_standing(seen.facts):
@@ -260,7 +269,8 @@ def _is_silent(incident: Incident, progress: Progress) -> bool:
     explains = {dataset, "run", *UPSTREAM.get(dataset, ())} if cause in COVERED_BY_FAILED_RUN else ()
     if any(Subject(tenant, name, FAILED_RUN) in opened for name in explains):
         return True
-    return any(Subject(tenant, *other) in opened for other in COVERED.get((dataset, cause), ()))
+    causes = (opened.get(Subject(tenant, *other)) for other in COVERED.get((dataset, cause), ()))
+    return any(one is not None and not _is_only(one.facts, EXPLAINS_NOTHING) for one in causes)
 
 
 def _is_snoozed(incident: Incident, progress: Progress) -> bool:
@@ -268,7 +278,11 @@ def _is_snoozed(incident: Incident, progress: Progress) -> bool:
 
 
 def _is_standing(facts: Facts) -> bool:
-    return bool(facts.codes) and STANDING.issuperset(facts.codes)
+    return _is_only(facts, STANDING)
+
+
+def _is_only(facts: Facts, codes: Collection[str]) -> bool:
+    return bool(facts.codes) and all(code in codes for code in facts.codes)
 
 
 def _lines(ledger: Ledger, incident: Incident) -> tuple[tuple[Subject, str, AlertSeverity], ...]:

@@ -26,7 +26,7 @@ from weathervane_resources.http.retry import OUTAGE_S, RetryPolicy
 from weathervane_resources.http.session import Sign, VendorSession, utc_now
 from weathervane_resources.platform import Platform
 from weathervane_resources.quota import Limit, Rate, SharedQuota
-from weathervane_resources.settings import ConfigurationError
+from weathervane_resources.settings import require_address
 from weathervane_resources.state import State, open_state
 from weathervane_resources.stubs import sandbox_url
 from weathervane_resources.tokens import Vault
@@ -157,20 +157,6 @@ def publish_session(session: VendorSession) -> None:
     metrics.count(metrics.VENDOR_RETRIES, session.retries, **whose)
     metrics.count(metrics.VENDOR_WAITS, session.throttled_s, **whose)
     metrics.count(metrics.VENDOR_BYTES, session.received_bytes, **whose)
-
-
-def require_address(variable: str, url: str) -> str:
-    """Return the address that a variable holds.
-
-    Raises: ConfigurationError: it is none; not repeated, since a proxy's may hold a password.
-    """
-    try:
-        is_address = URL(url).scheme in ("http", "https") and bool(URL(url).origin().host)
-    except ValueError:
-        is_address = False
-    if not is_address:
-        raise ConfigurationError(f"{variable} must be http(s)://host, with the port and path it needs")
-    return url
 
 
 def origin_of_url(url: str) -> str:

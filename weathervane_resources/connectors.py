@@ -34,7 +34,7 @@ from weathervane_resources.clients.open_meteo import OpenMeteoClient
 from weathervane_resources.clients.shopify import ShopifyClient
 from weathervane_resources.clients.shopify_graphql import ShopifyGraphql
 from weathervane_resources.clients.shopify_rest import ShopifyRest
-from weathervane_resources.connector import Connector, Line, origin_of_url, publish_session, require_address
+from weathervane_resources.connector import Connector, Line, origin_of_url, publish_session
 from weathervane_resources.credentials import (
     GOOGLE_ADS,
     KLAVIYO,
@@ -57,7 +57,7 @@ from weathervane_resources.jobs import StateJobs
 from weathervane_resources.platform import Platform
 from weathervane_resources.quota import OPEN_METEO_FREE, Limit, Rate, SharedQuota
 from weathervane_resources.quota_use import Spent, spent_of
-from weathervane_resources.settings import ConfigurationError
+from weathervane_resources.settings import ConfigurationError, require_address
 from weathervane_resources.state import open_state
 from weathervane_resources.stubs import sandbox_url
 from weathervane_resources.tokens import fingerprint
@@ -373,7 +373,7 @@ class GeoNamesConnector(ConfigurableResource[None]):
         """Yield a coroutine function that returns one country's zip as bytes.
 
         Raises: VendorError: the table could not be fetched; the caller decides whether that matters.
-            ConfigurationError: GEONAMES_BASE_URL is no address.
+            ConfigurationError: GEONAMES_BASE_URL or WEATHERVANE_SANDBOX_URL is no address.
         """
         named = os.environ.get("GEONAMES_BASE_URL") or "https://download.geonames.org"
         base = sandbox_url(platform) if is_stub else require_address("GEONAMES_BASE_URL", named)

@@ -12,6 +12,8 @@ from datetime import date
 from pathlib import Path
 from typing import Literal, cast
 
+from yarl import URL
+
 from weathervane_resources.shards import Shard, parse_shard
 
 STUB_POLICIES = ("auto", "never")
@@ -104,6 +106,20 @@ def is_on(name: str, value: str) -> bool:
     if said not in (*_ON, *_OFF):
         raise ConfigurationError(f"{name} is {said!r}; it must be on or off")
     return said in _ON
+
+
+def require_address(variable: str, url: str) -> str:
+    """Return the address that a variable holds.
+
+    Raises: ConfigurationError: it is none; not repeated, since a proxy's may hold a password.
+    """
+    try:
+        is_address = URL(url).scheme in ("http", "https") and bool(URL(url).origin().host)
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise ConfigurationError(f"{variable} must be http(s)://host, with the port and path it needs")
+    return url
 
 
 def _shard(text: str) -> Shard:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from weathervane_resources.platform import Platform
+from weathervane_resources.settings import require_address
 from weathervane_resources.tenants import Tenant
 
 if TYPE_CHECKING:
@@ -31,10 +32,13 @@ def sandbox_config(tenants: Mapping[str, Tenant]) -> SandboxConfig:
 
 
 def sandbox_url(platform: Platform) -> str:
-    """Return the address of the sandbox; started in a thread of this process, once, where none is configured."""
+    """Return the address of the sandbox; started in a thread of this process, once, where none is configured.
+
+    Raises: ConfigurationError: WEATHERVANE_SANDBOX_URL is no address.
+    """
     configured = platform.settings().sandbox_url
     if configured:
-        return configured
+        return require_address("WEATHERVANE_SANDBOX_URL", configured)
     global _running  # noqa: PLW0603 - one sandbox a process, for as long as it lives
     from weathervane_resources.sandbox import RunningSandbox
 

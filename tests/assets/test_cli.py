@@ -129,6 +129,16 @@ def test_a_backfill_says_on_the_screen_what_its_assets_warn_of(tmp_path: Path) -
     assert done.stderr.count(says) == 1
 
 
+@pytest.mark.parametrize(("address", "asset"), [("localhost:8099", "promos"), ("http://", "orders")])
+def test_an_address_of_the_sandbox_that_is_none_is_said_by_its_name(tmp_path: Path, address: str, asset: str) -> None:
+    """WEATHERVANE_SANDBOX_URL=localhost:8099 was "ValueError: URL should be absolute", with a library's traceback in the event log."""
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    done = run(tmp_path, *BACKFILL, "--asset", asset, WEATHERVANE_SANDBOX_URL=address)
+    assert done.returncode == 1
+    says = "WEATHERVANE_SANDBOX_URL must be http(s)://host, with the port and path it needs"
+    assert " ".join(done.stderr.split()).endswith(f"failed acme {asset}: {says}")
+
+
 def test_a_failed_backfill_exits_1_and_says_why(tmp_path: Path) -> None:
     """Half-set credentials end a run; the reason must stand on the screen, not only in the event log."""
     (tmp_path / "tenants.toml").write_text(GOOD)

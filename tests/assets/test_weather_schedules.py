@@ -20,36 +20,72 @@ from weathervane_assets.tables import CONTRACTS, polars_schema, shape_of
 from weathervane_assets.transforms.as_of import decision_frame
 from weathervane_resources.clock import Clock
 from weathervane_resources.lake import Shape
-from weathervane_resources.weather_cache import archive_end
+from weathervane_resources.weather_cache import ARCHIVED, archive_end
 
-WHOLE = {"observation_type": "observed", "temp_max_c": 9.0, "temp_min_c": 2.0, "precip_mm": 0.0, "snowfall_cm": 0.0}
+WHOLE: dict[str, object] = {"observation_type": "observed", **dict.fromkeys(ARCHIVED, 9.0)}
+MORNING = datetime(2026, 11, 20, 10, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    "told", [{"observation_type": "forecast"}, {"precip_mm": None}, {"snowfall_cm": None}, {"temp_max_c": None}, {"temp_min_c": None}],
+    "told",
+    [{"observation_type": "forecast"}, *({name: None} for name in ARCHIVED if name != "temp_c")],
     ids=lambda told: next(iter(told)),
-)  # fmt: skip
+)
 @pytest.mark.parametrize(("days_old", "first"), [(9, "2026-11-10"), (30, "2026-10-21"), (71, "2026-11-10")])
 def test_weather_that_the_archive_may_still_mend_is_read_again(
     installation: Installation, daemon: dg.DagsterInstance, days_old: int, first: str, told: dict[str, object]
 ) -> None:
     """A pause of two weeks left forecasts in the history for ever, and so did a late answer of the archive its gaps: rain
-    that the archive named after 12 days stayed null, since nobody read the day again."""
+    that the archive named after 12 days stayed null, since nobody read the day again. Humidity and wind were forgotten."""
     write_weather(installation, {date(2026, 11, 20) - timedelta(days=days_old): WHOLE | told, date(2026, 10, 1): WHOLE})
-    assert spans(of_acme(daemon, "restate_weather", datetime(2026, 11, 20, 10, tzinfo=UTC))) == [
-        (f"{first}|acme", "2026-11-19|acme")
+    assert spans(of_acme(daemon, "restate_weather", MORNING)) == [(f"{first}|acme", "2026-11-19|acme")]
+
+
+def test_what_a_place_never_has_is_not_waited_for(installation: Installation, daemon: dg.DagsterInstance) -> None:
+    """A place without gusts and one without snow: each night read 70 days again for values that nobody will ever send."""
+    lacks = {"drt2y": "wind_gust_max_kmh", "rckq2": "snowfall_cm"}
+    days = [date(2026, 11, 20) - timedelta(days=n) for n in range(7, 71)]
+    never: dict[str, dict[str, object]] = {place: WHOLE | {name: None} for place, name in lacks.items()}
+    write_places(installation, dict.fromkeys(days, never))
+    assert spans(of_acme(daemon, "restate_weather", MORNING)) == [("2026-11-10|acme", "2026-11-19|acme")]
+    write_places(installation, {days[13]: {place: row | {"snowfall_cm": None} for place, row in never.items()}})
+    assert spans(of_acme(daemon, "restate_weather", MORNING)) == [("2026-10-31|acme", "2026-11-19|acme")]
+
+
+def test_a_gap_that_stays_is_looked_at_less_and_less(installation: Installation, daemon: dg.DagsterInstance) -> None:
+    """One day without rain in the archive itself: for 60 nights up to 70 days were read again, for nothing."""
+    gap, dry = date(2026, 8, 1), WHOLE | {"precip_mm": None}
+    write_weather(installation, {gap - timedelta(days=1): WHOLE}, datetime(2026, 8, 8, tzinfo=UTC))
+    ages = []
+    for night in (datetime(2026, 8, 8, 10, tzinfo=UTC) + timedelta(days=n) for n in range(80)):
+        ((first, _),) = spans(of_acme(daemon, "restate_weather", night))
+        if first[:10] <= gap.isoformat():
+            ages.append((night.date() - gap).days)
+            write_weather(installation, {gap: dry}, night + timedelta(minutes=5))
+    assert ages == [7, 8, 9, 10, 13, 17, 22, 28, 35, 44, 55, 69]
+
+
+def write_weather(
+    installation: Installation, days: dict[date, dict[str, object]], now: datetime = datetime(2026, 11, 1, tzinfo=UTC)
+) -> None:
+    """Write a row of weather of one place of acme's for each day, with the values that are given."""
+    write_places(installation, {day: {"drt2y": values} for day, values in days.items()}, now)
+
+
+def write_places(
+    installation: Installation,
+    days: dict[date, dict[str, dict[str, object]]],
+    now: datetime = datetime(2026, 11, 1, tzinfo=UTC),
+) -> None:
+    told = [
+        {"tenant_id": "acme", "date": day, "geohash": place, "source": "open_meteo", **values}
+        for day, places in days.items()
+        for place, values in places.items()
     ]
-
-
-def write_weather(installation: Installation, days: dict[date, dict[str, object]]) -> None:
-    """Write a row of acme's weather for each day, with the values that are given and no gusts."""
-    rows = pl.DataFrame(
-        [{"tenant_id": "acme", "date": day, "geohash": "drt2y", **values} for day, values in days.items()],
-        schema=polars_schema(CONTRACTS["weather_daily"]),
-    ).with_columns(pl.lit("open_meteo").alias("source"))
+    rows = pl.DataFrame(told, schema=polars_schema(CONTRACTS["weather_daily"]))
     installation.lake.replace(
         "acme", "weather_daily", rows, shape=shape_of(CONTRACTS["weather_daily"]), days=list(days), source="open_meteo",
-        run_id="r", now=datetime(2026, 11, 1, tzinfo=UTC),
+        run_id="r", now=now,
     )  # fmt: skip
 
 
@@ -120,6 +156,43 @@ def test_the_normals_of_a_year_are_made_before_its_first_night_and_again_when_de
         ("2026-01-07T19", [("kiwi|2026", "kiwi|2026")]),
         ("2026-01-08T13", [("acme|2026", "acme|2026")]),
     ]
+
+
+def test_normals_that_lack_december_are_made_again_when_the_daemon_is_back(
+    installation: Installation, daemon: dg.DagsterInstance
+) -> None:
+    """A machine was off on January 7 and 8: the normals were without the last week of December until the next January."""
+    assert tick(daemon, "normals", datetime(2026, 1, 10, 13, tzinfo=UTC)) == [], "no normals, no places"
+    normals_made(installation, datetime(2026, 1, 1, 13, tzinfo=UTC))
+    off = [datetime(2026, 1, day, 13, tzinfo=UTC) for day in (2, 5, 6)]
+    assert [one for at in off for one in tick(daemon, "normals", at)] == [], "the archive has no more than on the 1st"
+    back = datetime(2026, 1, 10, 13, tzinfo=UTC)
+    assert tick(daemon, "normals", back - timedelta(hours=1)) == [], "before eight"
+    for at in (back, back + timedelta(hours=5), back + timedelta(days=50)):
+        assert spans(tick(daemon, "normals", at)) == [("acme|2026", "acme|2026")]
+    (request,) = start(daemon, "normals", back)
+    assert tick(daemon, "normals", back + timedelta(hours=1)) == [], "it was started"
+    job = build_defs(os.environ, {"clock": Clock(fixed=back.isoformat())}).resolve_job_def("normals")
+    assert job.execute_in_process(instance=installation.instance, tags=request.tags).success
+    assert tick(daemon, "normals", back + timedelta(days=1)) == []
+
+
+@pytest.mark.parametrize("day", [7, 8, 20])
+def test_normals_that_have_all_of_december_are_not_made_again(
+    installation: Installation, daemon: dg.DagsterInstance, day: int
+) -> None:
+    """Made again each day, they would cost each tenant ten years of weather to read, all year."""
+    normals_made(installation, datetime(2026, 1, day, 13, tzinfo=UTC))
+    for later in (datetime(2026, 1, 21, 13, tzinfo=UTC), datetime(2026, 12, 31, 13, tzinfo=UTC)):
+        assert tick(daemon, "normals", later) == []
+
+
+def normals_made(installation: Installation, at: datetime) -> None:
+    """Let the ledger say that acme's normals of 2026 were made."""
+    shape = shape_of(CONTRACTS["climatology"])
+    installation.lake.replace(
+        "acme", "climatology", shape.schema.to_frame(), shape=shape, days=[date(2026, 1, 1)], source="stub", run_id="r", now=at
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("lead", [0, 1])

@@ -1,4 +1,4 @@
-"""The files of deploy/: each is read by what will read it, as far as that goes without an engine or a cluster."""
+"""The image, compose and the instance of deploy/: each is read by what will read it, as far as that goes without an engine."""
 
 from __future__ import annotations
 
@@ -10,30 +10,21 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
 import yaml
-from dagster._config import process_config, resolve_to_config_type
 from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.instance.config import dagster_instance_config_schema
 from dagster._core.workspace.load import location_origins_from_yaml_paths
 
+from tests.deploy.files import COMPOSE, DEPLOY, DOCKERFILE, HELM, ROOT, SERVICES, lines_of, postgres_config
 from tests.engines import Databases
 from weathervane_assets.event_log import BATCH_SIZE, BATCH_SIZE_VARIABLE
 from weathervane_assets.graph import NODES
 from weathervane_assets.run_queue import TenantRunCoordinator, vendor_tags
 from weathervane_resources.environment import CREDENTIALS, INSTALLATION
 
-ROOT = Path(__file__).parents[2]
-DEPLOY = ROOT / "deploy"
-DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
-COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
-SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = ("webserver", "daemon", "code", "database-schema")
-HELM = yaml.safe_load((DEPLOY / "helm" / "values.yaml").read_text())
-POD_ROLES = ("dagsterWebserver", "dagsterDaemon")
 
 
 def packages(lock: Path) -> dict[str, str]:
@@ -182,19 +173,19 @@ def test_secrets_are_named_and_never_written_down() -> None:
         assert (DEPLOY / "secrets.example" / Path(secret["file"]).name).exists()
     assert "secrets/weathervane.env" not in str({name: SERVICES[name] for name in SERVICES if name != "code"})
     assert {"deploy/secrets/", "deploy/tenants/"} <= set((ROOT / ".gitignore").read_text().split())
-    values = [line.partition("=")[2] for file in (DEPLOY / "secrets.example").iterdir() for line in _lines(file)]
+    values = [line.partition("=")[2] for file in (DEPLOY / "secrets.example").iterdir() for line in lines_of(file)]
     assert not [value for value in values if re.fullmatch(r"[A-Za-z0-9_=-]{25,}", value)]
 
 
 def test_the_examples_set_variables_that_exist() -> None:
     """A name in an example that nothing reads is set for years."""
     ours = {variable.name for variable in INSTALLATION} | set(CREDENTIALS)
-    set_there = {line.partition("=")[0] for line in _lines(DEPLOY / "secrets.example" / "weathervane.env")}
+    set_there = {line.partition("=")[0] for line in lines_of(DEPLOY / "secrets.example" / "weathervane.env")}
     assert {name for name in set_there if not name.startswith("AWS_")} <= ours
     deployment = HELM["dagster-user-deployments"]["deployments"][0]
-    wanted = {variable["env"] for variable in _postgres().values() if isinstance(variable, dict)}
+    wanted = {variable["env"] for variable in postgres_config().values() if isinstance(variable, dict)}
     assert set(deployment["env"]) <= ours | wanted
-    assert {line.partition("=")[0] for line in _lines(DEPLOY / "secrets.example" / "dagster.env")} == {
+    assert {line.partition("=")[0] for line in lines_of(DEPLOY / "secrets.example" / "dagster.env")} == {
         *wanted,
         "WEATHERVANE_LOG_FORMAT",
     }
@@ -262,139 +253,3 @@ def test_the_workspace_leads_to_the_code_server() -> None:
     assert '"--port", "4000"' in DOCKERFILE
     for name in ("webserver", "daemon"):
         assert SERVICES[name]["command"][-2:] == ["--workspace", "workspace.yaml"]
-
-
-def test_helm_and_compose_queue_alike() -> None:
-    """The limit was raised in one place."""
-    ours = yaml.safe_load((DEPLOY / "dagster.yaml").read_text())
-    theirs = HELM["dagsterDaemon"]["runCoordinator"]["config"]["customRunCoordinator"]
-    assert theirs == ours["run_coordinator"]
-    assert HELM["additionalInstanceConfig"]["run_monitoring"] == ours["run_monitoring"]
-
-
-KNOWN = {
-    "": {
-        "global", "generatePostgresqlPasswordSecret", "postgresql", "dagsterWebserver", "ingress", "dagsterDaemon",
-        "dagster-user-deployments", "runLauncher", "computeLogManager", "retention", "telemetry", "additionalInstanceConfig",
-    },
-    "postgresql": {
-        "enabled", "postgresqlHost", "postgresqlUsername", "postgresqlDatabase", "postgresqlScheme", "service",
-    },
-    "dagsterWebserver": {
-        "replicaCount", "image", "service", "podSecurityContext", "securityContext", "volumes", "volumeMounts", "resources",
-        "readinessProbe", "livenessProbe", "env",
-    },
-    "dagsterDaemon": {
-        "enabled", "image", "heartbeatTolerance", "podSecurityContext", "securityContext", "volumes", "volumeMounts",
-        "resources", "livenessProbe", "runCoordinator", "runMonitoring", "runRetries", "env",
-    },
-    "retention": {"enabled", "schedule", "sensor"},
-    "runLauncher": {"type", "config"},
-}  # fmt: skip
-"""Names of the chart's values that we use; read in its schema (2026-11). The chart itself is not to be had here."""
-
-
-PASSED_ON = {"resources": "resources", "volumes": "volumes", "volume_mounts": "volumeMounts"}
-"""Names in a code location's context, of which its chart makes them for the pods of runs."""
-
-
-@pytest.mark.parametrize("section", KNOWN)
-def test_helm_sets_values_that_the_chart_has(section: str) -> None:
-    """Helm takes a misspelt value without a word where the chart's schema allows others beside it."""
-    assert set(HELM[section] if section else HELM) == KNOWN[section]
-
-
-def test_helms_parts_are_what_dagster_and_kubernetes_read() -> None:
-    """A key of a pod in the wrong place is found when the first run of the night is launched."""
-    from dagster_k8s import K8sRunLauncher
-    from dagster_k8s.job import UserDefinedDagsterK8sConfig
-    from dagster_k8s.models import k8s_model_from_dict, k8s_snake_case_dict
-    from kubernetes import client
-
-    launcher = HELM["runLauncher"]["config"]["k8sRunLauncher"]
-    run = launcher["runK8sConfig"]
-    section = {
-        "pod_spec_config": run["podSpecConfig"], "job_spec_config": run["jobSpecConfig"],
-        "container_config": {"resources": launcher["resources"], "securityContext": launcher["securityContext"]},
-    }  # fmt: skip
-    assert UserDefinedDagsterK8sConfig.from_dict(section).job_spec_config == {"ttl_seconds_after_finished": 86400}
-    config = {
-        "service_account_name": "dagster", "instance_config_map": "dagster-instance", "dagster_home": "/opt/dagster",
-        "postgres_password_secret": "s", "image_pull_policy": launcher["imagePullPolicy"], "run_k8s_config": section,
-        "load_incluster_config": launcher["loadInclusterConfig"], "fail_pod_on_run_failure": launcher["failPodOnRunFailure"],
-    }  # fmt: skip
-    checked = process_config(resolve_to_config_type(K8sRunLauncher.config_type()), config)
-    assert checked.success, checked.errors
-
-    def read(model: type, said: dict[str, Any]) -> Any:
-        return k8s_model_from_dict(model, k8s_snake_case_dict(model, said))
-
-    for pod in _pods():
-        assert read(client.V1PodSecurityContext, pod["podSecurityContext"]).run_as_user == 10001
-        assert read(client.V1SecurityContext, pod["securityContext"]).read_only_root_filesystem
-        assert read(client.V1ResourceRequirements, pod["resources"]).limits["memory"]
-        volumes = [read(client.V1Volume, volume).name for volume in pod["volumes"]]
-        assert volumes == [read(client.V1VolumeMount, mount).name for mount in pod["volumeMounts"]]
-    schema = dagster_instance_config_schema()
-    assert set(HELM["additionalInstanceConfig"]) <= set(schema)
-
-
-def test_a_command_in_the_code_servers_pod_can_open_the_instance() -> None:
-    """The image's dagster.yaml asks for the server by variables that the pod had not, so nothing could be purged or backfilled there."""
-    (code,) = HELM["dagster-user-deployments"]["deployments"]
-    server = HELM["postgresql"]
-    said = {
-        "hostname": server["postgresqlHost"], "username": server["postgresqlUsername"],
-        "db_name": server["postgresqlDatabase"], "port": server["service"]["port"], "scheme": server["postgresqlScheme"],
-    }  # fmt: skip
-    by_the_chart = {"DAGSTER_PG_PASSWORD": "by the chart"}  # from global.postgresqlSecretName
-    read = {
-        name: (code["env"] | by_the_chart)[value["env"]] if isinstance(value, dict) else value
-        for name, value in _postgres().items()
-    }
-    assert read == said | {"password": "by the chart"}
-
-
-def test_a_runs_pod_has_the_memory_and_the_security_that_the_launcher_says() -> None:
-    """The code server's 1 GiB came before the launcher's 2: a long run was ended by the kernel."""
-    from dagster_k8s.container_context import K8sContainerContext
-
-    (code,) = HELM["dagster-user-deployments"]["deployments"]
-    launcher = HELM["runLauncher"]["config"]["k8sRunLauncher"]
-    assert code["includeConfigInLaunchedRuns"] == {"enabled": True}
-    # what the chart's template k8sContainerContext passes on, and in the order of K8sContainerContext.create_for_run
-    location = {name: code[key] for name, key in PASSED_ON.items()}
-    instance = {"resources": launcher["resources"], "security_context": launcher["securityContext"]}
-    of_the_instance, of_the_location = (
-        K8sContainerContext.create_from_config({"k8s": said}) for said in (instance, location)
-    )
-    merged = of_the_instance.merge(of_the_location).run_k8s_config.container_config
-    assert merged["resources"] == launcher["resources"] == code["resources"]
-    assert merged["security_context"] == of_the_instance.run_k8s_config.container_config["security_context"]
-    assert merged["volume_mounts"]
-
-
-def test_pods_are_read_only_unprivileged_and_probed() -> None:
-    """The chart's own defaults are root and writable."""
-    for pod in _pods():
-        assert pod["podSecurityContext"]["runAsNonRoot"] is True
-        assert pod["podSecurityContext"]["runAsUser"] == 10001
-        assert pod["securityContext"]["readOnlyRootFilesystem"] is True
-        assert pod["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-        assert {mount["mountPath"] for mount in pod["volumeMounts"]} >= {"/tmp", "/opt/dagster/dagster_home/storage"}
-        assert "livenessProbe" in pod
-    assert HELM["runLauncher"]["config"]["k8sRunLauncher"]["securityContext"]["readOnlyRootFilesystem"] is True
-    assert "Password" not in str(HELM["postgresql"])
-    assert HELM["dagster-user-deployments"]["deployments"][0]["envSecrets"] == [{"name": "weathervane-secrets"}]
-
-
-def _pods() -> list[dict[str, Any]]:
-    return [HELM[role] for role in POD_ROLES] + HELM["dagster-user-deployments"]["deployments"]
-
-
-def _lines(file: Path) -> list[str]:
-    return [line for line in file.read_text().splitlines() if "=" in line and not line.startswith("#")]
-
-
-def _postgres() -> dict[str, Any]:
-    return yaml.safe_load((DEPLOY / "dagster.yaml").read_text())["storage"]["postgres"]["postgres_db"]

@@ -1,0 +1,87 @@
+"""What an incident is about by its codes: when another matter ends it, and what it explains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.checks.alerting import Watchtower, Webhook, watchtower, webhook
+
+NIGHTS = tuple(f"2026-11-{day}" for day in range(19, 30))
+NIGHT = timedelta(days=1)
+RESTATED = 3
+
+
+@pytest.fixture
+def hook() -> Iterator[Webhook]:
+    with webhook() as running:
+        yield running
+
+
+@pytest.fixture
+def tower(tmp_path: Path, hook: Webhook) -> Iterator[Watchtower]:
+    with watchtower(tmp_path, hook) as running:
+        running.tick()
+        yield running
+
+
+def night(tower: Watchtower, n: int, *judged: tuple[str, str, str, str]) -> None:
+    """Let the n-th night judge its day and those before it that it reads again: dataset, check, severity and codes."""
+    for dataset, check, severity, codes in judged:
+        for day in NIGHTS[max(0, n - RESTATED) : n + 1]:
+            tower.judge("acme", dataset, check, severity, day, alerts=codes, run_id=f"night {n}")
+    tower.tick(after=NIGHT)
+
+
+STUBS = ("orders", "live_source", "warning", "stub_source")
+GUSTLESS = ("weather_daily", "coverage", "warning", "weather_values_missing")
+BARE = ("weather_daily", "coverage", "critical", "weather_coverage_critical, weather_values_missing")
+UNJOINED = ("features", "weather_join_coverage", "warning", "weather_join_coverage_low")
+JOINED = ("features", "weather_join_coverage", "ok", "")
+
+
+def test_a_matter_is_over_when_all_that_is_left_was_chosen(tower: Watchtower, hook: Webhook) -> None:
+    """A shop on stub rows had one day that was never written: for months a reminder came each week of what had ended
+    the day after, since its stub rows kept the incident open."""
+    night(tower, 0, ("orders", "live_source", "warning", "dataset_missing"))
+    for n in range(1, 11):
+        night(tower, n, STUBS)
+    tower.tick(after=timedelta(days=8))
+    assert hook.titles == [
+        "[warning] acme orders: live_source (2026-11-19)",
+        "[ok] acme orders: live_source is over (2026-11-19)",
+    ]
+    night(tower, 10, ("orders", "live_source", "warning", "version_sunset"))
+    assert len(hook.titles) == 3
+
+
+def test_a_value_that_is_always_null_hides_no_row_without_weather(tower: Watchtower, hook: Webhook) -> None:
+    """A model without gusts keeps `coverage` open for good, and the matrix that had lost its weather was told to nobody."""
+    night(tower, 0, GUSTLESS, JOINED)
+    night(tower, 1, GUSTLESS, UNJOINED)
+    assert [title for title in hook.titles if "join" in title] == [
+        "[warning] acme features: weather_join_coverage (2026-11-19, 2026-11-20)"
+    ]
+
+
+def test_rows_without_weather_are_told_once_and_no_longer_explained_when_the_weather_is_back(
+    tower: Watchtower, hook: Webhook
+) -> None:
+    """After a night without weather, gusts that are always null went on as that incident, and explained the matrix for ever."""
+    night(tower, 0, BARE, UNJOINED)
+    assert hook.titles == ["[critical] acme weather_daily: coverage (2026-11-19)"]
+    night(tower, 1, GUSTLESS, UNJOINED)
+    assert sorted(hook.titles[1:]) == [
+        "[ok] acme weather_daily: coverage is over (2026-11-19)",
+        "[warning] acme features: weather_join_coverage (2026-11-19, 2026-11-20)",
+    ]
+    night(tower, 2, GUSTLESS, JOINED)
+    night(tower, 3, GUSTLESS, JOINED)
+    assert sorted(title.partition(" (")[0] for title in hook.titles[3:]) == [
+        "[ok] acme features: weather_join_coverage is over",
+        "[warning] acme weather_daily: coverage",
+        "[warning] acme weather_daily: coverage is still so",
+    ]

@@ -1,0 +1,118 @@
+"""What a tenant's tables say is still to be read: missed nights, weather that the archive may mend, years without whole normals.
+
+Belongs here: a look into the lake that names days. Does not belong here: when they are read (`schedules.py`).
+
+A table or ledger that cannot be read names none: the run itself says what is wrong with it, and the other tenants go on.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+import polars as pl
+
+from weathervane_assets import graph
+from weathervane_resources.lake import Lake, LakeError, Shape, whole
+from weathervane_resources.lake_ledger import IS_OWN
+from weathervane_resources.tenants import Tenant
+from weathervane_resources.weather_cache import ARCHIVED, archive_end
+
+OLDEST_UNSETTLED_DAYS = 60
+"""How far back `restate_weather` looks for days that still stand as forecasts, after a pause or an outage, or have a gap."""
+AGES_BETWEEN_READS = 4
+"""Such a day is read again once it is older by a quarter of the age at which it was read last: 13 days old, 17, 22, 28, 35, 44, 55
+and 69. What the archive lacks for good is read so often, and what it mends is late by a quarter of the day's age at most."""
+WEATHER_DAYS = 10
+"""The archive has a day when it is 7 days old in UTC, where it may be yesterday still: each day is read with it at least twice."""
+ISSUED = "weather_forecast"
+"""Written on the day itself: complete whenever it was written."""
+_VALUES = Shape(
+    pl.Schema(
+        {
+            "date": pl.Date(),
+            "geohash": pl.String(),
+            "observation_type": pl.String(),
+            **dict.fromkeys(ARCHIVED, pl.Float64()),
+        }
+    ),
+    (),
+)
+_CELLS = Shape(pl.Schema({"date": pl.Date(), "geohash": pl.String()}), ())
+
+
+def complete_nights(lake: Lake, tenant: Tenant) -> set[date]:
+    """Return the days that every table of a night was written for once they were over; none where the ledger cannot be read.
+
+    `features` alone says nothing: days that are read again for ads or weather write it too, also where orders failed.
+    Nor do days without credentials or of a demo, of a source that has them now; of one that was given up they are all there is.
+    The run itself says what is wrong with a tenant's ledger; the nights of the others go on.
+    """
+    try:
+        ledger = lake.ledger(tenant.id).filter(pl.col("dataset").is_in(graph.DAILY))
+    except LakeError:
+        return set()
+    is_live = IS_OWN.sort_by("date").last().over("dataset")
+    ledger = ledger.filter(IS_OWN | ~is_live | (pl.col("dataset") == ISSUED))
+    is_over = pl.col("written_at_utc").dt.convert_time_zone(tenant.timezone).dt.date() > pl.col("date")
+    tables = ledger.filter(is_over | (pl.col("dataset") == ISSUED)).group_by("date").agg(pl.col("dataset").n_unique())
+    return set(tables.filter(pl.col("dataset") == len(graph.DAILY))["date"])
+
+
+def oldest_unsettled(lake: Lake, tenant_id: str, first: date, now: datetime) -> date:
+    """Return the oldest day of the 60 before `first` that the archive may still mend and that is due; `first` where none is.
+
+    A forecast: while a tenant was paused or the daemon was off nobody read it again, and the archive has it since. A day
+    with a gap: the archive is asked for it again, but the table has the answer only when the day is read.
+    """
+    since = first - timedelta(days=OLDEST_UNSETTLED_DAYS)
+    try:
+        rows = lake.scan(tenant_id, "weather_daily", _VALUES).filter(pl.col("date") >= since)
+        unsettled = whole(rows.filter(_is_unsettled()).select("date"), lake.uri(tenant_id, "weather_daily"))
+        read = lake.ledger(tenant_id, "weather_daily").join(unsettled, on="date", how="semi")
+    except LakeError:
+        return first
+    read_on = pl.col("written_at_utc").dt.date()
+    is_due = (pl.lit(now.date()) - read_on) * AGES_BETWEEN_READS >= read_on - pl.col("date")
+    return min(read.filter((pl.col("date") < first) & is_due)["date"].to_list(), default=first)
+
+
+def _is_unsettled() -> pl.Expr:
+    """Return whether a row is a forecast, or lacks what the archive gives of its place on other days.
+
+    A value that a place never has is none to wait for: a model may have no gusts.
+    """
+    kind = pl.col("observation_type")
+    is_observed = kind == "observed"
+    lacks = (
+        pl.col(name).is_null() & (pl.col(name).is_not_null() & is_observed).any().over("geohash") for name in ARCHIVED
+    )
+    return (kind == "forecast") | (is_observed & pl.any_horizontal(lacks))
+
+
+def years_without_normals(lake: Lake, tenant_id: str, today: date) -> list[int]:
+    """Return the years of the days that `restate_weather` reads next in which a cell with weather has no normals."""
+    days = [today - timedelta(days=n) for n in range(1, WEATHER_DAYS + 1)]
+    years = sorted({day.year for day in days})
+    by_year = pl.col("date").dt.year().alias("year"), pl.col("geohash")
+    try:
+        weather = lake.scan(tenant_id, "weather_daily", _CELLS, days).select(by_year).unique()
+        normals = (
+            lake.scan(tenant_id, "climatology", _CELLS, [date(year, 1, 1) for year in years]).select(by_year).unique()
+        )
+        without = whole(weather.join(normals, on=["year", "geohash"], how="anti"), lake.uri(tenant_id, "weather_daily"))
+    except LakeError:
+        return []  # its night says what is wrong; the other tenants go on
+    return sorted(without["year"].unique().to_list())
+
+
+def normals_lack_december(lake: Lake, tenant_id: str, year: int, now: datetime) -> bool:
+    """Return whether a year's normals were made before the archive had all of the December before it, and it has that now."""
+    new_years_eve = date(year - 1, 12, 31)
+    if archive_end(now) < new_years_eve:
+        return False
+    try:
+        ledger = lake.ledger(tenant_id, "climatology")
+    except LakeError:
+        return False
+    made = ledger.filter(pl.col("date") == date(year, 1, 1))["written_at_utc"]
+    return any(archive_end(at) < new_years_eve for at in made)
