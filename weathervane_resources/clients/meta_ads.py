@@ -29,6 +29,8 @@ R = TypeVar("R")
 PAGE_SIZE, SMALLEST_PAGE = 500, 31
 ONE_DAY = timedelta(days=1)
 LONGEST_AT_ONCE = timedelta(days=31)
+LONGEST_REPORT = timedelta(days=90)
+"""Reports of years take longer than anyone waits, or fail without a reason."""
 LEVEL = "adset"
 EFFECTIVE_STATUSES = (
     "ACTIVE", "PAUSED", "CAMPAIGN_PAUSED", "IN_PROCESS", "WITH_ISSUES", "ARCHIVED", "DELETED",
@@ -123,21 +125,26 @@ class MetaAdsClient:
     async def insights(self, since: date, until: date) -> AsyncIterator[InsightsPage]:
         """Yield the ad set days of since..until, both inclusive, in account-local days.
 
-        A part that is too much is read in halves, its pages kept back until it is whole: no row comes from two parts.
+        A part that is too much is read in halves, its pages kept back until it is whole: no row comes from two parts. Where
+        a report was, no later one is as long.
 
         Raises:
             TooBig: even one row of one day at a time is too much.
         """
-        spans = [(since, until)]
+        spans, longest = [(since, until)], LONGEST_REPORT
         while spans:
             first, last = spans.pop()
+            if last - first >= longest:
+                spans += [(first + longest, last), (first, first + longest - ONE_DAY)]
+                continue
             try:
                 found = await self._span(first, last)
             except TooBig:
                 if first == last:
                     raise
-                middle = first + (last - first) // 2
-                spans += [(middle + ONE_DAY, last), (first, middle)]
+                half = (last - first) // 2 + ONE_DAY
+                longest = max(min(longest, half), LONGEST_AT_ONCE)
+                spans += [(first + half, last), (first, first + half - ONE_DAY)]
                 continue
             for page in found:
                 yield page

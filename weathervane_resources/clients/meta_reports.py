@@ -7,20 +7,20 @@ may not be there yet (2637, 1815107: the session tries again). Rows are read by 
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
 from weathervane_resources.clients.jobs import Jobs, job_mark, wait_for
-from weathervane_resources.http.errors import PermissionLost, TooBig, Unavailable, Where
+from weathervane_resources.http.errors import PermissionLost, TooBig, Where
 from weathervane_resources.http.session import Request, VendorSession
 from weathervane_resources.http.strict_json import decode
 
-TRIES = 3
+PAUSES_S = (15.0, 60.0)
+"""Between a report that failed and the next try: those started again at once brought the throttle (airbyte #8282)."""
+TRIES = len(PAUSES_S) + 1
 """A report fails for no reason at times; one that fails again and again is too much, whatever it says."""
-MOST_FAILURES = 12
-"""Over all parts of a window: starting failed reports for ever brought the throttle (airbyte #8282)."""
 LOOKS_UNTIL_GONE = 5
 TOO_MANY_ROWS = 1_487_534
 
@@ -47,6 +47,11 @@ class Report(msgspec.Struct, frozen=True):
         return self.async_status == "Job Completed"
 
     @property
+    def said(self) -> str:
+        """How it ended, in Meta's words."""
+        return f"{self.async_status} {self.error_message or ''}".strip()
+
+    @property
     def is_too_much(self) -> bool:
         """Whether it failed for the amount of data."""
         return self.error_subcode == TOO_MANY_ROWS or "amount of data" in (self.error_message or "")
@@ -66,7 +71,6 @@ class Reports:
     jobs: Jobs
     clock: Callable[[], datetime]
     sleep: Callable[[float], Awaitable[object]]
-    failures: int = field(default=0, init=False)
 
     def mark(self, query: Mapping[str, str]) -> str:
         """Return what tells this question from others."""
@@ -77,12 +81,11 @@ class Reports:
 
         Raises:
             TooBig: Meta says so, or it failed three times: ask for a shorter window.
-            Unavailable: reports fail too often.
             Deferred: not done within this run's patience; the next one goes on waiting for it.
         """
         mark, where = self.mark(query), self.session.where(window)
         run_id = await self.jobs.find(mark)
-        for _ in range(TRIES):
+        for pause_s in (*PAUSES_S, 0.0):
             if run_id is None:
                 run_id = await self._start(query, where)
                 await self.jobs.keep(mark, run_id)
@@ -91,16 +94,10 @@ class Reports:
                 return run_id
             await self.jobs.drop(mark)
             run_id = None
-            self._count(report, where)
+            if report.is_too_much:
+                raise TooBig(report.said, hint="ask for a shorter window", **where)
+            await self.sleep(pause_s)
         raise TooBig(f"the report failed {TRIES} times", hint="ask for a shorter window", **where)
-
-    def _count(self, report: Report, where: Where) -> None:
-        said = f"{report.async_status} {report.error_message or ''}".strip()
-        if report.is_too_much:
-            raise TooBig(said, hint="ask for a shorter window", **where)
-        self.failures += report.async_status != _GONE
-        if self.failures >= MOST_FAILURES:
-            raise Unavailable(f"{self.failures} reports failed ({said})", hint="run the window again later", **where)
 
     async def _start(self, query: Mapping[str, str], where: Where) -> str:
         """Ask for a report; asking twice costs one more and does no harm, so a lost answer is asked for again."""

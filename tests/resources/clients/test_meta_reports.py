@@ -16,7 +16,7 @@ from tests.resources.clients.loopback import NOW, base_of, config, reaching
 from tests.resources.http.scripted import Naps, Script, calling, json_answer
 from weathervane_resources.clients.jobs import MemoryJobs
 from weathervane_resources.clients.meta_ads import Insight, MetaAdsClient
-from weathervane_resources.clients.meta_reports import LOOKS_UNTIL_GONE, MOST_FAILURES, TRIES
+from weathervane_resources.clients.meta_reports import LOOKS_UNTIL_GONE, TRIES
 from weathervane_resources.http.errors import Deferred, PermissionLost, TooBig, Unavailable
 from weathervane_resources.sandbox import RunningSandbox, truth
 
@@ -188,18 +188,6 @@ def test_a_report_that_was_too_much_is_never_asked_for_unchanged() -> None:
         asked = [parse_qs(body)["time_range"][0] for body in script.bodies if body]
         assert [json.loads(text)["since"] for text in asked] == ["2026-08-20", "2026-08-20", "2026-10-04"]
         assert [json.loads(text)["until"] for text in asked] == ["2026-11-17", "2026-10-03", "2026-11-17"]
-
-
-def test_reports_that_only_fail_come_to_an_end() -> None:
-    """Stuck jobs started again and again brought the throttle on everything else (airbyte #8282)."""
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        return web.json_response(started() if request.method == "POST" else FAILED)
-
-    with pytest.raises(Unavailable, match="reports failed") as raised:
-        scripted(answer, first=date(2022, 1, 1))
-    assert raised.value.is_transient
-    assert f"{MOST_FAILURES} reports" in str(raised.value)
 
 
 def test_a_run_that_is_started_again_waits_for_the_same_report() -> None:
