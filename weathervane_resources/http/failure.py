@@ -18,7 +18,7 @@ _SHORTEST_SECRET = 6
 
 
 def to_error(
-    verdict: Verdict, status: int, path: str, secrets: Iterable[str], where: errors.Where
+    verdict: Verdict, status: int | None, path: str, secrets: Iterable[str], where: errors.Where
 ) -> errors.VendorError:
     """Return the error for a verdict that is not OK.
 

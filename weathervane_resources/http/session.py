@@ -158,7 +158,7 @@ class VendorSession:
         Raises:
             VendorError: as drawn in `errors`.
         """
-        budget = RetryBudget(self._policy, self._rng)
+        budget = self.budget()
         refreshed = False
         while True:
             credential = await self._auth.headers()
@@ -177,6 +177,18 @@ class VendorSession:
         was_processed = not isinstance(error, errors.Throttled)
         if was_processed and not request.is_safe and request.method != "GET":
             raise error
+        await self.rest(error, budget)
+
+    def budget(self) -> RetryBudget:
+        """Return what this run puts up with of one question."""
+        return RetryBudget(self._policy, self._rng)
+
+    async def rest(self, error: errors.VendorError, budget: RetryBudget) -> None:
+        """Wait before the next try, and let all of its scope wait where the vendor asks for a pause.
+
+        Raises:
+            VendorError: `error` itself, where it is permanent or the budget is spent; Deferred where the wait is too long.
+        """
         if isinstance(error, errors.Throttled) and error.wait_s is not None:
             await self._pace.pause(error.wait_s, error.scope)
         try:

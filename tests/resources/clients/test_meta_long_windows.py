@@ -10,12 +10,16 @@ from datetime import date, timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
+import pytest
 from aiohttp import web
 
 from tests.resources.http.scripted import NOW, Naps, Script, calling
-from weathervane_resources.clients.jobs import MemoryJobs
+from weathervane_resources.clients.jobs import FIRST_WAIT_S, MemoryJobs
 from weathervane_resources.clients.meta_ads import LONGEST_AT_ONCE, LONGEST_REPORT, MetaAdsClient
 from weathervane_resources.clients.meta_reports import PAUSES_S, TRIES
+from weathervane_resources.http.errors import Deferred, PermissionLost, VersionDead
+from weathervane_resources.http.pacing import Pace
+from weathervane_resources.http.retry import COME_BACK_S, FLOOR_S, RetryPolicy
 
 FIRST, LAST = date(2024, 1, 1), date(2026, 11, 19)
 DAYS = [FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 1)]
@@ -81,13 +85,19 @@ def refused(code: int, subcode: int | None = None, message: str = "no", status: 
 
 
 def read(
-    account: Account, first: date = FIRST, last: date = LAST, jobs: MemoryJobs | None = None, naps: Naps | None = None
+    account: Account,
+    first: date = FIRST,
+    last: date = LAST,
+    *,
+    jobs: MemoryJobs | None = None,
+    naps: Naps | None = None,
+    **session_options: Any,
 ) -> list[date]:
     """Return the days of the rows that came."""
     naps = naps or Naps()
 
     async def main() -> list[date]:
-        async with calling(Script([account]), "meta_ads", naps=naps) as session:
+        async with calling(Script([account]), "meta_ads", naps=naps, **session_options) as session:
             options = {"jobs": jobs or MemoryJobs(), "clock": lambda: NOW, "sleep": naps}
             client = MetaAdsClient(session, session.origin, "v26.0", "42", **options)
             pages = [page async for page in client.insights(first, last)]
@@ -118,3 +128,80 @@ def test_where_all_reports_fail_the_days_are_read_at_once() -> None:
     assert read(account) == DAYS
     assert account.report_days == [90] * TRIES + [45] * TRIES
     assert max(account.asked_at_once) == LONGEST_AT_ONCE.days
+
+
+@dataclass
+class Ending:
+    """Reports of which the first few fail with a code."""
+
+    code: int
+    failing: int
+    subcode: int | None = None
+    message: str = ""
+    failed: int = 0
+
+    def __call__(self, days: int) -> dict[str, Any]:
+        if self.failed >= self.failing:
+            return COMPLETED
+        self.failed += 1
+        return {**FAILED, "error_code": self.code, "error_subcode": self.subcode, "error_message": self.message}
+
+
+class Watched(Pace):
+    """A pace that remembers for how long which scope was to wait."""
+
+    def __init__(self) -> None:
+        super().__init__(10_000, 10_000)
+        self.pauses: list[tuple[str, float]] = []
+
+    async def pause(self, wait_s: float, scope: str) -> None:
+        self.pauses.append((scope, wait_s))
+
+
+QUARTER = LAST - timedelta(days=89)
+
+
+@pytest.mark.parametrize("code", [4, 17, 613, 80_000, 80_008])
+def test_a_report_that_failed_for_the_throttle_is_waited_out_and_never_halved(code: int) -> None:
+    """Nine reports were started at once, at a vendor that asked for a pause: each made it longer (airbyte #8282)."""
+    account, naps = Account(becomes=Ending(code, failing=4, message="request limit reached")), Naps()
+    assert len(read(account, QUARTER, naps=naps)) == 90
+    assert account.report_days == [90] * 5
+    assert [wait >= FLOOR_S for wait in naps.taken if wait != FIRST_WAIT_S] == [True] * 4
+
+
+@pytest.mark.parametrize(("code", "scope"), [(4, "app"), (17, "account")])
+def test_a_throttle_of_reports_that_lasts_defers_the_run_and_lets_its_scope_rest(code: int, scope: str) -> None:
+    """The slot is free, and the other runs of the app do not find out one by one."""
+    account, naps, pace = Account(becomes=Ending(code, failing=999)), Naps(), Watched()
+    with pytest.raises(Deferred) as raised:
+        read(account, QUARTER, naps=naps, pace=pace)
+    assert raised.value.until == NOW + timedelta(seconds=COME_BACK_S)
+    assert pace.pauses == [(scope, COME_BACK_S)]
+    assert set(account.report_days) == {90}
+    assert sum(naps.taken) > RetryPolicy().patience_s / 2
+
+
+@pytest.mark.parametrize(
+    ("ending", "error"),
+    [(Ending(200, 9, message="ads_read was not granted"), PermissionLost), (Ending(2635, 9), VersionDead)],
+)
+def test_a_report_that_nobody_may_have_is_not_asked_for_again(ending: Ending, error: type[Exception]) -> None:
+    """What someone must change first is said at once, in the words of every other answer."""
+    account = Account(becomes=ending)
+    with pytest.raises(error):
+        read(account, QUARTER)
+    assert account.report_days == [90]
+
+
+def test_reports_that_were_too_much_are_halved_at_once_and_others_are_asked_for_again() -> None:
+    """1487534 fails for ever; 2 and an expired token do not."""
+    for ending, asked in [
+        (Ending(100, 1, 1_487_534), [90, 45, 45]),
+        (Ending(2, 1, message="Please reduce the amount of data you're asking for"), [90, 45, 45]),
+        (Ending(2, 1, 1_504_043), [90, 90]),
+        (Ending(190, 1, 463), [90, 90]),
+    ]:
+        account = Account(becomes=ending)
+        assert len(read(account, QUARTER)) == 90
+        assert account.report_days == asked
