@@ -12,6 +12,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -20,7 +21,7 @@ from yarl import URL
 from weathervane_resources.clients.jobs import Jobs, MemoryJobs
 from weathervane_resources.clients.meta_reports import Reports
 from weathervane_resources.clients.rows import BadRow, PageDecoder
-from weathervane_resources.http.errors import TooBig
+from weathervane_resources.http.errors import Deferred, Throttled, TooBig, Unavailable, VendorError
 from weathervane_resources.http.paging import NextUrl, Trail
 from weathervane_resources.http.session import Reply, Request, VendorSession, utc_now
 from weathervane_resources.http.strict_json import decode
@@ -155,11 +156,12 @@ class MetaAdsClient:
         if last - first < LONGEST_AT_ONCE:
             url = URL(f"{self._node()}/act_{self.account_id}/insights").with_query(query)
             return [_within(page, first, last) async for page in self._pages(url, window, can_split=can_split)]
-        url = URL(f"{self._node()}/{await self._reports.finished(query, window)}/insights")
         try:
+            url = URL(f"{self._node()}/{await self._reports.finished(query, window)}/insights")
             found = [_within(page, first, last) async for page in self._pages(url, window, can_split=can_split)]
-        except TooBig:
-            await self.jobs.drop(self._reports.mark(query))
+        except VendorError as error:
+            if not _leaves_the_report(error):
+                await self.jobs.drop(self._reports.mark(query))
             raise
         await self.jobs.drop(self._reports.mark(query))
         return found
@@ -193,6 +195,13 @@ class MetaAdsClient:
 
     def _node(self) -> str:
         return f"{self.base_url.rstrip('/')}/{self.api_version}"
+
+
+def _leaves_the_report(error: VendorError) -> bool:
+    """Whether the next run may read the same report: after an outage or a wait, not after what Meta says of the report itself."""
+    if isinstance(error, Unavailable):
+        return error.status is None or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return isinstance(error, Throttled | Deferred)
 
 
 def _within(page: InsightsPage, first: date, last: date) -> InsightsPage:

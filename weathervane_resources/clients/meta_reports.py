@@ -2,7 +2,7 @@
 
 Facts (developers.facebook.com, read 2026-11): a report takes up to an hour; it is over as `Job Completed` (at 100 percent),
 `Job Failed` or `Job Skipped`, and since v25 says why in `error_code`; right after it was asked for it may not be found yet,
-and right after completion its rows may not be there yet (2637, 1815107: the session tries again). Rows are read by
+and right after completion its rows may not be there yet (2601, 2637, 1815107: the session tries again). Rows are read by
 `meta_ads.py`.
 """
 

@@ -18,7 +18,9 @@ _META_THROTTLED = frozenset({4, 17, 32, 341, 613, *range(80_000, 80_015)})
 _META_PERMISSION = frozenset({3, 10, *range(200, 300)})
 _META_AUTH_DEAD_SUBCODES = frozenset({458, 459, 460, 464})
 _META_TOO_BIG_SUBCODE = 1_487_534
-_META_TRANSIENT = frozenset({1, 2, 2_637})
+_META_TRANSIENT = frozenset({1, 2})
+_META_REPORT = frozenset({2_601, 2_637})
+"""A report that cannot be loaded, or not yet: the same question may be answered later, whatever `is_transient` says."""
 _META_TRANSIENT_SUBCODES = frozenset({99, 1_504_043, 1_815_107})
 
 _GOOGLE_CODES = {
@@ -77,6 +79,8 @@ def _meta_kind(error: dict[str, Any], message: str) -> Kind | None:
         return Kind.PERMISSION
     if code == 2_635:
         return Kind.VERSION_DEAD
+    if code in _META_REPORT:
+        return Kind.TRANSIENT
     if error.get("is_transient") is False and code in _META_TRANSIENT:
         return Kind.BAD_REQUEST
     if error.get("is_transient") is True or code in _META_TRANSIENT or subcode in _META_TRANSIENT_SUBCODES:

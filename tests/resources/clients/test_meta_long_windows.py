@@ -17,7 +17,15 @@ from tests.resources.http.scripted import NOW, Naps, Script, calling
 from weathervane_resources.clients.jobs import FIRST_WAIT_S, MemoryJobs
 from weathervane_resources.clients.meta_ads import LONGEST_AT_ONCE, LONGEST_REPORT, MetaAdsClient
 from weathervane_resources.clients.meta_reports import PAUSES_S, TRIES
-from weathervane_resources.http.errors import Deferred, PermissionLost, VersionDead
+from weathervane_resources.http.errors import (
+    BadRequest,
+    Deferred,
+    ForeignOrigin,
+    Malformed,
+    PermissionLost,
+    Unavailable,
+    VersionDead,
+)
 from weathervane_resources.http.pacing import Pace
 from weathervane_resources.http.retry import COME_BACK_S, FLOOR_S, RetryPolicy
 
@@ -205,3 +213,54 @@ def test_reports_that_were_too_much_are_halved_at_once_and_others_are_asked_for_
         account = Account(becomes=ending)
         assert len(read(account, QUARTER)) == 90
         assert account.report_days == asked
+
+
+class OneJob(MemoryJobs):
+    """Each run of a test has another port, and so would ask something else."""
+
+    async def find(self, mark: str) -> str | None:
+        return next(iter(self.ids.values()), None)
+
+    async def drop(self, mark: str) -> None:
+        self.ids.clear()
+
+
+UNLOADABLE = {"error": {"code": 2601, "message": "(#2601) Loading async ads report failed", "is_transient": False}}
+LOOPING = {"data": [], "paging": {"next": "http://127.0.0.1:1/v26.0/1/insights"}}
+
+
+@pytest.mark.parametrize(
+    ("broken", "error"),
+    [
+        ((UNLOADABLE, 400), Unavailable),
+        (refused(100, 1_815_107), Unavailable),
+        (refused(100, message="Invalid parameter"), BadRequest),
+        (refused(200, message="ads_read was not granted"), PermissionLost),
+        ((LOOPING, 200), ForeignOrigin),
+        (({"data": "?"}, 200), Malformed),
+    ],
+)
+def test_a_broken_report_is_not_read_by_the_next_run(broken: Any, error: type[Exception]) -> None:
+    """Three runs in six hours read the same broken report, and failed the same."""
+    jobs = OneJob()
+    account = Account(shows=lambda _: broken)
+    with pytest.raises(error):
+        read(account, QUARTER, jobs=jobs)
+    assert jobs.ids == {}
+    account.shows = lambda _: None
+    assert len(read(account, QUARTER, jobs=jobs)) == 90
+    assert account.report_days == [90, 90]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"), [(({}, 503), Unavailable), (refused(4, message="request limit reached"), Deferred)]
+)
+def test_a_report_outlives_an_outage_and_a_throttle(answer: Any, error: type[Exception]) -> None:
+    """It is whole, and took Meta an hour."""
+    jobs = OneJob()
+    account = Account(shows=lambda _: answer)
+    with pytest.raises(error):
+        read(account, QUARTER, jobs=jobs)
+    account.shows = lambda _: None
+    assert len(read(account, QUARTER, jobs=jobs)) == 90
+    assert account.report_days == [90]
