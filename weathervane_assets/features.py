@@ -24,7 +24,7 @@ from weathervane_assets.transforms.regions import weighted_weather
 from weathervane_assets.weather import active_in
 from weathervane_assets.window import Window, open_window
 from weathervane_resources.clock import Clock
-from weathervane_resources.credentials import NOT_CONFIGURED, STUB, is_made_up
+from weathervane_resources.credentials import NOT_CONFIGURED, NOT_KEPT, STUB, UNREAD, is_made_up
 from weathervane_resources.lake import Lake
 from weathervane_resources.lake_io import Batch
 from weathervane_resources.lake_ledger import left_over_days
@@ -137,10 +137,13 @@ def _sold(active: pl.DataFrame, fetched: pl.DataFrame) -> pl.DataFrame:
 def _fetched(window: Window) -> pl.DataFrame:
     """Return for each day whether each source was read: what was never read is unknown, not zero.
 
+    Null where an ads platform keeps no numbers of the day any more: then what both cost together is unknown, too.
+
     A platform's ads count as read once `ads` was made from them: a night on which the other failed has none to join. Made-up
     orders that are left over of a demo were never read.
     """
-    ledger = window.lake.ledger(window.tenant.id).filter(pl.col("source") != NOT_CONFIGURED)
+    noted = window.lake.ledger(window.tenant.id)
+    ledger = noted.filter(~pl.col("source").is_in(sorted(UNREAD)))
     left_over = left_over_days(ledger.filter(pl.col("dataset") == "orders"))
 
     def was_read(dataset: str) -> pl.Expr:
@@ -150,7 +153,9 @@ def _fetched(window: Window) -> pl.DataFrame:
         source = pl.col("source")
         ads = ledger.filter(pl.col("dataset") == "ads").select("date", source.str.split("+").alias("_of"))
         mine = ledger.filter(pl.col("dataset") == dataset).join(ads, on="date", how="inner", validate="1:1")
-        return pl.col("date").is_in(mine.filter(pl.col("_of").list.contains(source))["date"].to_list())
+        lost = noted.filter(pl.col("dataset") == dataset, source == NOT_KEPT)["date"].to_list()
+        joined = mine.filter(pl.col("_of").list.contains(source))["date"].to_list()
+        return pl.when(~pl.col("date").is_in(lost)).then(pl.col("date").is_in(joined))
 
     return day_frame(window.days).with_columns(
         has_orders=was_read("orders") & ~pl.col("date").is_in(left_over),

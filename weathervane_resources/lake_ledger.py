@@ -12,7 +12,7 @@ from datetime import date
 
 import polars as pl
 
-from weathervane_resources.credentials import NOT_CONFIGURED, STUB, is_made_up
+from weathervane_resources.credentials import STUB, UNREAD, is_made_up
 
 LEDGER = "_ledger"
 DATASET_MARK, VERSION_MARK = "weathervane.dataset", "weathervane.table_version"
@@ -48,7 +48,7 @@ def left_over_days(ledger: pl.DataFrame) -> list[date]:
 
 def own_days(ledger: pl.DataFrame) -> list[date]:
     """Return the days of a dataset that were read from a vendor, with rows or without. `ledger`: the rows of one dataset."""
-    return ledger.filter(~IS_MADE_UP, pl.col("source") != NOT_CONFIGURED)["date"].to_list()
+    return ledger.filter(~IS_MADE_UP, ~pl.col("source").is_in(sorted(UNREAD)))["date"].to_list()
 
 
 @dataclass(frozen=True)

@@ -54,8 +54,9 @@ def tenant_ads(ads: pl.DataFrame, fetched: pl.DataFrame, currency: str) -> pl.Da
     """Return the ad columns of each tenant-day.
 
     `fetched`: `date`, `has_meta`, `has_google`: whether that platform was read for the day. A day that was read and
-    shows no row is a day without delivery, zero; a day not read is null. Spend in another currency than the shop's
-    cannot be added and makes the platform's spend null.
+    shows no row is a day without delivery, zero; a day not read is null. Null instead of either: what
+    the platform took is not known any more, and so neither is the total. Spend in another currency than the shop's cannot
+    be added and makes the platform's spend null.
     """
     foreign = (pl.col("currency") != currency).any()
     spend = pl.when(foreign).then(None).otherwise(pl.col("spend").sum())

@@ -8,7 +8,7 @@ but keeps `fieldMask`. `developer-token` and `login-customer-id` come with the s
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
@@ -19,6 +19,8 @@ from weathervane_resources.http.paging import PageToken, Trail
 from weathervane_resources.http.session import Reply, Request, VendorSession
 
 R = TypeVar("R")
+KEEPS = timedelta(days=36 * 365 // 12)
+"""Daily numbers are kept for about 37 months; a month less, since nobody says when the oldest goes (others ask for 1,110 days)."""
 Int64 = Annotated[str, msgspec.Meta(pattern="^-?[0-9]{1,19}$")]
 
 

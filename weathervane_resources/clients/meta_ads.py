@@ -32,6 +32,8 @@ ONE_DAY = timedelta(days=1)
 LONGEST_AT_ONCE = timedelta(days=31)
 LONGEST_REPORT = timedelta(days=90)
 """Reports of years take longer than anyone waits, or fail without a reason."""
+KEEPS = timedelta(days=36 * 365 // 12)
+"""Insights are kept for 37 months (error 3018); a month less, since the month is Meta's, and a window must not fail for its first day."""
 LEVEL = "adset"
 EFFECTIVE_STATUSES = (
     "ACTIVE", "PAUSED", "CAMPAIGN_PAUSED", "IN_PROCESS", "WITH_ISSUES", "ARCHIVED", "DELETED",

@@ -32,7 +32,7 @@ def to_error(
         error = errors.Unavailable(message, status=status, **where)
         error.wait_s = verdict.wait_s
         return error
-    return _ERRORS[verdict.kind](message, status=status, **where)
+    return _ERRORS[verdict.kind](message, status=status, hint=verdict.hint, **where)
 
 
 def _without(message: str, secrets: Iterable[str]) -> str:

@@ -18,7 +18,12 @@ def ledger(*rows: tuple[date, str]) -> pl.DataFrame:
 
 @pytest.mark.parametrize(
     ("source", "severity", "alerts"),
-    [("shopify_api", "ok", ()), ("stub", "warning", ("stub_source",)), ("not_configured", "ok", ())],
+    [
+        ("shopify_api", "ok", ()),
+        ("stub", "warning", ("stub_source",)),
+        ("not_configured", "ok", ()),
+        ("not_kept", "ok", ()),
+    ],
 )
 def test_stub_rows_warn_and_nothing_else_does(source: str, severity: str, alerts: tuple[str, ...]) -> None:
     """Sample orders stood in the lake for weeks: nothing told them from real ones."""
@@ -32,6 +37,12 @@ def test_a_source_that_was_live_and_is_not_configured_any_more_warns() -> None:
     assert [finding.alerts for finding in judge_live_source(known, [DAY, NEXT])] == [(), ("source_lost",)]
     before = ledger((DAY, "not_configured"), (NEXT, "shopify_api"))
     assert [finding.severity for finding in judge_live_source(before, [DAY, NEXT])] == ["ok", "ok"]
+
+
+def test_a_day_that_the_vendor_does_not_keep_is_no_lost_source() -> None:
+    """Days before and after it may have been read in their time."""
+    known = ledger((DAY, "meta_api"), (NEXT, "not_kept"))
+    assert [finding.severity for finding in judge_live_source(known, [DAY, NEXT])] == ["ok", "ok"]
 
 
 def test_a_day_never_written_is_not_live() -> None:

@@ -15,9 +15,9 @@ from aiohttp import web
 from tests.resources.clients.loopback import NOW, base_of, config, reaching
 from tests.resources.http.scripted import Naps, Script, calling, json_answer
 from weathervane_resources.clients.jobs import MemoryJobs
-from weathervane_resources.clients.meta_ads import Insight, MetaAdsClient
+from weathervane_resources.clients.meta_ads import KEEPS, Insight, MetaAdsClient
 from weathervane_resources.clients.meta_reports import LOOKS_UNTIL_GONE, TRIES
-from weathervane_resources.http.errors import Deferred, PermissionLost, TooBig, Unavailable
+from weathervane_resources.http.errors import BadRequest, Deferred, PermissionLost, TooBig, Unavailable
 from weathervane_resources.sandbox import RunningSandbox, truth
 
 FIRST, LAST = date(2026, 8, 20), date(2026, 11, 17)
@@ -73,6 +73,14 @@ def test_a_month_is_read_at_once() -> None:
         assert set(ways(sandbox)) == {"at once"}
         assert read(sandbox, first=LAST - timedelta(days=31))
         assert "report" in ways(sandbox)
+
+
+def test_a_day_that_meta_does_not_keep_fails_its_window_and_says_since_when_it_keeps_them() -> None:
+    """ "compare the request with the pinned API version" sent someone the wrong way (3018)."""
+    with RunningSandbox(config()) as sandbox:
+        assert read(sandbox, first=NOW.date() - KEEPS, last=NOW.date() - KEEPS)
+        with pytest.raises(BadRequest, match="Meta keeps 37 months; begin the window later"):
+            read(sandbox, first=date(2023, 10, 1), last=date(2023, 10, 2))
 
 
 def test_too_many_rows_are_asked_for_in_halves_and_none_is_lost() -> None:
