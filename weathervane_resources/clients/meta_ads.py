@@ -29,7 +29,8 @@ from weathervane_resources.http.strict_json import decode
 R = TypeVar("R")
 PAGE_SIZE, SMALLEST_PAGE = 500, 31
 ONE_DAY = timedelta(days=1)
-LONGEST_AT_ONCE = timedelta(days=31)
+LONGEST_AT_ONCE = timedelta(days=35)
+"""A night's restatement does not wait for a report."""
 LONGEST_REPORT = timedelta(days=90)
 """Reports of years take longer than anyone waits, or fail without a reason."""
 KEEPS = timedelta(days=36 * 365 // 12)
