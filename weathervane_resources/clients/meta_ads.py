@@ -2,7 +2,7 @@
 
 Facts (developers.facebook.com, read 2026-11): both ends of `time_range` are inclusive; only an absent `paging.next`
 ends the pages, an empty page with one goes on; "reduce the amount of data" with HTTP 500 means a smaller `limit`, with
-HTTP 400 (1487534) a shorter window, and never another query; every number is a string; days without delivery have no
+HTTP 400 (1487534, 1504018) or an error that stays a shorter window, and never another query; every number is a string; days without delivery have no
 row. `paging.next` carries the access token: it is taken out before use. What a deleted ad set spent is in the answer only
 where a filter asks for DELETED (best-practices/manage-your-ad-object-status).
 """
@@ -31,6 +31,8 @@ PAGE_SIZE, SMALLEST_PAGE = 500, 31
 ONE_DAY = timedelta(days=1)
 LONGEST_AT_ONCE = timedelta(days=35)
 """A night's restatement does not wait for a report."""
+FAILURES_AT_ONCE = 3
+"""So often Meta may fail on some days before fewer are asked for: "an unknown error" (1, 2, 99) that stays is a span that is too long."""
 LONGEST_REPORT = timedelta(days=90)
 """Reports of years take longer than anyone waits, or fail without a reason."""
 KEEPS = timedelta(days=36 * 365 // 12)
@@ -158,7 +160,8 @@ class MetaAdsClient:
         can_split = last > first
         if last - first < LONGEST_AT_ONCE:
             url = URL(f"{self._node()}/act_{self.account_id}/insights").with_query(query)
-            return [_within(page, first, last) async for page in self._pages(url, window, can_split=can_split)]
+            pages = self._pages(url, window, can_split=can_split, too_big_after=FAILURES_AT_ONCE if can_split else 0)
+            return [_within(page, first, last) async for page in pages]
         try:
             url = URL(f"{self._node()}/{await self._reports.finished(query, window)}/insights")
             found = [_within(page, first, last) async for page in self._pages(url, window, can_split=can_split)]
@@ -169,15 +172,19 @@ class MetaAdsClient:
         await self.jobs.drop(self._reports.mark(query))
         return found
 
-    async def _pages(self, url: URL, window: str, *, can_split: bool) -> AsyncIterator[InsightsPage]:
+    async def _pages(
+        self, url: URL, window: str, *, can_split: bool, too_big_after: int = 0
+    ) -> AsyncIterator[InsightsPage]:
         """Yield page after page; where a page is too much, ask for half as many rows, if a shorter window is no way out."""
         links = NextUrl(self.session.origin, Trail(self.session.where(window)))
         limit = PAGE_SIZE
         while True:
             try:
-                page, next_url, size = await self._page(url.update_query(limit=str(limit)), window)
+                page, next_url, size = await self._page(url.update_query(limit=str(limit)), window, too_big_after)
             except TooBig as error:
-                if limit == 1 or (can_split and (error.status == 400 or limit <= SMALLEST_PAGE)):
+                if limit == 1 or (
+                    can_split and (error.status != HTTPStatus.INTERNAL_SERVER_ERROR or limit <= SMALLEST_PAGE)
+                ):
                     raise
                 limit //= 2
                 continue
@@ -187,14 +194,14 @@ class MetaAdsClient:
                 return
             url = URL(following).without_query_params("access_token", "appsecret_proof")
 
-    async def _page(self, url: URL, window: str) -> tuple[InsightsPage, str | None, int]:
+    async def _page(self, url: URL, window: str, too_big_after: int) -> tuple[InsightsPage, str | None, int]:
         where = self.session.where(window)
 
         def parse(reply: Reply) -> tuple[InsightsPage, str | None, int]:
             page, rows, bad = _PAGE.decode(reply.body, where)
             return InsightsPage(rows, bad), page.paging.next if page.paging else None, len(reply.body)
 
-        return await self.session.read(Request("GET", str(url), window=window), parse)
+        return await self.session.read(Request("GET", str(url), window=window, too_big_after=too_big_after), parse)
 
     def _node(self) -> str:
         return f"{self.base_url.rstrip('/')}/{self.api_version}"

@@ -17,7 +17,8 @@ from weathervane_resources.http.verdict import OK, Kind, Verdict, by_status
 _META_THROTTLED = frozenset({4, 17, 32, 341, 613, *range(80_000, 80_015)})
 _META_PERMISSION = frozenset({3, 10, *range(200, 300)})
 _META_AUTH_DEAD_SUBCODES = frozenset({458, 459, 460, 464})
-_META_TOO_BIG_SUBCODE = 1_487_534
+_META_TOO_BIG_SUBCODES = frozenset({1_487_534, 1_504_018})
+"""Too many rows; too long a query ("please try a smaller date range"), which comes with code 2."""
 _META_TRANSIENT = frozenset({1, 2})
 _META_HINTS: dict[object, str] = {
     3_018: "Meta keeps 37 months; begin the window later, and look at this machine's clock"
@@ -75,7 +76,7 @@ def _meta_kind(error: dict[str, Any], message: str) -> Kind | None:
     code, subcode = plain(error.get("code")), plain(error.get("error_subcode"))
     if code in _META_THROTTLED:
         return Kind.THROTTLED
-    if subcode == _META_TOO_BIG_SUBCODE or "reduce the amount of data" in message:
+    if subcode in _META_TOO_BIG_SUBCODES or "reduce the amount of data" in message:
         return Kind.TOO_BIG
     if code in (190, 102):
         return _meta_auth(subcode, message)

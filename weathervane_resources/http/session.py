@@ -159,7 +159,7 @@ class VendorSession:
             VendorError: as drawn in `errors`.
         """
         budget = self.budget()
-        refreshed = False
+        refreshed, failures = False, 0
         while True:
             credential = await self._auth.headers()
             try:
@@ -170,6 +170,9 @@ class VendorSession:
                 refreshed = True
                 await self._auth.refresh(credential)
             except errors.VendorError as error:
+                failures += _weight_of(error, request)
+                if 0 < request.too_big_after <= failures:
+                    raise errors.TooBig(f"failed on it: {error.message}", **self.where(request.window)) from error
                 await self._wait(request, error, budget)
             self.retries += 1
 
@@ -258,6 +261,13 @@ class VendorSession:
         if verdict.kind is Kind.OK:
             return reply
         raise to_error(verdict, reply.status, reply.url_path, sent.values(), where)
+
+
+def _weight_of(error: errors.VendorError, request: Request) -> int:
+    """Return as how many failures of the vendor itself an error counts; one to reach it is none."""
+    if not isinstance(error, errors.Unavailable):
+        return 0
+    return request.too_big_after if error.is_late else int(error.status is not None)
 
 
 def _whole(reply: Reply) -> Reply:

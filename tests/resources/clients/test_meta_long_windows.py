@@ -34,6 +34,8 @@ DAYS = [FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 1)]
 COMPLETED = {"async_status": "Job Completed", "async_percent_completion": 100}
 FAILED = {"async_status": "Job Failed", "async_percent_completion": 0}
 
+NEVER, GONE = object(), object()
+"""No answer, and no connection."""
 Says = Callable[[int], Any]
 """What an account answers where so many days are asked for; None for the rows themselves."""
 
@@ -58,7 +60,13 @@ class Account:
         if request.path.endswith("act_42/insights"):
             span = _span(request.query["time_range"])
             self.asked_at_once.append(_days(span))
-            return _rows(span, self.at_once(_days(span)))
+            instead = self.at_once(_days(span))
+            if instead is NEVER:
+                await asyncio.Event().wait()
+            if instead is GONE and request.transport:
+                request.transport.close()
+                instead = ({}, 500)
+            return _rows(span, instead)
         span = self.reports[int(request.path.split("/")[2]) - 1]
         if request.path.endswith("/insights"):
             return _rows(span, self.shows(_days(span)))
@@ -264,3 +272,54 @@ def test_a_report_outlives_an_outage_and_a_throttle(answer: Any, error: type[Exc
     account.shows = lambda _: None
     assert len(read(account, QUARTER, jobs=jobs)) == 90
     assert account.report_days == [90]
+
+
+MONTH = LAST - timedelta(days=29)
+UNKNOWN = refused(1, 99, "An unknown error occurred", status=500)
+
+
+def test_a_span_on_which_meta_keeps_failing_is_asked_for_in_halves() -> None:
+    """Thirty days were asked for ten times, unchanged, and the night failed; seven would have come."""
+    account = Account(at_once=lambda days: UNKNOWN if days > 7 else None)
+    assert read(account, MONTH) == DAYS[-30:]
+    assert account.asked_at_once[:10] == [30] * 3 + [15] * 3 + [8] * 3 + [4]
+    assert account.reports == []
+
+
+@pytest.mark.parametrize("subcode", [1_487_534, 1_504_018])
+def test_what_meta_calls_too_much_or_too_slow_is_halved_at_once(subcode: int) -> None:
+    """ "Please try a smaller date range" comes with code 2, and was asked for again unchanged."""
+    account = Account(at_once=lambda days: refused(2, subcode) if days > 20 else None)
+    assert read(account, MONTH) == DAYS[-30:]
+    assert account.asked_at_once == [30, 15, 15]
+
+
+def test_an_answer_that_does_not_come_is_waited_for_once() -> None:
+    """Three minutes a time, six times over."""
+    account = Account(at_once=lambda days: None if days < 30 else NEVER)
+    assert read(account, MONTH, total_s=0.2) == DAYS[-30:]
+    assert account.asked_at_once == [30, 15, 15]
+
+
+def test_a_few_failures_halve_nothing() -> None:
+    """Twice is chance."""
+    failing = iter([UNKNOWN, UNKNOWN])
+    account = Account(at_once=lambda _: next(failing, None))
+    assert read(account, MONTH) == DAYS[-30:]
+    assert account.asked_at_once == [30] * 3
+
+
+def test_a_vendor_that_is_away_is_waited_for_day_by_day_and_says_so() -> None:
+    """The end of the halves is one day, which has the patience of every request."""
+    account = Account(at_once=lambda _: ({}, 503))
+    with pytest.raises(Unavailable):
+        read(account, MONTH)
+    assert account.asked_at_once == [days for days in (30, 15, 8, 4, 2) for _ in range(3)] + [1] * 3
+
+
+def test_a_vendor_that_cannot_be_reached_is_no_span_that_is_too_long() -> None:
+    """Half a span does not come through a broken cable either."""
+    account = Account(at_once=lambda _: GONE)
+    with pytest.raises(Unavailable):
+        read(account, MONTH)
+    assert set(account.asked_at_once) == {30}
