@@ -32,6 +32,8 @@ PAUSES_S = (15.0, 60.0)
 """Between a report that failed and the next try: those started again at once brought the throttle (airbyte #8282)."""
 TRIES = len(PAUSES_S) + 1
 """A report fails for no reason at times; one that fails again and again is too much, whatever it says."""
+THROTTLED_S = 60.0
+"""Meta does not say how long: a report is the dearest thing to ask for, so it is not tried every other second."""
 LOOKS_UNTIL_GONE = 5
 
 _NO_REASON = 500
@@ -61,7 +63,7 @@ class Report(msgspec.Struct, frozen=True):
     def error(self, where: Where) -> VendorError:
         """Return why it failed, by the table of every answer; without a reason that table knows it is Unavailable."""
         told = {"code": self.error_code, "error_subcode": self.error_subcode, "message": self.error_message or ""}
-        verdict = meta_ads(_NO_REASON, {}, {"error": told}, None, None)
+        verdict = meta_ads(_NO_REASON, {}, {"error": told}, THROTTLED_S, None)
         return to_error(verdict, None, self.async_status, (), where)
 
 
