@@ -8,10 +8,13 @@ import polars as pl
 
 from weathervane_assets.lineage import OF_ADS, lineage
 from weathervane_assets.quarantine import Fetched, read_pages, tolerate
+from weathervane_assets.retention import reach_of
 from weathervane_assets.tables import Ads, conform, polars_schema
 from weathervane_assets.transforms.ads import google_rows, meta_rows
 from weathervane_assets.window import Window, empty_batch, in_window, open_window, vet_stubs
+from weathervane_resources.clients.google_ads import KEEPS as GOOGLE_KEEPS
 from weathervane_resources.clients.google_ads import CampaignDay
+from weathervane_resources.clients.meta_ads import KEEPS as META_KEEPS
 from weathervane_resources.clients.meta_ads import Insight
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import GoogleAdsConnector, MetaAdsConnector
@@ -23,17 +26,21 @@ from weathervane_resources.platform import Platform
 def meta_ads(context: dg.AssetExecutionContext, platform: Platform, clock: Clock, meta: MetaAdsConnector) -> Batch:
     """What each Meta ad set spent and brought in, by day of the ad account's time zone.
 
-    Days without delivery have no row. Numbers are restated by Meta for up to 28 days.
+    Days without delivery have no row, nor have days that are too old for Meta (source `not_kept`). Numbers are restated by Meta for up to 28 days.
     """
     window = open_window(context.partition_keys, platform, clock)
     access = meta.access(window.tenant.id, platform)
     vet_stubs(context, access, window)
     if not access.is_configured:
         return empty_batch(context, window, polars_schema(Ads))
-    sent, currency = asyncio.run(_fetch_meta(meta, access, platform, window))
+    reach = reach_of(context, window, access, META_KEEPS)
+    if not reach.asked:
+        return reach.without_asking(access)
+    sent, currency = asyncio.run(_fetch_meta(meta, access, platform, reach.asked))
     found = meta_rows(sent.rows, tenant_id=window.tenant.id, currency=currency, source=access.source, as_of=window.now)
-    rejects = tolerate(found, sent, window, "meta insights")
-    return Batch(in_window(found.rows, window), access.source, {"requests": sent.requests}, rejects=rejects)
+    rejects = tolerate(found, sent, reach.asked, "meta insights")
+    rows = in_window(found.rows, reach.asked)
+    return reach.joined(Batch(rows, access.source, {"requests": sent.requests}, rejects=rejects))
 
 
 async def _fetch_meta(
@@ -50,17 +57,21 @@ def google_ads(
 ) -> Batch:
     """What each Google Ads campaign spent and brought in, by day of the customer's time zone.
 
-    Days without delivery have no row. Conversions are restated by Google for the conversion window, 30 days by default.
+    Days without delivery have no row, nor have days that are too old for Google (source `not_kept`). Conversions are restated by Google for the conversion window, 30 days by default.
     """
     window = open_window(context.partition_keys, platform, clock)
     access = google.access(window.tenant.id, platform)
     vet_stubs(context, access, window)
     if not access.is_configured:
         return empty_batch(context, window, polars_schema(Ads))
-    sent = asyncio.run(_fetch_google(google, access, platform, window))
+    reach = reach_of(context, window, access, GOOGLE_KEEPS)
+    if not reach.asked:
+        return reach.without_asking(access)
+    sent = asyncio.run(_fetch_google(google, access, platform, reach.asked))
     found = google_rows(sent.rows, tenant_id=window.tenant.id, source=access.source, as_of=window.now)
-    rejects = tolerate(found, sent, window, "google ads")
-    return Batch(in_window(found.rows, window), access.source, {"requests": sent.requests}, rejects=rejects)
+    rejects = tolerate(found, sent, reach.asked, "google ads")
+    rows = in_window(found.rows, reach.asked)
+    return reach.joined(Batch(rows, access.source, {"requests": sent.requests}, rejects=rejects))
 
 
 async def _fetch_google(

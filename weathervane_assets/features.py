@@ -25,7 +25,7 @@ from weathervane_assets.transforms.regions import weighted_weather
 from weathervane_assets.weather import active_in
 from weathervane_assets.window import Window, open_window
 from weathervane_resources.clock import Clock
-from weathervane_resources.credentials import NOT_CONFIGURED, STUB, is_made_up
+from weathervane_resources.credentials import NOT_CONFIGURED, STUB, UNREAD, is_made_up
 from weathervane_resources.lake import Lake
 from weathervane_resources.lake_io import Batch
 from weathervane_resources.lake_ledger import left_over_days
@@ -140,10 +140,10 @@ def _fetched(window: Window) -> pl.DataFrame:
 
     A platform's ads count as read once `ads` was made from them: a night on which the other failed has none to join. Made-up
     orders that are left over of a demo were never read. `no_meta` and `no_google` are days whose run found the platform not
-    configured; a day without any run is not one of them.
+    configured; a day without any run, or that the platform does not keep any more, is not one of them.
     """
     noted = window.lake.ledger(window.tenant.id)
-    ledger = noted.filter(pl.col("source") != NOT_CONFIGURED)
+    ledger = noted.filter(~pl.col("source").is_in(sorted(UNREAD)))
     left_over = left_over_days(ledger.filter(pl.col("dataset") == "orders"))
 
     def was_read(dataset: str) -> pl.Expr:

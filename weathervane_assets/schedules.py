@@ -52,12 +52,12 @@ Requests = Callable[[datetime, Sequence[Tenant], Platform, Collection[str]], Ite
 
 @dataclass(frozen=True)
 class Routine:
-    """What runs for each tenant once a day: assets, the days up to yesterday (or today), and the local hour."""
+    """What runs for each tenant once a day: assets, the days up to yesterday (or today; None: its `restate_ads_days`), the local hour."""
 
     name: str
     says: str
     assets: tuple[str, ...]
-    days: int
+    days: int | None
     hour: int
     ends_days_ago: int = 1
     priority: int = 0
@@ -97,7 +97,7 @@ class Routine:
         tenant without any has no missed nights: its history is a backfill's.
         """
         last = self.last_day(tenant, now)
-        first = last - timedelta(days=self.days - 1)
+        first = last - timedelta(days=(self.days or tenant.restate_ads_days) - 1)
         if written:
             caught_up = (last - timedelta(days=n) for n in reversed(range(MOST_CAUGHT_UP)))
             missed = (day for day in caught_up if day > min(written) and day not in written)
@@ -118,9 +118,9 @@ ROUTINES = (
     ),
     Routine(
         "restate_ads",
-        "Ads of the last 30 days: Meta restates 28 days, Google its conversion window.",
+        "Ads of the last 33 days (`restate_ads_days` of a tenant): Meta restates 28 days, Google its conversion window.",
         ("meta_ads", "google_ads", "ads", "features"),
-        days=30,
+        days=None,
         hour=4,
     ),
     Routine(

@@ -21,8 +21,8 @@ from weathervane_resources.partition_keys import label_of, span_of, tenant_of_ke
 from weathervane_checks.alert_text import clean
 from weathervane_checks.alerts import Observation
 
-OLD_AFTER = timedelta(days=30)
-"""Days that are older are judged as a backfill's; the longest restatement reads 30 days again."""
+OLD_AFTER = timedelta(days=33)
+"""Days that are older are judged as a backfill's; the longest restatement reads 33 days again, unless a tenant says otherwise."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 from weathervane_assets.tables import CONTRACTS
-from weathervane_resources.credentials import NOT_CONFIGURED
+from weathervane_resources.credentials import UNREAD
 from weathervane_resources.lake import Lake, LakeError
 from weathervane_resources.tenants import Tenant
 
@@ -149,7 +149,7 @@ def _status(row: Mapping[str, Any], severity: Severity, fresh: Freshness | None)
         return "missing" if fresh else "ok"
     if fresh and fresh.severity != "ok":
         return "stale"
-    if row["row_count"] == 0 and row["source"] != NOT_CONFIGURED:
+    if row["row_count"] == 0 and row["source"] not in UNREAD:
         return "empty"
     return "ok" if severity == "ok" else "needs_attention"
 

@@ -98,7 +98,9 @@ class Thresholds:
     orders_restatement_days: float = limit(
         60, "days", "Shopify's own window of ordinary access, and longer than most shops take returns"
     )
-    ads_restatement_days: float = limit(30, "days", "what is read again every night: Meta restates 28 days")
+    ads_restatement_days: float = limit(
+        33, "days", "what is read again every night, unless `restate_ads_days` says otherwise: Meta restates 28 days"
+    )
     weather_restatement_days: float = limit(7, "days", "what is read again every night: the archive lags 5 days")
     baseline_days: float = limit(7, "days", "a week holds each weekday once", least=1)
     history_runs: float = limit(90, "runs", "a quarter of nightly runs")

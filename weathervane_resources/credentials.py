@@ -15,6 +15,10 @@ from weathervane_resources.settings import ConfigurationError, is_on
 
 STUB = "stub"
 NOT_CONFIGURED = "not_configured"
+NOT_KEPT = "not_kept"
+"""Of a day that is older than what the vendor keeps: nothing was asked, and nothing will come."""
+UNREAD = frozenset({NOT_CONFIGURED, NOT_KEPT})
+"""Of days of which no vendor was asked: unknown, not zero."""
 
 
 def is_made_up(source: str) -> bool:

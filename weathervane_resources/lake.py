@@ -21,7 +21,7 @@ import polars as pl
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from weathervane_resources.credentials import NOT_CONFIGURED, STUB
+from weathervane_resources.credentials import STUB, UNREAD
 from weathervane_resources.drift import content, row_changes, sum_changes
 from weathervane_resources.lake_days import MONTH, day_predicate, months, with_month, within
 from weathervane_resources.lake_errors import LakeError, StubWouldReplaceLive, reason
@@ -55,7 +55,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-UNCLAIMED_SOURCES = frozenset({STUB, NOT_CONFIGURED})
+UNCLAIMED_SOURCES = UNREAD | {STUB}
 COMMIT_ATTEMPTS = 8
 TABLE_PROPERTIES = {
     "delta.checkpointInterval": "10",  # a night opens a hundred tables: docs/benchmarks.md
@@ -174,7 +174,7 @@ class Lake:
 
         A row that says the same as the version before keeps its `as_of_utc`: it was learnt then. `source` is that of the
         days that `source_by_day` does not name.
-        Raises: StubWouldReplaceLive: the source of a day is stub or not_configured, and it holds live rows.
+        Raises: StubWouldReplaceLive: the source of a day is stub, not_configured or not_kept, and it holds live rows.
                 LakeError: the frame has another shape, holds other days, or the commit fails.
         """
         check_frame(frame, dataset, shape, days)

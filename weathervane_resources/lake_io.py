@@ -35,7 +35,7 @@ CHANGES = ("new", "updated", "removed")
 class Batch:
     """What an asset hands to the lake: the rows of its window, where they came from, and what to show of them.
 
-    `source` is one of the source names, `stub`, `not_configured`, or several joined by `+`; `source_by_day` says it of days
+    `source` is one of the source names, `stub`, `not_configured`, `not_kept`, or several joined by `+`; `source_by_day` says it of days
     that differ. `rejects` are the rows of the
     window that cannot be used (`date`, `key`, `reason`), for the quarantine; None where there is nothing to set aside.
     `vendor_count` is what the vendor says it has; the ledger keeps it for the check `completeness`. `kept` are days of the

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from weathervane_resources.credentials import NOT_CONFIGURED, STUB, is_made_up
+from weathervane_resources.credentials import STUB, UNREAD, is_made_up
 
 LEDGER = "_ledger"
 DATASET_MARK, VERSION_MARK = "weathervane.dataset", "weathervane.table_version"
@@ -35,7 +35,7 @@ LEDGER_SCHEMA = pl.Schema(
 )
 IS_MADE_UP = pl.col("source").str.split("+").list.contains(STUB)
 """Whether a row of the ledger notes made-up rows (`credentials.is_made_up`)."""
-IS_OWN = ~IS_MADE_UP & (pl.col("source") != NOT_CONFIGURED)
+IS_OWN = ~IS_MADE_UP & (pl.col("source").str.split("+").list.set_difference(sorted(UNREAD)).list.len() > 0)
 """Whether a row of the ledger notes what a vendor said: rows, or that it has none."""
 
 LOST_FOR = timedelta(days=14)

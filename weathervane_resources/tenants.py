@@ -47,6 +47,8 @@ class Tenant:
     join_mode: str = "observed"
     decision_hour: int = 6
     decision_lead_days: int = 1
+    restate_ads_days: int = 33
+    """How many days of ads are read again each night: a conversion window of 30 days is over only some hours after the 30th day."""
     quiet_days: QuietDays = field(default_factory=QuietDays)
     alert_severity: str = "warning"
     """The least severity that goes to `alert_urls`."""
@@ -169,6 +171,7 @@ def _tenant(file: Path, tenant_id: str, table: Any, threshold_names: frozenset[s
         start_date=read.take("start_date", date, start_date, lambda v: not isinstance(v, datetime), "a date"),
         shopify_protocol=protocol,
         climatology_years=read.take("climatology_years", int, 10, lambda v: 1 <= v <= 80, "a number of years, 1-80"),
+        restate_ads_days=read.take("restate_ads_days", int, 33, lambda v: 1 <= v <= 100, "a number of days, 1-100"),
         **_decision(read),
         alert_urls=tuple(urls),
         quiet_days=_quiet_days(read),

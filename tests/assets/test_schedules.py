@@ -72,7 +72,7 @@ def test_a_day_that_was_only_read_while_it_went_on_is_caught_up(
 @pytest.mark.parametrize(
     ("name", "hour", "span"),
     [
-        ("restate_ads", 9, ("2026-10-21|acme", "2026-11-19|acme")),
+        ("restate_ads", 9, ("2026-10-18|acme", "2026-11-19|acme")),
         ("restate_weather", 10, ("2026-11-10|acme", "2026-11-19|acme")),
         ("issue_forecasts", 7, ("2026-11-20|acme", "2026-11-20|acme")),
     ],
@@ -82,6 +82,24 @@ def test_restated_days_are_read_again(
 ) -> None:
     """Meta changed conversions of four weeks ago; the table still had those of the first morning."""
     assert spans(of_acme(daemon, name, datetime(2026, 11, 20, hour, tzinfo=UTC))) == [span]
+
+
+def test_a_tenant_says_how_far_back_its_ads_are_restated(
+    installation: Installation, daemon: dg.DagsterInstance
+) -> None:
+    """Google credited conversions for 90 days, and the table kept those of the first month."""
+    file = installation.folder / "tenants.toml"
+    file.write_text(file.read_text().replace("[tenants.acme]", "[tenants.acme]\nrestate_ads_days = 93"))
+    (span,) = spans(of_acme(daemon, "restate_ads", datetime(2026, 11, 20, 9, tzinfo=UTC)))
+    assert span == ("2026-08-19|acme", "2026-11-19|acme")
+
+
+def test_the_last_reading_of_a_day_comes_after_a_window_of_30_days_is_over(
+    installation: Installation, daemon: dg.DagsterInstance
+) -> None:
+    """Day D was read at 04:00 of D+30 for the last time: what was bought later that day and clicked on D was lost."""
+    (span,) = spans(of_acme(daemon, "restate_ads", datetime(2026, 11, 20, 9, tzinfo=UTC)))
+    assert date.fromisoformat(span[0].split("|")[0]) + timedelta(days=31) < date(2026, 11, 20)
 
 
 def test_no_day_before_a_tenants_start_and_no_tenant_without_a_partition(
@@ -204,7 +222,7 @@ def test_a_night_whose_orders_failed_is_caught_up_though_its_matrix_was_written_
     [
         ("issue_forecasts", 8, ("2026-11-20|acme", "2026-11-20|acme")),
         ("nightly", 13, ("2026-11-19|acme", "2026-11-19|acme")),
-        ("restate_ads", 20, ("2026-10-21|acme", "2026-11-19|acme")),
+        ("restate_ads", 20, ("2026-10-18|acme", "2026-11-19|acme")),
     ],
 )
 def test_what_was_not_started_in_its_hour_is_started_at_the_next_tick(

@@ -33,12 +33,12 @@ def test_a_full_tenant_is_read_as_written(tmp_path: Path) -> None:
     more = (
         'name = "Acme Outdoor"\nstart_date = 2024-06-01\nshopify_protocol = "rest"\nclimatology_years = 30\n'
         'geocoded_ratio_warning = 0.9\nnew_rows_median_min = 50\nalert_urls = ["slack://x"]\n'
-        'alert_severity = "critical"\n'
+        'alert_severity = "critical"\nrestate_ads_days = 93\n'
     )
     acme = load(tmp_path, GOOD + more)["acme"]
     assert acme == Tenant(
         "acme", "Acme Outdoor", "America/New_York", "USD", date(2024, 6, 1), "rest", 30, ("slack://x",),
-        {"geocoded_ratio_warning": 0.9, "new_rows_median_min": 50}, alert_severity="critical",
+        {"geocoded_ratio_warning": 0.9, "new_rows_median_min": 50}, alert_severity="critical", restate_ads_days=93,
     )  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def test_what_a_tenant_leaves_out_has_a_default_but_zone_and_currency_have_none(
     """A tenant without time zone was given UTC, and its evening orders the next day."""
     acme = load(tmp_path, GOOD)["acme"]
     assert (acme.name, acme.start_date, acme.shopify_protocol, acme.climatology_years) == ("acme", START, "graphql", 10)
-    assert acme.thresholds == {}
+    assert (acme.thresholds, acme.restate_ads_days) == ({}, 33)
 
 
 def test_tenants_keep_the_order_of_the_file(tmp_path: Path) -> None:
@@ -81,6 +81,8 @@ BAD = {
     "an empty name": (GOOD + "name = ' '\n", "[tenants.acme] name: is ' '; it must be a name"),
     "an unknown protocol": (GOOD + "shopify_protocol = 'soap'\n", "[tenants.acme] shopify_protocol: is 'soap'; it must be graphql or rest"),
     "no years": (GOOD + "climatology_years = 0\n", "[tenants.acme] climatology_years: is 0; it must be a number of years, 1-80"),
+    "no days of ads": (GOOD + "restate_ads_days = 0\n", "[tenants.acme] restate_ads_days: is 0; it must be a number of days, 1-100"),
+    "a year of ads": (GOOD + "restate_ads_days = 365\n", "[tenants.acme] restate_ads_days: is 365; it must be a number of days, 1-100"),
     "an unknown join mode": (GOOD + "join_mode = 'latest'\n", "[tenants.acme] join_mode: is 'latest'; it must be observed or as_of"),
     "an hour past midnight": (GOOD + "decision_hour = 24\n", "[tenants.acme] decision_hour: is 24; it must be an hour of the day, 0-23"),
     "a decision before any forecast": (GOOD + "decision_lead_days = 8\n", "[tenants.acme] decision_lead_days: is 8; it must be a number of days, 0-7"),

@@ -22,6 +22,7 @@ from weathervane_resources.lake import LakeError
 SOURCES = {
     "stub": "made up (sandbox)",
     "not_configured": "not configured",
+    "not_kept": "too old for the vendor",
     "shopify_api": "Shopify",
     "meta_api": "Meta",
     "google_ads_api": "Google Ads",

@@ -18,7 +18,7 @@ from weathervane_assets.window import Window
 from weathervane_checks.dq_report import Quality, examine_quality
 from weathervane_checks.rules.freshness import judge_freshness
 from weathervane_checks.thresholds import Thresholds
-from weathervane_resources.credentials import NOT_CONFIGURED
+from weathervane_resources.credentials import NOT_CONFIGURED, UNREAD
 from weathervane_resources.lake import Lake
 from weathervane_resources.lake_ledger import left_over_days
 from weathervane_resources.tenants import Tenant
@@ -120,7 +120,7 @@ class Source:
 
     def days_read(self, dataset: str) -> list[date]:
         """Return the days of the period that a configured source was read for."""
-        mine = self.ledger.filter(pl.col("dataset") == dataset, pl.col("source") != NOT_CONFIGURED)
+        mine = self.ledger.filter(pl.col("dataset") == dataset, ~pl.col("source").is_in(sorted(UNREAD)))
         left_over = left_over_days(mine) if dataset == "orders" else []
         read = set(mine["date"]) - set(left_over)
         return sorted(day for day in read if self.days[0] <= day <= self.days[-1])

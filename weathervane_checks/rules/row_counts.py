@@ -14,7 +14,7 @@ from datetime import date
 from itertools import pairwise
 
 import polars as pl
-from weathervane_resources.credentials import NOT_CONFIGURED
+from weathervane_resources.credentials import NOT_CONFIGURED, NOT_KEPT, UNREAD
 from weathervane_resources.lake_ledger import IS_MADE_UP, lost_after
 from weathervane_resources.quiet_days import QuietDays
 
@@ -90,7 +90,7 @@ class History:
         """Return the history that a ledger holds."""
         columns = ledger.select("date", "row_count", "previous_row_count", "source")
         rows = {row["date"].toordinal(): row for row in columns.sort("date").iter_rows(named=True)}
-        counts = {day: int(row["row_count"]) for day, row in rows.items() if row["source"] != NOT_CONFIGURED}
+        counts = {day: int(row["row_count"]) for day, row in rows.items() if row["source"] not in UNREAD}
         return cls(rows, counts, _streaks(counts, quiet), QuietOrdinals(quiet), limits, today)
 
     def around(self, days: Collection[date]) -> dict[date, Counted]:
@@ -203,6 +203,10 @@ def _judge_day(day: date, history: History, counted: Counted | None, limits: Thr
     row = history.rows.get(day.toordinal())
     if row is None:
         return Finding(day, "critical", "never written", alerts=("dataset_missing",), note="the day was never written")
+    if row["source"] == NOT_KEPT:
+        return Finding(
+            day, "ok", NOT_KEPT, note="the vendor keeps no numbers of so old a day; there is nothing to count"
+        )
     if counted is None:
         return _not_configured(day, history.counts)
     if day >= history.today:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 
 import polars as pl
-from weathervane_resources.credentials import NOT_CONFIGURED, STUB
+from weathervane_resources.credentials import NOT_CONFIGURED, NOT_KEPT, STUB, UNREAD
 from weathervane_resources.lake_ledger import LOST_FOR, lost_after, own_days
 
 from weathervane_checks.findings import Finding
@@ -22,7 +22,7 @@ def judge_live_source(ledger: pl.DataFrame, days: Sequence[date], dying_version:
     sources = dict(ledger.select("date", "source").iter_rows())
     own = own_days(ledger)
     findings = [_judge(day, sources.get(day), own) for day in sorted(days)]
-    if dying_version and findings and findings[-1].is_ok and findings[-1].observed != NOT_CONFIGURED:
+    if dying_version and findings and findings[-1].is_ok and findings[-1].observed not in UNREAD:
         last = findings[-1]
         findings[-1] = Finding(last.day, "warning", last.observed, "live", ("version_sunset",), dying_version)
     return findings
@@ -37,5 +37,9 @@ def _judge(day: date, source: str | None, own: Sequence[date]) -> Finding:
         says = f"the source was live until {last} and has no credentials any more; the partition is empty"
         says = f"{says}. {LOST_FOR.days} days after that it counts as given up"
         return Finding(day, "warning", NOT_CONFIGURED, "live", ("source_lost",), says)
+    if source == NOT_KEPT:
+        return Finding(
+            day, "ok", NOT_KEPT, "live", note="the vendor keeps no numbers of so old a day; nothing was asked"
+        )
     note = "the source is not configured; the partition is empty" if source == NOT_CONFIGURED else f"from {source}"
     return Finding(day, "ok", source, "live", note=note)

@@ -2,7 +2,7 @@
 
 Facts (developers.facebook.com, read 2026-11): both ends of `time_range` are inclusive; only an absent `paging.next`
 ends the pages, an empty page with one goes on; "reduce the amount of data" with HTTP 500 means a smaller `limit`, with
-HTTP 400 (1487534) a shorter window, and never another query; every number is a string; days without delivery have no
+HTTP 400 (1487534, 1504018) or an error that stays a shorter window, and never another query; every number is a string; days without delivery have no
 row. `paging.next` carries the access token: it is taken out before use. What a deleted ad set spent is in the answer only
 where a filter asks for DELETED (best-practices/manage-your-ad-object-status).
 """
@@ -12,6 +12,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -20,7 +21,7 @@ from yarl import URL
 from weathervane_resources.clients.jobs import Jobs, MemoryJobs
 from weathervane_resources.clients.meta_reports import Reports
 from weathervane_resources.clients.rows import BadRow, PageDecoder
-from weathervane_resources.http.errors import TooBig
+from weathervane_resources.http.errors import Deferred, Throttled, TooBig, Unavailable, VendorError
 from weathervane_resources.http.paging import NextUrl, Trail
 from weathervane_resources.http.session import Reply, Request, VendorSession, utc_now
 from weathervane_resources.http.strict_json import decode
@@ -28,7 +29,14 @@ from weathervane_resources.http.strict_json import decode
 R = TypeVar("R")
 PAGE_SIZE, SMALLEST_PAGE = 500, 31
 ONE_DAY = timedelta(days=1)
-LONGEST_AT_ONCE = timedelta(days=31)
+LONGEST_AT_ONCE = timedelta(days=35)
+"""A night's restatement does not wait for a report."""
+FAILURES_AT_ONCE = 3
+"""So often Meta may fail on some days before fewer are asked for: "an unknown error" (1, 2, 99) that stays is a span that is too long."""
+LONGEST_REPORT = timedelta(days=90)
+"""Reports of years take longer than anyone waits, or fail without a reason."""
+KEEPS = timedelta(days=36 * 365 // 12)
+"""Insights are kept for 37 months (error 3018); a month less, since the month is Meta's, and a window must not fail for its first day."""
 LEVEL = "adset"
 EFFECTIVE_STATUSES = (
     "ACTIVE", "PAUSED", "CAMPAIGN_PAUSED", "IN_PROCESS", "WITH_ISSUES", "ARCHIVED", "DELETED",
@@ -123,21 +131,26 @@ class MetaAdsClient:
     async def insights(self, since: date, until: date) -> AsyncIterator[InsightsPage]:
         """Yield the ad set days of since..until, both inclusive, in account-local days.
 
-        A part that is too much is read in halves, its pages kept back until it is whole: no row comes from two parts.
+        A part that is too much is read in halves, its pages kept back until it is whole: no row comes from two parts. Where
+        a report was, no later one is as long.
 
         Raises:
             TooBig: even one row of one day at a time is too much.
         """
-        spans = [(since, until)]
+        spans, longest = [(since, until)], LONGEST_REPORT
         while spans:
             first, last = spans.pop()
+            if last - first >= longest:
+                spans += [(first + longest, last), (first, first + longest - ONE_DAY)]
+                continue
             try:
                 found = await self._span(first, last)
             except TooBig:
                 if first == last:
                     raise
-                middle = first + (last - first) // 2
-                spans += [(middle + ONE_DAY, last), (first, middle)]
+                half = (last - first) // 2 + ONE_DAY
+                longest = max(min(longest, half), LONGEST_AT_ONCE)
+                spans += [(first + half, last), (first, first + half - ONE_DAY)]
                 continue
             for page in found:
                 yield page
@@ -147,25 +160,31 @@ class MetaAdsClient:
         can_split = last > first
         if last - first < LONGEST_AT_ONCE:
             url = URL(f"{self._node()}/act_{self.account_id}/insights").with_query(query)
-            return [_within(page, first, last) async for page in self._pages(url, window, can_split=can_split)]
-        url = URL(f"{self._node()}/{await self._reports.finished(query, window)}/insights")
+            pages = self._pages(url, window, can_split=can_split, too_big_after=FAILURES_AT_ONCE if can_split else 0)
+            return [_within(page, first, last) async for page in pages]
         try:
+            url = URL(f"{self._node()}/{await self._reports.finished(query, window)}/insights")
             found = [_within(page, first, last) async for page in self._pages(url, window, can_split=can_split)]
-        except TooBig:
-            await self.jobs.drop(self._reports.mark(query))
+        except VendorError as error:
+            if not _leaves_the_report(error):
+                await self.jobs.drop(self._reports.mark(query))
             raise
         await self.jobs.drop(self._reports.mark(query))
         return found
 
-    async def _pages(self, url: URL, window: str, *, can_split: bool) -> AsyncIterator[InsightsPage]:
+    async def _pages(
+        self, url: URL, window: str, *, can_split: bool, too_big_after: int = 0
+    ) -> AsyncIterator[InsightsPage]:
         """Yield page after page; where a page is too much, ask for half as many rows, if a shorter window is no way out."""
         links = NextUrl(self.session.origin, Trail(self.session.where(window)))
         limit = PAGE_SIZE
         while True:
             try:
-                page, next_url, size = await self._page(url.update_query(limit=str(limit)), window)
+                page, next_url, size = await self._page(url.update_query(limit=str(limit)), window, too_big_after)
             except TooBig as error:
-                if limit == 1 or (can_split and (error.status == 400 or limit <= SMALLEST_PAGE)):
+                if limit == 1 or (
+                    can_split and (error.status != HTTPStatus.INTERNAL_SERVER_ERROR or limit <= SMALLEST_PAGE)
+                ):
                     raise
                 limit //= 2
                 continue
@@ -175,17 +194,24 @@ class MetaAdsClient:
                 return
             url = URL(following).without_query_params("access_token", "appsecret_proof")
 
-    async def _page(self, url: URL, window: str) -> tuple[InsightsPage, str | None, int]:
+    async def _page(self, url: URL, window: str, too_big_after: int) -> tuple[InsightsPage, str | None, int]:
         where = self.session.where(window)
 
         def parse(reply: Reply) -> tuple[InsightsPage, str | None, int]:
             page, rows, bad = _PAGE.decode(reply.body, where)
             return InsightsPage(rows, bad), page.paging.next if page.paging else None, len(reply.body)
 
-        return await self.session.read(Request("GET", str(url), window=window), parse)
+        return await self.session.read(Request("GET", str(url), window=window, too_big_after=too_big_after), parse)
 
     def _node(self) -> str:
         return f"{self.base_url.rstrip('/')}/{self.api_version}"
+
+
+def _leaves_the_report(error: VendorError) -> bool:
+    """Whether the next run may read the same report: after an outage or a wait, not after what Meta says of the report itself."""
+    if isinstance(error, Unavailable):
+        return error.status is None or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return isinstance(error, Throttled | Deferred)
 
 
 def _within(page: InsightsPage, first: date, last: date) -> InsightsPage:

@@ -1,29 +1,42 @@
 """Meta's asynchronous reports: asked for, waited for, and found again by the run that comes after.
 
 Facts (developers.facebook.com, read 2026-11): a report takes up to an hour; it is over as `Job Completed` (at 100 percent),
-`Job Failed` or `Job Skipped`; right after it was asked for it may not be found yet, and right after completion its rows
-may not be there yet (2637, 1815107: the session tries again). Rows are read by `meta_ads.py`.
+`Job Failed` or `Job Skipped`, and since v25 says why in `error_code`; right after it was asked for it may not be found yet,
+and right after completion its rows may not be there yet (2601, 2637, 1815107: the session tries again). Rows are read by
+`meta_ads.py`.
 """
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
 from weathervane_resources.clients.jobs import Jobs, job_mark, wait_for
-from weathervane_resources.http.errors import PermissionLost, TooBig, Unavailable, Where
+from weathervane_resources.http.classify_ads import meta_ads
+from weathervane_resources.http.errors import (
+    AuthExpired,
+    PermissionLost,
+    Throttled,
+    TooBig,
+    Unavailable,
+    VendorError,
+    Where,
+)
+from weathervane_resources.http.failure import to_error
 from weathervane_resources.http.session import Request, VendorSession
 from weathervane_resources.http.strict_json import decode
 
-TRIES = 3
+PAUSES_S = (15.0, 60.0)
+"""Between a report that failed and the next try: those started again at once brought the throttle (airbyte #8282)."""
+TRIES = len(PAUSES_S) + 1
 """A report fails for no reason at times; one that fails again and again is too much, whatever it says."""
-MOST_FAILURES = 12
-"""Over all parts of a window: starting failed reports for ever brought the throttle (airbyte #8282)."""
+THROTTLED_S = 60.0
+"""Meta does not say how long: a report is the dearest thing to ask for, so it is not tried every other second."""
 LOOKS_UNTIL_GONE = 5
-TOO_MANY_ROWS = 1_487_534
 
+_NO_REASON = 500
 _FAILED = frozenset({"Job Failed", "Job Skipped"})
 _GONE = "gone"
 
@@ -33,6 +46,7 @@ class Report(msgspec.Struct, frozen=True):
 
     async_status: str
     async_percent_completion: int | None = None
+    error_code: int | None = None
     error_subcode: int | None = None
     error_message: str | None = None
 
@@ -46,10 +60,11 @@ class Report(msgspec.Struct, frozen=True):
         """Whether it has rows."""
         return self.async_status == "Job Completed"
 
-    @property
-    def is_too_much(self) -> bool:
-        """Whether it failed for the amount of data."""
-        return self.error_subcode == TOO_MANY_ROWS or "amount of data" in (self.error_message or "")
+    def error(self, where: Where) -> VendorError:
+        """Return why it failed, by the table of every answer; without a reason that table knows it is Unavailable."""
+        told = {"code": self.error_code, "error_subcode": self.error_subcode, "message": self.error_message or ""}
+        verdict = meta_ads(_NO_REASON, {}, {"error": told}, THROTTLED_S, None)
+        return to_error(verdict, None, self.async_status, (), where)
 
 
 class _Started(msgspec.Struct):
@@ -66,7 +81,6 @@ class Reports:
     jobs: Jobs
     clock: Callable[[], datetime]
     sleep: Callable[[float], Awaitable[object]]
-    failures: int = field(default=0, init=False)
 
     def mark(self, query: Mapping[str, str]) -> str:
         """Return what tells this question from others."""
@@ -77,12 +91,11 @@ class Reports:
 
         Raises:
             TooBig: Meta says so, or it failed three times: ask for a shorter window.
-            Unavailable: reports fail too often.
-            Deferred: not done within this run's patience; the next one goes on waiting for it.
+            Deferred: not done within this run's patience, and the next one goes on waiting for it; or a throttle that lasts.
         """
         mark, where = self.mark(query), self.session.where(window)
-        run_id = await self.jobs.find(mark)
-        for _ in range(TRIES):
+        run_id, budget, pauses_s = await self.jobs.find(mark), self.session.budget(), iter(PAUSES_S)
+        while True:
             if run_id is None:
                 run_id = await self._start(query, where)
                 await self.jobs.keep(mark, run_id)
@@ -90,17 +103,15 @@ class Reports:
             if report.is_complete:
                 return run_id
             await self.jobs.drop(mark)
-            run_id = None
-            self._count(report, where)
-        raise TooBig(f"the report failed {TRIES} times", hint="ask for a shorter window", **where)
-
-    def _count(self, report: Report, where: Where) -> None:
-        said = f"{report.async_status} {report.error_message or ''}".strip()
-        if report.is_too_much:
-            raise TooBig(said, hint="ask for a shorter window", **where)
-        self.failures += report.async_status != _GONE
-        if self.failures >= MOST_FAILURES:
-            raise Unavailable(f"{self.failures} reports failed ({said})", hint="run the window again later", **where)
+            run_id, error = None, report.error(where)
+            if isinstance(error, Throttled):
+                await self.session.rest(error, budget)
+            elif not isinstance(error, Unavailable | AuthExpired):  # the next question renews the token
+                raise error
+            elif pause_s := next(pauses_s, None):
+                await self.sleep(pause_s)
+            else:
+                raise TooBig(f"the report failed {TRIES} times", hint="ask for a shorter window", **where) from error
 
     async def _start(self, query: Mapping[str, str], where: Where) -> str:
         """Ask for a report; asking twice costs one more and does no harm, so a lost answer is asked for again."""

@@ -17,8 +17,15 @@ from weathervane_resources.http.verdict import OK, Kind, Verdict, by_status
 _META_THROTTLED = frozenset({4, 17, 32, 341, 613, *range(80_000, 80_015)})
 _META_PERMISSION = frozenset({3, 10, *range(200, 300)})
 _META_AUTH_DEAD_SUBCODES = frozenset({458, 459, 460, 464})
-_META_TOO_BIG_SUBCODE = 1_487_534
-_META_TRANSIENT = frozenset({1, 2, 2_637})
+_META_TOO_BIG_SUBCODES = frozenset({1_487_534, 1_504_018})
+"""Too many rows; too long a query ("please try a smaller date range"), which comes with code 2."""
+_META_TRANSIENT = frozenset({1, 2})
+_META_HINTS: dict[object, str] = {
+    3_018: "Meta keeps 37 months; begin the window later, and look at this machine's clock"
+}
+"""Refusals of which more is known than that they are one."""
+_META_REPORT = frozenset({2_601, 2_637})
+"""A report that cannot be loaded, or not yet: the same question may be answered later, whatever `is_transient` says."""
 _META_TRANSIENT_SUBCODES = frozenset({99, 1_504_043, 1_815_107})
 
 _GOOGLE_CODES = {
@@ -62,21 +69,25 @@ def meta_ads(status: int, headers: Mapping[str, str], parsed: Any, wait_s: float
     if kind is Kind.THROTTLED:
         scope = "app" if error.get("code") == 4 else "account"
         return Verdict(kind, wait_s or _meta_wait(headers), scope, message)
-    return Verdict(kind, message=message)
+    return Verdict(kind, message=message, hint=_META_HINTS.get(plain(error.get("code")), ""))
 
 
 def _meta_kind(error: dict[str, Any], message: str) -> Kind | None:
     code, subcode = plain(error.get("code")), plain(error.get("error_subcode"))
     if code in _META_THROTTLED:
         return Kind.THROTTLED
-    if subcode == _META_TOO_BIG_SUBCODE or "reduce the amount of data" in message:
+    if subcode in _META_TOO_BIG_SUBCODES or "reduce the amount of data" in message:
         return Kind.TOO_BIG
     if code in (190, 102):
         return _meta_auth(subcode, message)
     if code in _META_PERMISSION or (code == 100 and (subcode == 33 or "issing permission" in message)):
         return Kind.PERMISSION
+    if code in _META_HINTS:
+        return Kind.BAD_REQUEST
     if code == 2_635:
         return Kind.VERSION_DEAD
+    if code in _META_REPORT:
+        return Kind.TRANSIENT
     if error.get("is_transient") is False and code in _META_TRANSIENT:
         return Kind.BAD_REQUEST
     if error.get("is_transient") is True or code in _META_TRANSIENT or subcode in _META_TRANSIENT_SUBCODES:

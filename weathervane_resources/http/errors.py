@@ -95,11 +95,29 @@ class Throttled(VendorError):
 
 
 class Unavailable(VendorError):
-    """5xx, network failure or timeout; `wait_s` where the vendor gave a Retry-After."""
+    """5xx, network failure or timeout; `wait_s` where the vendor gave a Retry-After.
+
+    `is_late`: the vendor was reached, and did not answer in time.
+    """
 
     is_transient = True
     next_step = "it lies with the vendor or the network; run the window again later"
     wait_s: float | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        vendor: str,
+        tenant: str,
+        window: str = "",
+        status: int | None = None,
+        hint: str = "",
+        is_late: bool = False,
+    ) -> None:
+        """Keep whether the vendor was reached."""
+        super().__init__(message, vendor=vendor, tenant=tenant, window=window, status=status, hint=hint)
+        self.is_late = is_late
 
 
 class Malformed(VendorError):

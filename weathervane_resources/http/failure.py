@@ -18,7 +18,7 @@ _SHORTEST_SECRET = 6
 
 
 def to_error(
-    verdict: Verdict, status: int, path: str, secrets: Iterable[str], where: errors.Where
+    verdict: Verdict, status: int | None, path: str, secrets: Iterable[str], where: errors.Where
 ) -> errors.VendorError:
     """Return the error for a verdict that is not OK.
 
@@ -32,7 +32,7 @@ def to_error(
         error = errors.Unavailable(message, status=status, **where)
         error.wait_s = verdict.wait_s
         return error
-    return _ERRORS[verdict.kind](message, status=status, **where)
+    return _ERRORS[verdict.kind](message, status=status, hint=verdict.hint, **where)
 
 
 def _without(message: str, secrets: Iterable[str]) -> str:

@@ -158,8 +158,8 @@ class VendorSession:
         Raises:
             VendorError: as drawn in `errors`.
         """
-        budget = RetryBudget(self._policy, self._rng)
-        refreshed = False
+        budget = self.budget()
+        refreshed, failures = False, 0
         while True:
             credential = await self._auth.headers()
             try:
@@ -170,6 +170,9 @@ class VendorSession:
                 refreshed = True
                 await self._auth.refresh(credential)
             except errors.VendorError as error:
+                failures += _weight_of(error, request)
+                if 0 < request.too_big_after <= failures:
+                    raise errors.TooBig(f"failed on it: {error.message}", **self.where(request.window)) from error
                 await self._wait(request, error, budget)
             self.retries += 1
 
@@ -177,6 +180,18 @@ class VendorSession:
         was_processed = not isinstance(error, errors.Throttled)
         if was_processed and not request.is_safe and request.method != "GET":
             raise error
+        await self.rest(error, budget)
+
+    def budget(self) -> RetryBudget:
+        """Return what this run puts up with of one question."""
+        return RetryBudget(self._policy, self._rng)
+
+    async def rest(self, error: errors.VendorError, budget: RetryBudget) -> None:
+        """Wait before the next try, and let all of its scope wait where the vendor asks for a pause.
+
+        Raises:
+            VendorError: `error` itself, where it is permanent or the budget is spent; Deferred where the wait is too long.
+        """
         if isinstance(error, errors.Throttled) and error.wait_s is not None:
             await self._pace.pause(error.wait_s, error.scope)
         try:
@@ -246,6 +261,13 @@ class VendorSession:
         if verdict.kind is Kind.OK:
             return reply
         raise to_error(verdict, reply.status, reply.url_path, sent.values(), where)
+
+
+def _weight_of(error: errors.VendorError, request: Request) -> int:
+    """Return as how many failures of the vendor itself an error counts; one to reach it is none."""
+    if not isinstance(error, errors.Unavailable):
+        return 0
+    return request.too_big_after if error.is_late else int(error.status is not None)
 
 
 def _whole(reply: Reply) -> Reply:

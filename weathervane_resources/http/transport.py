@@ -26,7 +26,8 @@ class Request:
     """One request.
 
     `is_safe`: sending it twice does no harm (searches, refreshes; every GET). `weight`: its cost where the vendor's
-    quota counts more than requests (Open-Meteo).
+    quota counts more than requests (Open-Meteo). `too_big_after`: so often the vendor may fail on it before it counts as
+    too big, once where the answer is late; 0 where less cannot be asked for.
     """
 
     method: str
@@ -38,6 +39,7 @@ class Request:
     window: str = ""
     is_safe: bool = False
     weight: float = 1.0
+    too_big_after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +112,9 @@ class Transport:
                 return reply, self._redirect(request, response, where)
         except aiohttp.InvalidURL:
             raise BadRequest("the URL is not valid", hint="check the base URL", **where) from None
-        except TimeoutError:
-            raise Unavailable(f"no answer from {origin_of(str(url))} in time", **where) from None
+        except TimeoutError as error:
+            is_late = not isinstance(error, aiohttp.ConnectionTimeoutError)
+            raise Unavailable(f"no answer from {origin_of(str(url))} in time", is_late=is_late, **where) from None
         except (aiohttp.ClientError, OSError) as error:
             raise Unavailable(f"{type(error).__name__} from {origin_of(str(url))}", **where) from None
 

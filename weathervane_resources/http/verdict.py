@@ -27,6 +27,8 @@ class Verdict:
     wait_s: float | None = None
     scope: str = ""
     message: str = ""
+    hint: str = ""
+    """What to do, where more is known than the error's own next step."""
 
 
 OK = Verdict(Kind.OK)

@@ -10,6 +10,8 @@ import msgspec
 
 LEVELS = {"account": (), "campaign": ("campaign_id",), "adset": ("campaign_id", "adset_id")}
 STATUSES = frozenset({"ACTIVE", "PAUSED", "CAMPAIGN_PAUSED", "IN_PROCESS", "WITH_ISSUES", "ARCHIVED", "DELETED"})
+KEPT = timedelta(days=1_127)
+"""37 months, the longest they can be."""
 SHOWN_UNASKED = STATUSES - {"DELETED"}
 _DEAD_WINDOWS = frozenset({"7d_view", "28d_view"})
 INSIGHT_FIELDS = frozenset({
@@ -43,13 +45,13 @@ class InsightsQuery:
 
 
 def parse(parameters: Mapping[str, str], today: date, allowed: frozenset[str] | None = INSIGHT_FIELDS) -> InsightsQuery:
-    """Read a request; `allowed` None accepts any field. Raises: GraphError."""
+    """Read a request; `allowed` None accepts any field and day. Raises: GraphError."""
     fields = {*asked_fields(parameters, allowed), "date_start", "date_stop"}
     windows, level = _attribution_windows(parameters), parameters.get("level", "account")
     if level not in LEVELS:
         message = f"(#100) level must be one of {', '.join(LEVELS)}."
         raise GraphError(message, 100)
-    first, last = _days(parameters, today)
+    first, last = _days(parameters, today, is_limited=allowed is not None)
     is_daily, statuses = parameters.get("time_increment") == "1", _statuses(parameters, level)
     return InsightsQuery(frozenset(fields), level, first, last, is_daily, windows, statuses)
 
@@ -67,7 +69,7 @@ def asked_fields(parameters: Mapping[str, str], allowed: frozenset[str] | None) 
     return fields
 
 
-def _days(parameters: Mapping[str, str], today: date) -> tuple[date, date]:
+def _days(parameters: Mapping[str, str], today: date, *, is_limited: bool) -> tuple[date, date]:
     text = parameters.get("time_range")
     if text is None:
         return today - timedelta(days=30), today - timedelta(days=1)
@@ -77,6 +79,9 @@ def _days(parameters: Mapping[str, str], today: date) -> tuple[date, date]:
     except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
         message = "(#100) time_range must be a valid JSON object with since and until."
         raise GraphError(message, 100) from error
+    if is_limited and first < today - KEPT:
+        message = "(#3018) The start date of the time range cannot be beyond 37 months from the current date"
+        raise GraphError(message, 3018)
     if last < first:
         message = "(#100) since must be before until."
         raise GraphError(message, 100)

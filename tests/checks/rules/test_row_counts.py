@@ -195,10 +195,17 @@ def test_a_platform_that_was_given_up_is_learnt_by_the_ads_before_its_own_warnin
     assert low < missing
 
 
-def test_days_without_a_source_are_not_part_of_the_week() -> None:
+def test_a_day_that_the_vendor_does_not_keep_is_nothing_to_count() -> None:
+    """It will never come, so a warning would stand for ever."""
+    old = judge(ledger((DAY, 0, 0, "not_kept"), (DAY - timedelta(days=1), 40, 0, "meta_api")))
+    assert (old.severity, old.observed) == ("ok", "not_kept")
+
+
+@pytest.mark.parametrize("source", ["not_configured", "not_kept"])
+def test_days_without_a_source_are_not_part_of_the_week(source: str) -> None:
     """Empty days from before the account was connected halve the median: a drop of half is then usual."""
     rows = series(*([100] * 7), 20).with_columns(
-        source=pl.when(pl.col("date") == DAY - timedelta(days=2)).then(pl.lit("not_configured")).otherwise("source")
+        source=pl.when(pl.col("date") == DAY - timedelta(days=2)).then(pl.lit(source)).otherwise("source")
     )
     assert judge(rows).extra["baseline_days"] == 6
 

@@ -18,7 +18,12 @@ def ledger(*rows: tuple[date, str]) -> pl.DataFrame:
 
 @pytest.mark.parametrize(
     ("source", "severity", "alerts"),
-    [("shopify_api", "ok", ()), ("stub", "warning", ("stub_source",)), ("not_configured", "ok", ())],
+    [
+        ("shopify_api", "ok", ()),
+        ("stub", "warning", ("stub_source",)),
+        ("not_configured", "ok", ()),
+        ("not_kept", "ok", ()),
+    ],
 )
 def test_stub_rows_warn_and_nothing_else_does(source: str, severity: str, alerts: tuple[str, ...]) -> None:
     """Sample orders stood in the lake for weeks: nothing told them from real ones."""
@@ -44,6 +49,12 @@ def test_a_source_that_was_given_up_warns_for_two_weeks_and_no_longer() -> None:
         (DAY, "shopify_api"), (days[16], "shopify_api"), *((d, "not_configured") for d in days if d != days[16])
     )
     assert [f.alerts for f in judge_live_source(back, days)][15:] == [(), (), *[("source_lost",)] * 3]
+
+
+def test_a_day_that_the_vendor_does_not_keep_is_no_lost_source() -> None:
+    """Days before and after it may have been read in their time."""
+    known = ledger((DAY, "meta_api"), (NEXT, "not_kept"))
+    assert [finding.severity for finding in judge_live_source(known, [DAY, NEXT])] == ["ok", "ok"]
 
 
 def test_a_day_never_written_is_not_live() -> None:

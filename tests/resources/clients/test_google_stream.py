@@ -13,7 +13,7 @@ import pytest
 from tests.resources.clients.loopback import NOW, base_of, config, reaching
 from tests.resources.http.scripted import Script, calling, json_answer
 from weathervane_resources.clients.google_ads import CampaignDay, GoogleAdsClient
-from weathervane_resources.http.errors import Malformed, PermissionLost, Throttled, VendorError
+from weathervane_resources.http.errors import BadRequest, Malformed, PermissionLost, Throttled, VendorError
 from weathervane_resources.sandbox import RunningSandbox, truth
 
 FIRST, LAST = date(2026, 8, 20), date(2026, 11, 17)
@@ -26,23 +26,25 @@ DAY = {
 MASK = {"fieldMask": "campaign.id", "requestId": "r"}
 
 
-def scripted(*answers: Any) -> tuple[list[CampaignDay], list[Any], Script]:
-    script = Script(list(answers))
+def scripted(
+    *answers: Any, script: Script | None = None, **options: Any
+) -> tuple[list[CampaignDay], list[Any], Script]:
+    script = script or Script(list(answers))
 
     async def main() -> tuple[list[CampaignDay], list[Any]]:
         async with calling(script, "google_ads") as session:
-            client = GoogleAdsClient(session, session.origin, "v26", "99")
+            client = GoogleAdsClient(session, session.origin, "v26", "99", **options)
             found = [page async for page in client.campaign_days(FIRST, LAST)]
             return [row for page in found for row in page.rows], [bad for page in found for bad in page.bad]
 
     return (*asyncio.run(main()), script)
 
 
-def read(sandbox: RunningSandbox, tenant: str, **options: Any) -> tuple[list[CampaignDay], int]:
+def read(sandbox: RunningSandbox, tenant: str, first: date = FIRST, **options: Any) -> tuple[list[CampaignDay], int]:
     async def main() -> tuple[list[CampaignDay], int]:
         async with reaching(sandbox, "google_ads") as session:
             client = GoogleAdsClient(session, base_of(sandbox, tenant), "v26", "2000001", **options)
-            rows = [row async for page in client.campaign_days(FIRST, LAST) for row in page.rows]
+            rows = [row async for page in client.campaign_days(first, LAST) for row in page.rows]
             return rows, session.requests
 
     return asyncio.run(main())
@@ -98,3 +100,36 @@ def test_a_stream_that_is_cut_off_is_read_again() -> None:
     whole = json.dumps([{"results": [DAY], **MASK}]).encode()
     rows, _, script = scripted(whole[:-20], whole)
     assert (len(rows), len(script.seen)) == (1, 2)
+
+
+@pytest.mark.parametrize("use_stream", [True, False])
+def test_a_long_window_is_asked_for_by_quarters_and_no_day_comes_twice_or_not_at_all(use_stream: bool) -> None:
+    """One answer of three years was above the size cap, and no retry made it smaller."""
+    first = date(2023, 12, 1)
+    with RunningSandbox(config()) as sandbox:
+        rows, requests = read(sandbox, "acme", first=first, use_stream=use_stream)
+    days = (LAST - first).days + 1
+    assert {row.segments.date for row in rows} == {(first + timedelta(days=n)).isoformat() for n in range(days)}
+    assert len({(row.segments.date, row.campaign.id) for row in rows}) == len(rows)
+    assert requests == -(-days // 92)
+
+
+def failing(code: str) -> Any:
+    problem = {"errors": [{"errorCode": {"requestError": code}}]}
+    return json_answer(
+        {"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": "x", "details": [problem]}}, 400
+    )
+
+
+def test_a_page_token_that_has_expired_starts_the_query_again_once_and_no_row_comes_twice() -> None:
+    """A slow night lost the token between two pages (airbyte #30704), and the window failed for good."""
+    first = {"results": [DAY], "nextPageToken": "a", **MASK}
+    last = {"results": [{**DAY, "campaign": {"id": "6"}}], **MASK}
+    rows, _, script = scripted(first, failing("EXPIRED_PAGE_TOKEN"), first, last, use_stream=False)
+    assert [row.campaign.id for row in rows] == ["5", "6"]
+    assert [json.loads(body).get("pageToken") for body in script.bodies] == [None, "a", None, "a"]
+    for code, asked in (("EXPIRED_PAGE_TOKEN", 4), ("INVALID_PAGE_TOKEN", 2)):
+        script = Script([first, failing(code)] * 3)
+        with pytest.raises(BadRequest, match=code):
+            scripted(script=script, use_stream=False)
+        assert len(script.seen) == asked

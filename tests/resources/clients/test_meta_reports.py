@@ -15,9 +15,9 @@ from aiohttp import web
 from tests.resources.clients.loopback import NOW, base_of, config, reaching
 from tests.resources.http.scripted import Naps, Script, calling, json_answer
 from weathervane_resources.clients.jobs import MemoryJobs
-from weathervane_resources.clients.meta_ads import Insight, MetaAdsClient
-from weathervane_resources.clients.meta_reports import LOOKS_UNTIL_GONE, MOST_FAILURES, TRIES
-from weathervane_resources.http.errors import Deferred, PermissionLost, TooBig, Unavailable
+from weathervane_resources.clients.meta_ads import KEEPS, Insight, MetaAdsClient
+from weathervane_resources.clients.meta_reports import LOOKS_UNTIL_GONE, TRIES
+from weathervane_resources.http.errors import BadRequest, Deferred, PermissionLost, TooBig, Unavailable
 from weathervane_resources.sandbox import RunningSandbox, truth
 
 FIRST, LAST = date(2026, 8, 20), date(2026, 11, 17)
@@ -66,13 +66,21 @@ def test_reports_and_answers_at_once_have_the_same_rows_and_the_truth(
         assert sum(int(row.clicks or 0) for row in rows) == true.clicks
 
 
-def test_a_month_is_read_at_once() -> None:
+def test_what_is_read_again_each_night_is_read_at_once() -> None:
     """A report takes minutes; the daily run must not wait for one."""
     with RunningSandbox(config()) as sandbox:
-        assert read(sandbox, first=LAST - timedelta(days=30))
+        assert read(sandbox, first=LAST - timedelta(days=34))
         assert set(ways(sandbox)) == {"at once"}
-        assert read(sandbox, first=LAST - timedelta(days=31))
+        assert read(sandbox, first=LAST - timedelta(days=35))
         assert "report" in ways(sandbox)
+
+
+def test_a_day_that_meta_does_not_keep_fails_its_window_and_says_since_when_it_keeps_them() -> None:
+    """ "compare the request with the pinned API version" sent someone the wrong way (3018)."""
+    with RunningSandbox(config()) as sandbox:
+        assert read(sandbox, first=NOW.date() - KEEPS, last=NOW.date() - KEEPS)
+        with pytest.raises(BadRequest, match="Meta keeps 37 months; begin the window later"):
+            read(sandbox, first=date(2023, 10, 1), last=date(2023, 10, 2))
 
 
 def test_too_many_rows_are_asked_for_in_halves_and_none_is_lost() -> None:
@@ -188,18 +196,6 @@ def test_a_report_that_was_too_much_is_never_asked_for_unchanged() -> None:
         asked = [parse_qs(body)["time_range"][0] for body in script.bodies if body]
         assert [json.loads(text)["since"] for text in asked] == ["2026-08-20", "2026-08-20", "2026-10-04"]
         assert [json.loads(text)["until"] for text in asked] == ["2026-11-17", "2026-10-03", "2026-11-17"]
-
-
-def test_reports_that_only_fail_come_to_an_end() -> None:
-    """Stuck jobs started again and again brought the throttle on everything else (airbyte #8282)."""
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        return web.json_response(started() if request.method == "POST" else FAILED)
-
-    with pytest.raises(Unavailable, match="reports failed") as raised:
-        scripted(answer, first=date(2022, 1, 1))
-    assert raised.value.is_transient
-    assert f"{MOST_FAILURES} reports" in str(raised.value)
 
 
 def test_a_run_that_is_started_again_waits_for_the_same_report() -> None:

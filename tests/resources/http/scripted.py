@@ -76,7 +76,7 @@ async def calling(
             "acme",
             script.origin,
             auth or StaticHeaders({"X-Shopify-Access-Token": SECRET}),
-            Pace(10_000, 10_000),
+            options.pop("pace", Pace(10_000, 10_000)),
             options.pop("policy", RetryPolicy(attempts=3)),
             clock=lambda: NOW,
             sleep=naps or Naps(),
