@@ -18,8 +18,11 @@ from weathervane_assets.partitions import TENANT_TAG
 from weathervane_assets.schedules import NEW_CELLS_HOUR, NORMALS_HOUR, ROUTINES, normals_are_due
 from weathervane_assets.tables import CONTRACTS, polars_schema, shape_of
 from weathervane_assets.transforms.as_of import decision_frame
+from weathervane_assets.unread import WEATHER_DAYS
+from weathervane_checks.thresholds import Thresholds
 from weathervane_resources.clock import Clock
 from weathervane_resources.lake import Shape
+from weathervane_resources.tenants import Tenant
 from weathervane_resources.weather_cache import ARCHIVED, archive_end
 
 WHOLE: dict[str, object] = {"observation_type": "observed", **dict.fromkeys(ARCHIVED, 9.0)}
@@ -252,3 +255,9 @@ def test_new_places_are_looked_for_in_both_years_around_january(
     )
     found = tick(daemon, "new_cells", datetime(2027, 1, 3, 9, tzinfo=UTC))
     assert spans(found) == [("acme|2026", "acme|2026"), ("acme|2027", "acme|2027")]
+
+
+def test_days_that_are_read_again_are_judged_as_nights_not_as_history() -> None:
+    """Weather was read again for ten days and judged as history from the eighth: what was wrong there woke nobody."""
+    assert Thresholds().weather_restatement_days == WEATHER_DAYS
+    assert Thresholds().ads_restatement_days == Tenant("a", "A", "UTC", "USD", date(2026, 1, 1)).restate_ads_days
