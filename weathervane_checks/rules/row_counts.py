@@ -7,7 +7,7 @@ that was itself not ok teaches nothing, so that an incident does not become what
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
@@ -92,27 +92,30 @@ class History:
         return cls(rows, counts, _streaks(counts, quiet), QuietOrdinals(quiet), limits, today)
 
     def around(self, days: Collection[date]) -> dict[date, Counted]:
-        """Return old days with the counts around them."""
-        offsets = days_around(self.limits)
-        points = {day: n for day, n in self.counts.items() if n and day < self.today.toordinal()} if days else {}
-        points = {day: n for day, n in points.items() if day not in self.quiet}
+        """Return old days with the counts around them, without those of long incidents as the nights, walked first, tell them."""
         there = [day for day in days if day.toordinal() in self.counts]
+        if not there:
+            return {}
+        offsets, learnt = days_around(self.limits), Learnt(int(self.limits.relearn_weeks))
+        for _ in self._walk(min(there).toordinal() - max(offsets), max(there).toordinal() + max(offsets), learnt):
+            pass
+        incidents, today = learnt.long_incidents(), self.today.toordinal()
+        points = {day: n for day, n in self.counts.items() if n and day < today and day not in incidents}
+        points = {day: n for day, n in points.items() if day not in self.quiet}
         return {day: self._counted(day, points, self.counts, offsets) for day in there}
 
     def nights(self, days: Collection[date]) -> dict[date, Counted]:
-        """Return days with the counts before them that can be learnt from: one walk from `history_runs` days before."""
+        """Return days with the counts before them that can be learnt from."""
         if not days:
             return {}
-        learnt = Learnt(int(self.limits.relearn_weeks))
-        first, last = min(days).toordinal() - int(self.limits.history_runs), max(days).toordinal()
-        found = {}
-        for ordinal in range(first, last + 1):
-            if ordinal not in self.counts:
-                continue
-            counted = self._night(ordinal, learnt)
-            if counted.day in days:
-                found[counted.day] = counted
-        return found
+        walk = self._walk(min(days).toordinal(), max(days).toordinal(), Learnt(int(self.limits.relearn_weeks)))
+        return {counted.day: counted for counted in walk if counted.day in days}
+
+    def _walk(self, first: int, last: int, learnt: Learnt) -> Iterator[Counted]:
+        """Go through the nights from `history_runs` days before the first one to the last, and learn."""
+        for ordinal in range(first - int(self.limits.history_runs), last + 1):
+            if ordinal in self.counts:
+                yield self._night(ordinal, learnt)
 
     def _night(self, ordinal: int, learnt: Learnt) -> Counted:
         """Return a day with what it is judged by, and take it in.

@@ -17,10 +17,15 @@ FIRST = date(2026, 1, 5)  # a Monday
 BEFORE = 98
 
 
-def judge(counts: Sequence[int], limits: Thresholds) -> list[Finding]:
+def judge(counts: Sequence[int], limits: Thresholds, *, is_old: bool = False) -> list[Finding]:
     days = [FIRST + timedelta(days=n) for n in range(len(counts))]
     ledger = pl.DataFrame({"date": days, "row_count": counts, "previous_row_count": 0, "source": "shopify_api"})
-    return judge_row_counts(ledger, days, limits, days[-1] + timedelta(days=1))
+    return judge_row_counts(ledger, days, limits, days[-1] + timedelta(days=1), backfilled=days if is_old else ())
+
+
+def wrong_in_history(counts: Sequence[int]) -> list[int]:
+    found = judge([*steady(BEFORE), *counts, *steady(50)], Thresholds(), is_old=True)
+    return [n - BEFORE for n, finding in enumerate(found) if not finding.is_ok]
 
 
 def wrong(counts: Sequence[int], after: int = BEFORE, **limits: float) -> list[int]:
@@ -86,6 +91,29 @@ def test_a_second_fall_is_told_as_long_as_the_first_one() -> None:
     counts = [*steady(20, 100), *steady(40, 30)]
     assert wrong(counts) == [*range(14), *range(20, 34)]
     assert wrong([*counts[:30], *steady(3, 100), *steady(3, 30)]) == [*range(14), *range(20, 30), 33, 34, 35]
+    learnt_twice = [*counts[:36], *steady(3, 100), *steady(3, 30)]
+    assert wrong(learnt_twice) == [*range(14), *range(20, 34), 39, 40, 41]
+
+
+@pytest.mark.parametrize("low", [20, 60, 100])
+@pytest.mark.parametrize("length", [1, 3, 7, 10, 14, 24])
+def test_history_is_not_judged_by_the_incident_that_is_in_it(low: int, length: int) -> None:
+    """Fourteen days at half, brought in with a backfill: the days around each were as low as it was, and all was well."""
+    assert wrong_in_history(steady(length, low)) == list(range(length))
+
+
+def test_a_better_day_within_an_incident_does_not_make_two_short_ones_of_it() -> None:
+    """An outage that let one day in five through was no outage."""
+    counts = [200 if n % 5 == 4 else 60 for n in range(14)]
+    assert wrong_in_history(counts) == [n for n in range(14) if n % 5 != 4]
+
+
+def test_in_history_a_level_that_stayed_a_launch_and_a_peak_are_no_incidents() -> None:
+    """Left out, the first fortnight of a new level made an alarm of each of its days, years later."""
+    found = judge([*steady(BEFORE), *steady(80, 120)], Thresholds(), is_old=True)
+    assert sum(not f.is_ok for f in found) <= 2
+    assert wrong_in_history(steady(60, 400)[:60]) == []
+    assert wrong_in_history([300, 900, 600, 600, 500, 300, 200]) == []
 
 
 @pytest.mark.parametrize("weeks", [1, 2])
@@ -106,6 +134,15 @@ def test_what_is_held_back_is_learnt_with_the_second_week_and_zero_ends_it() -> 
     assert learnt.points == {}
     learnt.note(28, 50, ["new_rows_low"])
     assert learnt.points == {21: 50, 28: 50}
+
+
+def test_incidents_of_a_week_are_long_and_a_weekend_between_ends_none() -> None:
+    """An outage of two working weeks was two of five days each, for a shop that is closed at the weekend."""
+    learnt = Learnt(99)
+    one, short, two_short = [*range(10, 15), 17, 18], range(40, 46), [*range(60, 64), *range(67, 70)]
+    for day in [*one, *short, *two_short]:
+        learnt.note(day, 50, ["new_rows_low"])
+    assert learnt.long_incidents() == set(one)
 
 
 def test_what_was_before_a_new_level_is_kept_for_four_weeks() -> None:
