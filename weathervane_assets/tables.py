@@ -272,7 +272,9 @@ class Features(Table):
     """
 
     geohash: str = column("Cell, precision 5.", unit="geohash")
-    is_first_order_day: bool = column("Whether the cell's first order falls on this day.")
+    is_first_order_day: bool = column(
+        "Whether the cell is active by an order of this very day: its first one, or the first after 365 days or more."
+    )
     orders: pl.Int32 = column("Sales orders shipped to the cell (no test, no cancelled).", unit="orders", ge=0)
     net_revenue: Money = column(
         "Their net revenue; an order without one is not in it, and `conservation` warns of the day.", unit="currency"

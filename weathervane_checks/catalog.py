@@ -72,7 +72,7 @@ def geocoding_coverage(evidence: Evidence) -> list[Finding]:
 def coverage(evidence: Evidence) -> list[Finding]:
     """Enough of the active cells have weather, and the rows all values; none at all is critical.
 
-    Of forecasts only the cells of today's, which can still be had.
+    Of forecasts only today's, which can still be had; a cell has one if it has all its days.
     """
     sources = dict(evidence.ledger.select("date", "source").iter_rows())
     shipped = evidence.shipped(ACTIVE_DAYS)

@@ -22,10 +22,10 @@ class Thresholds:
         0.6, "ratio to the version replaced", "two fifths gone is a broken fetch, not a correction"
     )
     new_rows_ratio_warning: float = limit(
-        0.5, "ratio to the median day", "half of a usual day is outside a normal week's swing"
+        0.5, "ratio to what is usual", "half of a usual day is outside a normal week's swing"
     )
     new_rows_ratio_critical: float = limit(
-        0.1, "ratio to the median day", "a tenth of a usual day is an outage at the source"
+        0.1, "ratio to what is usual", "a tenth of a usual day is an outage at the source"
     )
     unusual_drop_min: float = limit(
         0.3,
@@ -46,7 +46,9 @@ class Thresholds:
         "before and after two quiet days in a row (Christmas) trade falls by itself",
     )
     holiday_days: float = limit(5, "days before and after", "the last day for deliveries, and what is open after it")
-    new_rows_median_min: float = limit(20, "rows a day", "below this a ratio says nothing: 3 of 6 is chance", least=1)
+    new_rows_median_min: float = limit(
+        20, "rows a day that are usual", "below this a ratio says nothing: 3 of 6 is chance", least=1
+    )
     zero_rows_streak_warning: float = limit(2, "days in a row", "one empty day may be a holiday, two are noticed")
     zero_rows_streak_critical: float = limit(4, "days in a row", "longer than a long weekend")
     geocoded_ratio_warning: float = limit(
@@ -90,7 +92,7 @@ class Thresholds:
         10, "weeks", "the same weekdays that a day is held against; older ones are another season"
     )
     weekday_points_min: float = limit(
-        3, "days", "fewer of the same weekday have no median; until then the last week alone", least=1
+        3, "days", "fewer of the same weekday have no middle; until then the last week alone", least=1
     )
     relearn_weeks: float = limit(
         2, "weeks in a row", "an incident is mended within two weeks; what lasts longer is the new level"

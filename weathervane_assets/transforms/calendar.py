@@ -44,7 +44,7 @@ def active_cells(order_days: pl.DataFrame, days: Sequence[date]) -> pl.DataFrame
 
     `order_days`: `date` and `geohash` of orders from `history_start(days[0])` on; repeats and nulls are allowed.
     Nothing after a day decides about it. `is_first_order_day` marks a cell that is in the matrix only because of an
-    order of that very day.
+    order of that very day: its first, or the first after 365 days or more without one.
     """
     visits = order_days.lazy().drop_nulls("geohash").select("date", "geohash").unique()
     ordered = visits.sort("geohash", "date").with_columns(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
 import polars as pl
 from weathervane_resources.credentials import NOT_CONFIGURED
+from weathervane_resources.tenants import LONGEST_DECISION_LEAD_DAYS
 from weathervane_resources.weather_plan import (
     ARCHIVE_MODEL,
     ARCHIVE_VARIABLES,
@@ -86,17 +87,32 @@ def judge_issue_coverage(
 ) -> list[Finding]:
     """Return one finding a day of issue, as `judge_coverage`; a day that is over is not judged, its forecast cannot be had.
 
+    A cell has its forecast if it has all days of it. A variable may lack on one lead of the eight: models end at different hours.
     The cells are those that were active the day before: orders of the day itself may come after its forecast.
     """
     before = shipped.with_columns(pl.col("date").dt.offset_by("1d"))
-    active, there = _active(before, days), _cells_by_day(forecasts)
+    active, there, known = _active(before, days), _cells_by_day(forecasts), _known_values(forecasts)
+    whole = _cells_by_day(_whole(forecasts))
     over = "the day of issue is over: what was not learnt on it cannot be had any more"
     return [
-        _judge_cells(day, active[day], there.get(day, set()), limits, sources.get(day))
+        _with_values(
+            _judge_cells(day, active[day], whole.get(day, set()), limits, sources.get(day), there.get(day, set())),
+            known.get(day, {}),
+            limits,
+        )
         if day == today
         else Finding(day, "ok", "not judged", note=over)
         for day in sorted(days)
     ]
+
+
+def _whole(forecasts: pl.DataFrame) -> pl.DataFrame:
+    """Return `date`, `geohash` of the forecasts that have each valid day up to the longest lead."""
+    lead = (pl.col("valid_date") - pl.col("date")).dt.total_days()
+    valid = forecasts.filter(lead.is_between(0, LONGEST_DECISION_LEAD_DAYS)).group_by("date", "geohash")
+    return valid.agg(pl.col("valid_date").n_unique().alias("days")).filter(
+        pl.col("days") == LONGEST_DECISION_LEAD_DAYS + 1
+    )
 
 
 def _active(shipped: pl.DataFrame, days: Sequence[date]) -> dict[date, set[str]]:
@@ -115,20 +131,27 @@ def _cells_by_day(rows: pl.DataFrame) -> dict[date, set[str]]:
     return {day: set(cells) for day, cells in rows.group_by("date").agg(pl.col("geohash").unique()).iter_rows()}
 
 
-def _judge_cells(day: date, active: set[str], known: set[str], limits: Thresholds, source: str | None) -> Finding:
+def _judge_cells(
+    day: date,
+    active: set[str],
+    known: set[str],
+    limits: Thresholds,
+    source: str | None,
+    partly: Collection[str] = (),
+) -> Finding:
+    """Judge the cells that have weather; those that have it `partly` count as without, but are not nothing at all."""
     if source == NOT_CONFIGURED:
         return Finding(day, "ok", NOT_CONFIGURED, note="the source is not configured; there is no weather to expect")
     if not active:
         return Finding(day, "ok", "no active cells", note="no cell is active, so no ratio")
     bare = active - known
-    there = len(active) - len(bare)
-    ratio = there / len(active)
-    severity: Severity = "critical" if there == 0 else "warning" if ratio < limits.weather_coverage_warning else "ok"
+    there, halves = len(active) - len(bare), len(bare.intersection(partly))
+    ratio, limit = there / len(active), limits.weather_coverage_warning
+    severity: Severity = "critical" if not there + halves else "warning" if ratio < limit else "ok"
     alerts = () if severity == "ok" else (f"weather_coverage_{severity}",)
-    note = f"{there} of {len(active)} active cells have weather"
+    note = f"{there} of {len(active)} active cells have weather" + (f", {halves} some days of it" if halves else "")
     sample = tuple(f"{day}/{cell}" for cell in sorted(bare)[:5])
-    extra = {"cells": len(active), "with_weather": there}
-    return Finding(day, severity, ratio, limits.weather_coverage_warning, alerts, note, sample, extra)
+    return Finding(day, severity, ratio, limit, alerts, note, sample, {"cells": len(active), "with_weather": there})
 
 
 def judge_join_coverage(

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 import polars as pl
 from weathervane_resources.tenants import Tenant
 
-from weathervane_checks.findings import Severity
+from weathervane_checks.findings import RANK, Severity
 from weathervane_checks.thresholds import Thresholds
 
 ISSUED = frozenset({"weather_forecast"})
@@ -20,7 +20,10 @@ YEARLY = frozenset({"climatology"})
 
 @dataclass(frozen=True)
 class Freshness:
-    """What is said of one tenant's dataset: the newest complete day, the day that is due, and how late it is."""
+    """What is said of one tenant's dataset: the newest complete day, the day that is due, and how late it is.
+
+    Of normals these are the first days of their years; late are the days of the year that have been over without them.
+    """
 
     tenant: str
     severity: Severity
@@ -44,26 +47,26 @@ def judge_freshness(
     `ledger`: `date`, `written_at_utc` of the tenant's dataset. A day is complete if it was written after it was over. The
     due day is the newest that has been over for `freshness_grace_hours`.
     """
-    due = tenant.today(now - timedelta(hours=limits.freshness_grace_hours)) - timedelta(days=1)
-    if due < tenant.start_date:
+    last = tenant.today(now - timedelta(hours=limits.freshness_grace_hours)) - timedelta(days=1)
+    if last < tenant.start_date:
         return None
-    due = due.replace(month=1, day=1) if dataset in YEARLY else due
+    due = last.replace(month=1, day=1) if dataset in YEARLY else last
     complete = [
         day for day, at in ledger.select("date", "written_at_utc").iter_rows() if _is_complete(dataset, tenant, day, at)
     ]
-    newest = max((day for day in complete), default=None)
     if due in complete:
-        return Freshness(tenant.id, "ok", newest, due, 0)
-    before = max((day for day in complete if day < due), default=None)
-    return _stale(tenant, before, due, limits)
-
-
-def _stale(tenant: Tenant, newest: date | None, due: date, limits: Thresholds) -> Freshness:
-    """`newest` is the newest complete day before the due one: days late count from there, or from the tenant's first."""
-    since = newest or tenant.start_date - timedelta(days=1)
-    late = (due - since).days
-    is_critical = newest is None or late >= limits.freshness_critical_days
+        return Freshness(tenant.id, "ok", max(complete), due, 0)
+    newest = max((day for day in complete if day < due), default=None)
+    late = (last - _first_late(dataset, newest, due, tenant)).days + 1
+    is_critical = late >= limits.freshness_critical_days
     return Freshness(tenant.id, "critical" if is_critical else "warning", newest, due, late)
+
+
+def _first_late(dataset: str, newest: date | None, due: date, tenant: Tenant) -> date:
+    """Return the first day that is missing: of a year that has no normals its first one, but never one before the tenant's."""
+    if dataset in YEARLY:
+        return max(due, tenant.start_date)
+    return newest + timedelta(days=1) if newest else tenant.start_date
 
 
 def _is_complete(dataset: str, tenant: Tenant, day: date, written_at: datetime) -> bool:
@@ -81,4 +84,4 @@ def freshness_by_tenant(
         limits = Thresholds().for_tenant(tenant.thresholds)
         mine = ledgers[name].filter(pl.col("dataset") == dataset)
         found.append(judge_freshness(dataset, tenant, mine, limits, now))
-    return sorted((f for f in found if f), key=lambda f: (-f.days_late, f.tenant))
+    return sorted((f for f in found if f), key=lambda f: (-RANK[f.severity], -f.days_late, f.tenant))

@@ -7,9 +7,8 @@ that was itself not ok teaches nothing, so that an incident does not become what
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 
@@ -20,13 +19,12 @@ from weathervane_resources.quiet_days import QuietDays
 
 from weathervane_checks.findings import RANK, Finding, Severity
 from weathervane_checks.rules.chance import Circumstances
+from weathervane_checks.rules.learnt import Learnt
 from weathervane_checks.rules.usual import Usual, days_around, days_before, usual_of
 from weathervane_checks.thresholds import Thresholds
 
 WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
 NO_DAYS: frozenset[date] = frozenset()
-LOW = frozenset({"new_rows_low", "new_rows_drop_warning", "new_rows_drop_critical"})
-"""The codes of a count that is low against what is usual."""
 
 
 @dataclass(frozen=True)
@@ -94,30 +92,48 @@ class History:
         return cls(rows, counts, _streaks(counts, quiet), QuietOrdinals(quiet), limits, today)
 
     def around(self, days: Collection[date]) -> dict[date, Counted]:
-        """Return old days with the counts around them."""
-        offsets = days_around(self.limits)
-        points = {day: n for day, n in self.counts.items() if n and day < self.today.toordinal()} if days else {}
-        points = {day: n for day, n in points.items() if day not in self.quiet}
+        """Return old days with the counts around them, without those of long incidents as the nights, walked first, tell them."""
         there = [day for day in days if day.toordinal() in self.counts]
+        if not there:
+            return {}
+        offsets, learnt = days_around(self.limits), Learnt(int(self.limits.relearn_weeks))
+        for _ in self._walk(min(there).toordinal() - max(offsets), max(there).toordinal() + max(offsets), learnt):
+            pass
+        incidents, today = learnt.long_incidents(), self.today.toordinal()
+        points = {day: n for day, n in self.counts.items() if n and day < today and day not in incidents}
+        points = {day: n for day, n in points.items() if day not in self.quiet}
         return {day: self._counted(day, points, self.counts, offsets) for day in there}
 
     def nights(self, days: Collection[date]) -> dict[date, Counted]:
-        """Return days with the counts before them that can be learnt from: one walk from `history_runs` days before."""
+        """Return days with the counts before them that can be learnt from."""
         if not days:
             return {}
-        offsets, learnt = days_before(self.limits), Learnt(int(self.limits.relearn_weeks))
-        first, last = min(days).toordinal() - int(self.limits.history_runs), max(days).toordinal()
-        found = {}
-        for ordinal in range(first, last + 1):
-            if ordinal not in self.counts:
-                continue
-            low_days = learnt.low_days(ordinal - int(self.limits.history_runs))
-            counted = self._counted(date.fromordinal(ordinal), learnt.points, learnt.seen, offsets, low_days)
-            if counted.day in days:
-                found[counted.day] = counted
-            if counted.day < self.today and not counted.is_quiet:
-                learnt.note(ordinal, counted.count, [j.code for j in judgements(counted, self.limits)])
-        return found
+        walk = self._walk(min(days).toordinal(), max(days).toordinal(), Learnt(int(self.limits.relearn_weeks)))
+        return {counted.day: counted for counted in walk if counted.day in days}
+
+    def _walk(self, first: int, last: int, learnt: Learnt) -> Iterator[Counted]:
+        """Go through the nights from `history_runs` days before the first one to the last, and learn."""
+        for ordinal in range(first - int(self.limits.history_runs), last + 1):
+            if ordinal in self.counts:
+                yield self._night(ordinal, learnt)
+
+    def _night(self, ordinal: int, learnt: Learnt) -> Counted:
+        """Return a day with what it is judged by, and take it in.
+
+        Where its weekday has begun anew, and it is ok by what was before (and something was): that was an incident.
+        """
+        offsets, low_days = days_before(self.limits), learnt.low_days(ordinal - int(self.limits.history_runs))
+        day = date.fromordinal(ordinal)
+        counted = self._counted(day, learnt.former_points(), learnt.seen, offsets, low_days)
+        is_over = day < self.today and not counted.is_quiet
+        if ordinal % 7 in learnt.begun:
+            if is_over and counted.usual.expected and not any(judgements(counted, self.limits)):
+                learnt.come_back(learnt.begun[ordinal % 7])
+            else:
+                counted = self._counted(day, learnt.usual_points(), learnt.seen, offsets, low_days)
+        if is_over:
+            learnt.note(ordinal, counted.count, [found.code for found in judgements(counted, self.limits)])
+        return counted
 
     def _counted(
         self, day: date, points: Mapping[int, int], written: Container[int], offsets: Sequence[int], low_days: int = 0
@@ -128,40 +144,6 @@ class History:
         previous = int(str(self.rows[ordinal]["previous_row_count"]))
         streak = self.streaks[ordinal]
         return Counted(day, self.counts[ordinal], previous, streak, usual, ordinal in self.quiet)
-
-
-@dataclass
-class Learnt:
-    """The counts that were ok, and those of weekdays that were not for so many weeks that they are how things are now."""
-
-    patience_weeks: int
-    seen: set[int] = field(default_factory=set)
-    points: dict[int, int] = field(default_factory=dict)
-    held_back: dict[int, dict[int, int]] = field(default_factory=dict)
-    low: list[int] = field(default_factory=list)
-    last_low: int = 0
-
-    def note(self, ordinal: int, count: int, codes: Sequence[str]) -> None:
-        """Take in one day and what is wrong with it. Zero is never learnt, and ends what was held back of its weekday."""
-        self.seen.add(ordinal)
-        is_ok = not codes
-        if count and any(code in LOW for code in codes):
-            if self.last_low != ordinal - 1:
-                self.low.append(ordinal)
-            self.last_low = ordinal
-        held = self.held_back.setdefault(ordinal % 7, {})
-        if is_ok or count == 0:
-            held.clear()
-        else:
-            held[ordinal] = count
-        if is_ok:
-            self.points[ordinal] = count
-        elif len(held) >= self.patience_weeks:
-            self.points.update(held)
-
-    def low_days(self, since: int) -> int:
-        """Return how often counts were low from a day on: days in a row are once. Zero is no low count; it is an outage."""
-        return len(self.low) - bisect_left(self.low, since)
 
 
 @dataclass(frozen=True)

@@ -120,13 +120,16 @@ def usual_of(
         len(wanted),
     )
     if len(known.same_weekday) < limits.weekday_points_min:
-        return _of_a_week(known, reach)
+        return _of_a_week(known, list(window.values())[:reach], reach)
     return _of_weeks(day, window, known, limits, around)
 
 
-def _of_a_week(known: Known, reach: int) -> Usual:
-    """Return what is usual where too few of the same weekday are known: the last week's median, if their own is not less."""
-    week = median(known.near)
+def _of_a_week(known: Known, nearest: Sequence[int], reach: int) -> Usual:
+    """Return what is usual where too few of the same weekday are known: the last week's median, if their own is not less.
+
+    Where no day of the last week was ok, the nearest that were stand for it: an outage of a week must not be usual after it.
+    """
+    week = median(known.near or nearest)
     expected = min(week, middle(known.same_weekday)) if known.same_weekday else week
     return Usual(expected, 0.0, known, 1.0, 1.0, max(min(known.wanted, reach), 1))
 

@@ -8,7 +8,8 @@ from math import sqrt
 import pytest
 
 from weathervane_checks.rules.chance import Circumstances, Scatter, least_of, median, scatter_of
-from weathervane_checks.rules.row_counts import Learnt, QuietOrdinals
+from weathervane_checks.rules.learnt import Learnt
+from weathervane_checks.rules.row_counts import QuietOrdinals
 from weathervane_checks.rules.usual import days_around, days_before, edge_of_month, middle, usual_of
 from weathervane_checks.thresholds import Thresholds
 from weathervane_resources.quiet_days import QuietDays
@@ -176,15 +177,3 @@ def test_middles() -> None:
     assert (median([]), median([3, 1, 2]), median([4, 1, 2, 3])) == (0, 2, 2.5)
     assert (middle([5]), middle([1, 2, 9]), middle([100, 2, 4, 0])) == (5, 4, 3)
     assert middle([0, 1, 2, 3, 4, 5, 6, 99]) == 3.5
-
-
-def test_what_is_held_back_is_learnt_with_the_second_week_and_zero_ends_it() -> None:
-    """One week more or less is seven days of alarms more or less."""
-    learnt = Learnt(2)
-    learnt.note(7, 50, ["new_rows_low"])
-    assert learnt.points == {}
-    learnt.note(14, 0, ["row_count_zero"])
-    learnt.note(21, 50, ["new_rows_low"])
-    assert learnt.points == {}
-    learnt.note(28, 50, ["new_rows_low"])
-    assert learnt.points == {21: 50, 28: 50}

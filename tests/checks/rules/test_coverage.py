@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import polars as pl
 import pytest
 
-from weathervane_assets.tables import WEATHER_VALUES, Features, WeatherDaily, polars_schema
+from weathervane_assets.tables import WEATHER_VALUES, Features, WeatherDaily, WeatherForecast, polars_schema
 from weathervane_checks.rules.coverage import judge_coverage, judge_issue_coverage, judge_join_coverage
 from weathervane_checks.thresholds import Thresholds
+from weathervane_resources.tenants import LONGEST_DECISION_LEAD_DAYS
 from weathervane_resources.weather_plan import ARCHIVE_MODEL, FORECAST_MODEL
 
 DAY = date(2025, 3, 10)
@@ -87,9 +89,28 @@ def test_what_a_host_never_has_is_not_missed() -> None:
     assert judge_values(*[archived] * 9, forecast).extra["missing_values"] == "precip_probability, uv_index_max"
 
 
-def judge_issue(there: int, active: int, *, ordered: date = DAY - timedelta(days=1), today: date = DAY) -> Any:
-    told = (weather(there), cells(active, ordered), [DAY], Thresholds(), {DAY: "open_meteo"})
+WHOLE = range(LONGEST_DECISION_LEAD_DAYS + 1)
+
+
+def forecasts(*leads_by_cell: Collection[int], **values: object) -> pl.DataFrame:
+    """Return a forecast issued on DAY, for one cell each; `values` in place of those that a whole row has."""
+    rows = [
+        {**ALL, "date": DAY, "geohash": f"drt{n:02}", "source_model": FORECAST_MODEL, "valid_date": DAY + timedelta(days=d), **values}
+        for n, leads in enumerate(leads_by_cell)
+        for d in leads
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=polars_schema(WeatherForecast))
+
+
+def judge_forecasts(
+    issued: pl.DataFrame, active: int, *, ordered: date = DAY - timedelta(days=1), today: date = DAY
+) -> Any:
+    told = (issued, cells(active, ordered), [DAY], Thresholds(), {DAY: "open_meteo"})
     return judge_issue_coverage(*told, today)[0]
+
+
+def judge_issue(there: int, active: int, *, ordered: date = DAY - timedelta(days=1), today: date = DAY) -> Any:
+    return judge_forecasts(forecasts(*[WHOLE] * there), active, ordered=ordered, today=today)
 
 
 @pytest.mark.parametrize(("there", "severity"), [(20, "ok"), (16, "warning"), (0, "critical")])
@@ -97,6 +118,36 @@ def test_todays_forecast_is_judged_while_it_can_still_be_had(there: int, severit
     """The forecast job had written nothing for a week, each night without a word: those days' decisions knew no weather."""
     assert judge_issue(there, 20).severity == severity
     assert judge_issue(there, 20, today=DAY + timedelta(days=1)).observed == "not judged"
+
+
+def test_a_forecast_without_all_its_days_is_none_yet() -> None:
+    """Each place had a row, of the day of issue; decisions a day ahead had no weather, and all was well."""
+    most = judge_forecasts(forecasts(*[WHOLE] * 17, *[[0]] * 2), 20)
+    assert (most.severity, most.observed) == ("ok", 17 / 20)
+    assert most.note == "17 of 20 active cells have weather, 2 some days of it"
+    few = judge_forecasts(forecasts(*[WHOLE] * 16, *[[0]] * 4), 20)
+    assert (few.severity, few.alerts, few.observed) == ("warning", ("weather_coverage_warning",), 0.8)
+    assert few.sample_keys == tuple(f"{DAY}/drt{n}" for n in range(16, 20))
+    assert judge_forecasts(forecasts(*[WHOLE[:-1]] * 20), 20).severity == "warning"
+    assert judge_forecasts(forecasts(*[WHOLE[1:]] * 20), 20).severity == "warning"
+    assert judge_forecasts(forecasts(*[[-1, *WHOLE[:-1]]] * 20), 20).severity == "warning"
+    assert judge_forecasts(forecasts(), 20).severity == "critical"
+
+
+def test_a_forecast_of_nulls_is_told_and_one_without_its_last_day_is_not() -> None:
+    """Temperature was all that a forecast had; a UV index that ends after two days is Open-Meteo's own issue 1878."""
+    bare = judge_forecasts(forecasts(*[WHOLE] * 20, precip_mm=None, wind_gust_max_kmh=None), 20)
+    assert (bare.severity, bare.alerts, bare.observed) == ("warning", ("weather_values_missing",), 0.0)
+    assert bare.extra["missing_values"] == "precip_mm, wind_gust_max_kmh"
+    for known, severity in ((2, "warning"), (6, "warning"), (7, "ok"), (8, "ok")):
+        uv = pl.when(pl.col("valid_date") < DAY + timedelta(days=known)).then("uv_index_max")
+        found = judge_forecasts(forecasts(*[WHOLE] * 20).with_columns(uv_index_max=uv), 20)
+        assert (found.severity, found.extra.get("missing_values")) == (
+            severity,
+            None if severity == "ok" else "uv_index_max",
+        )
+    gone = judge_forecasts(forecasts(*[WHOLE] * 20, precip_mm=None), 20, today=DAY + timedelta(days=1))
+    assert (gone.severity, gone.observed) == ("ok", "not judged")
 
 
 def test_a_cell_that_is_first_shipped_to_on_the_day_of_issue_is_not_missed() -> None:

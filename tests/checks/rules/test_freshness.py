@@ -81,6 +81,39 @@ def test_a_dataset_that_never_was_is_missing_and_a_tenant_that_begins_later_owes
     assert judge_freshness("orders", later, ledger(), Thresholds(), NOON) is None
 
 
+@pytest.mark.parametrize(("day", "late", "severity"), [(2, 1, "warning"), (3, 2, "warning"), (4, 3, "critical")])
+def test_the_first_missed_mornings_of_a_new_tenant_are_as_late_as_any_others(
+    day: int, late: int, severity: str
+) -> None:
+    """A tenant's first night failed, and someone was woken: one day late is a warning, said the docs."""
+    new = Tenant("new", "New", "America/New_York", "USD", date(2026, 6, 1))
+    now = datetime(2026, 6, day, 14, tzinfo=UTC)
+    for dataset in ("orders", "weather_forecast", "climatology"):
+        found = judge(ledger(), now, dataset, new)
+        assert (found.severity, found.days_late, found.alerts) == (severity, late, ("dataset_missing",))
+
+
+@pytest.mark.parametrize(("day", "late", "severity"), [(2, 1, "warning"), (3, 2, "warning"), (4, 3, "critical")])
+def test_normals_are_late_since_their_year_has_days(day: int, late: int, severity: str) -> None:
+    """On January 2 the normals of the year were 365 days late; of a tenant that began in June, -150."""
+    found = judge(ledger(date(2026, 1, 1)), datetime(2027, 1, day, 14, tzinfo=UTC), "climatology")
+    assert (found.severity, found.days_late, found.alerts) == (severity, late, ("dataset_stale",))
+    assert (found.newest, found.due) == (date(2026, 1, 1), date(2027, 1, 1))
+    first = judge_freshness("climatology", ACME, ledger(), Thresholds(), datetime(2026, 1, 1, 14, tzinfo=UTC))
+    assert first is None
+
+
+def test_the_worst_is_named_first_and_not_the_one_with_the_longest_patience() -> None:
+    """A tenant with patience for a fortnight stood before the one whose shop had been dead for three days."""
+    patient = Tenant(
+        "patient", "P", "America/New_York", "USD", date(2026, 1, 1), thresholds={"freshness_critical_days": 14}
+    )
+    tenants = {"patient": patient, "acme": ACME}
+    ledgers = {"patient": ledger(DUE - timedelta(days=9)), "acme": ledger(DUE - timedelta(days=3))}
+    found = freshness_by_tenant("orders", ledgers, tenants, NOON)
+    assert [(f.tenant, f.severity, f.days_late) for f in found] == [("acme", "critical", 3), ("patient", "warning", 9)]
+
+
 def test_tenants_are_judged_by_their_own_clock_and_limits_the_worst_first() -> None:
     """In Auckland the 20th is over and due when New York has just had its 19th."""
     lazy = Tenant("lazy", "Lazy", "America/New_York", "USD", date(2026, 1, 1), thresholds={"freshness_grace_hours": 36})
