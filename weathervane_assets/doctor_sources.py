@@ -35,7 +35,9 @@ from weathervane_resources.credentials import (
     OPEN_METEO,
     SHOPIFY,
     SOURCES,
+    Access,
     digits,
+    missing_to_renew,
     tenant_variable,
 )
 from weathervane_resources.lake import Lake, LakeError
@@ -156,7 +158,16 @@ def _source(connector: Connector, probe: Probe, tenant: Tenant, platform: Platfo
         text = f"no answer within {ENDPOINT_PATIENCE_S:g} s; is the endpoint reachable from here?"
         yield Line(subject, "finding", text)
         return
-    yield from (Line(subject, level, text) for level, text in said)
+    yield from (Line(subject, level, text) for level, text in (*said, *_not_renewed(connector, access)))
+
+
+def _not_renewed(connector: Connector, access: Access) -> list[Said]:
+    """Say that the app's names that all tenants share are not all there; what is half a tenant's own has failed already."""
+    begun, missing = missing_to_renew(connector.names, access.values)
+    if not missing:
+        return []
+    lacking = " and ".join(missing)
+    return [("note", f"{' and '.join(begun)} renews no token without {lacking}: this one is used as it is, to its end")]
 
 
 def _without_credentials(connector: Connector, tenant: Tenant, platform: Platform) -> Line:

@@ -240,6 +240,17 @@ def test_a_half_set_source_is_a_failure_that_names_what_is_missing(bench: Bench)
         ShopifyConnector().access("acme", bench.platform)
 
 
+def test_half_of_what_renews_a_token_fails_before_the_token_does(bench: Bench) -> None:
+    """The hour went well; then every night said to set the refresh token, which was set: the app's secret was not."""
+    connector = shopify(bench, SHOPIFY_ACCESS_TOKEN="expired-planted", SHOPIFY_REFRESH_TOKEN="shprt_planted")
+    bench.configure(SHOPIFY_CLIENT_SECRET="")
+    with pytest.raises(dg.Failure, match="without SHOPIFY_CLIENT_SECRET") as raised:
+        bench.call(connector, shop)
+    assert raised.value.allow_retries is False
+    assert "planted" not in str(raised.value.description)
+    assert not list(bench.sandbox.log)
+
+
 def test_an_unreachable_state_database_is_a_failure_worth_a_retry(bench: Bench) -> None:
     """Without it a run could exceed a quota or lose a token, so it does not go on."""
     connector = shopify(bench)
