@@ -121,7 +121,8 @@ def print_tokens(tokens: Sequence[TokenInfo]) -> None:
         return
     table = Table("vendor", "tenant", "expires (UTC)", "refreshed (UTC)", "state")
     for token in tokens:
-        expires = f"{token.expires_at:%Y-%m-%d %H:%M}" if token.expires_at else "not known"
+        no_end = "never" if token.is_endless else "not known"
+        expires = f"{token.expires_at:%Y-%m-%d %H:%M}" if token.expires_at else no_end
         table.add_row(token.vendor, token.tenant, expires, f"{token.refreshed_at:%Y-%m-%d %H:%M}", token.status)
     out.print(table)
 

@@ -38,7 +38,7 @@ def google_grant(values: Mapping[str, str], tenant: str, endpoint: TokenEndpoint
 
 
 def meta_grant(values: Mapping[str, str], tenant: str, exchange: MetaExchange, vault: Vault) -> RefreshingToken:
-    """Return Meta's token, exchanged once at first sight (which tells its expiry) and then a week before it ends."""
+    """Return Meta's token, exchanged at first sight, daily until its end is known, and then a week before that."""
     token = values["META_ACCESS_TOKEN"]
     store = vault.store("meta_ads", tenant, fingerprint(token))
     clock = exchange.endpoint.clock

@@ -14,7 +14,7 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
@@ -48,6 +48,7 @@ class TokenInfo:
 
     Attributes:
         expires_at: When the access token ends; None where the vendor does not say, or never.
+        is_endless: It never ends.
         status: `valid`, `expired` (renewed at the next use), `dead` (connect the account again) or `unreadable` (the
             key is not the one it was stored with).
     """
@@ -57,6 +58,7 @@ class TokenInfo:
     expires_at: datetime | None
     refreshed_at: datetime
     status: str
+    is_endless: bool = False
 
 
 def fingerprint(*credential: str) -> str:
@@ -90,8 +92,8 @@ class Vault:
         """Return the pair, encrypted."""
         return self._cipher.encrypt(msgspec.json.encode(_Pair(list(owner), token.access_token, token.refresh_token)))
 
-    def unseal(self, owner: Sequence[str], secret: bytes, expires_at: datetime | None) -> Token:
-        """Return the pair.
+    def unseal(self, owner: Sequence[str], secret: bytes) -> Token:
+        """Return the pair, without what stands beside it in its row.
 
         Raises: TokenKeyError: not written with this key, or for another row.
         """
@@ -101,7 +103,7 @@ class Vault:
             pair = None
         if pair is None or pair.owner != list(owner):
             raise _unreadable(owner)
-        return Token(pair.access_token, expires_at, pair.refresh_token)
+        return Token(pair.access_token, None, pair.refresh_token)
 
     def list_tokens(self) -> list[TokenInfo]:
         """Return every stored credential, by vendor and tenant; never a token.
@@ -110,13 +112,16 @@ class Vault:
         """
         with self.state.begin() as connection:
             rows = connection.execute(sa.select(tokens).order_by(tokens.c.vendor, tokens.c.tenant)).all()
-        return [TokenInfo(r.vendor, r.tenant, r.expires_at, r.refreshed_at, self._status(r)) for r in rows]
+        return [
+            TokenInfo(r.vendor, r.tenant, r.expires_at, r.refreshed_at, self._status(r), bool(r.is_endless))
+            for r in rows
+        ]
 
     def _status(self, row: sa.Row[tuple[object, ...]]) -> str:
         if row.is_dead:
             return "dead"
         try:
-            self.unseal((row.vendor, row.tenant, row.fingerprint), row.secret, None)
+            self.unseal((row.vendor, row.tenant, row.fingerprint), row.secret)
         except TokenKeyError:
             return "unreadable"
         return "expired" if row.expires_at and row.expires_at <= self.clock() else "valid"
@@ -162,17 +167,20 @@ class VaultStore:
         if row is None:
             return None
         try:
-            return self._vault.unseal(self._owner, row.secret, row.expires_at)
+            pair = self._vault.unseal(self._owner, row.secret)
         except TokenKeyError as error:
             if not self._is_replaceable:
                 raise
             _log.warning("%s; it is replaced by a new one", error)
             return None
+        is_endless = bool(row.is_endless)
+        return replace(pair, expires_at=row.expires_at, is_endless=is_endless, renewed_at=row.refreshed_at)
 
     def _save(self, token: Token) -> None:
         values = {
             "secret": self._vault.seal(self._owner, token),
             "expires_at": token.expires_at,
+            "is_endless": token.is_endless,
             "refreshed_at": self._vault.clock(),
             "is_dead": False,
         }

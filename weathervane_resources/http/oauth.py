@@ -32,7 +32,10 @@ class _Grant(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Inspected(msgspec.Struct, frozen=True, gc=False):
-    expires_at: int = 0
+    """`expires_at` 0: never; of a token that is not valid it says nothing."""
+
+    expires_at: int | None = None
+    is_valid: bool = True
 
 
 class _Inspection(msgspec.Struct, frozen=True, gc=False):
@@ -137,7 +140,7 @@ class MetaExchange:
         return token if token.expires_at or not self.debug_url else await self._inspected(token)
 
     async def _inspected(self, token: Token) -> Token:
-        """Return the token with the expiry that `debug_token` knows; unchanged where it knows none or never ends."""
+        """Return the token with what `debug_token` knows of its end, which may be that it has none; else unchanged."""
         app = f"{self.endpoint.client_id}|{self.endpoint.client_secret}"
         params = {"input_token": token.access_token, "access_token": app}
         session = self.endpoint.session
@@ -148,5 +151,10 @@ class MetaExchange:
         except VendorError as error:
             _log.info("the expiry of the new token stays unknown: %s", error)
             return token
-        ends_s = min(seen.data.expires_at, _LATEST_S)
-        return replace(token, expires_at=datetime.fromtimestamp(ends_s, UTC)) if ends_s > 0 else token
+        ends_s = seen.data.expires_at
+        if ends_s is None or ends_s < 0 or not seen.data.is_valid:
+            _log.info("the expiry of the new token stays unknown: debug_token does not say it")
+            return token
+        if ends_s == 0:
+            return replace(token, is_endless=True)
+        return replace(token, expires_at=datetime.fromtimestamp(min(ends_s, _LATEST_S), UTC))
