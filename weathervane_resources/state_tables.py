@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 TABLES = sa.MetaData()
 
 
@@ -61,6 +61,7 @@ tokens = sa.Table(
     sa.Column("refreshed_at", UtcDateTime, nullable=False),
     sa.Column("is_dead", sa.Boolean, nullable=False, default=False),
     sa.Column("is_endless", sa.Boolean),  # null, of an earlier version: not known
+    sa.Column("refresh_expires_at", UtcDateTime),
 )
 quotas = sa.Table(
     "quotas",

@@ -21,12 +21,13 @@ import msgspec
 import sqlalchemy as sa
 from cryptography.fernet import InvalidToken
 
+from weathervane_resources.credentials import META
 from weathervane_resources.http.auth import Token
 from weathervane_resources.state import State
 from weathervane_resources.state_tables import tokens
 from weathervane_resources.token_key import TokenKeyError, token_cipher
 
-__all__ = ["TokenInfo", "TokenKeyError", "Vault", "VaultStore", "fingerprint"]
+__all__ = ["TokenInfo", "TokenKeyError", "Vault", "VaultStore", "end_of", "fingerprint"]
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class TokenInfo:
     Attributes:
         expires_at: When the access token ends; None where the vendor does not say, or never.
         is_endless: It never ends.
+        refresh_expires_at: When the refresh token ends, as the vendor said.
         status: `valid`, `expired` (renewed at the next use), `dead` (connect the account again) or `unreadable` (the
             key is not the one it was stored with).
     """
@@ -59,6 +61,12 @@ class TokenInfo:
     refreshed_at: datetime
     status: str
     is_endless: bool = False
+    refresh_expires_at: datetime | None = None
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When only a person can help, None where that is not known: Meta's token is renewed by itself, while it is valid."""
+        return self.expires_at if self.vendor == META.vendor else self.refresh_expires_at
 
 
 def fingerprint(*credential: str) -> str:
@@ -112,10 +120,7 @@ class Vault:
         """
         with self.state.begin() as connection:
             rows = connection.execute(sa.select(tokens).order_by(tokens.c.vendor, tokens.c.tenant)).all()
-        return [
-            TokenInfo(r.vendor, r.tenant, r.expires_at, r.refreshed_at, self._status(r), bool(r.is_endless))
-            for r in rows
-        ]
+        return [_info(row, self._status(row)) for row in rows]
 
     def _status(self, row: sa.Row[tuple[object, ...]]) -> str:
         if row.is_dead:
@@ -125,6 +130,22 @@ class Vault:
         except TokenKeyError:
             return "unreadable"
         return "expired" if row.expires_at and row.expires_at <= self.clock() else "valid"
+
+
+def _info(row: sa.Row[tuple[object, ...]], status: str) -> TokenInfo:
+    known = (row.vendor, row.tenant, row.expires_at, row.refreshed_at)
+    return TokenInfo(*known, status, bool(row.is_endless), row.refresh_expires_at)
+
+
+def end_of(state: State, vendor: str, tenant: str, mark: str) -> datetime | None:
+    """Return when only a person can help a credential; None where that is not known, or it is dead already. Needs no key.
+
+    Raises: StateError: the database cannot be read.
+    """
+    is_it = sa.and_(tokens.c.vendor == vendor, tokens.c.tenant == tenant, tokens.c.fingerprint == mark)
+    with state.begin(durable=False) as connection:
+        row = connection.execute(sa.select(tokens).where(is_it)).one_or_none()
+    return None if row is None or row.is_dead else _info(row, "").ends_at
 
 
 class VaultStore:
@@ -173,14 +194,20 @@ class VaultStore:
                 raise
             _log.warning("%s; it is replaced by a new one", error)
             return None
-        is_endless = bool(row.is_endless)
-        return replace(pair, expires_at=row.expires_at, is_endless=is_endless, renewed_at=row.refreshed_at)
+        return replace(
+            pair,
+            expires_at=row.expires_at,
+            is_endless=bool(row.is_endless),
+            refresh_expires_at=row.refresh_expires_at,
+            renewed_at=row.refreshed_at,
+        )
 
     def _save(self, token: Token) -> None:
         values = {
             "secret": self._vault.seal(self._owner, token),
             "expires_at": token.expires_at,
             "is_endless": token.is_endless,
+            "refresh_expires_at": token.refresh_expires_at,
             "refreshed_at": self._vault.clock(),
             "is_dead": False,
         }

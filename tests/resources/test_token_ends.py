@@ -13,15 +13,16 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from cryptography.fernet import Fernet
 
+from weathervane_resources.connector import END_AHEAD
 from weathervane_resources.grants import meta_grant
-from weathervane_resources.http.auth import StaticHeaders
+from weathervane_resources.http.auth import StaticHeaders, Token
 from weathervane_resources.http.errors import AuthDead
 from weathervane_resources.http.oauth import MetaExchange, TokenEndpoint
 from weathervane_resources.http.pacing import Pace
 from weathervane_resources.http.session import VendorSession
 from weathervane_resources.state import open_state
 from weathervane_resources.state_tables import schema_version
-from weathervane_resources.tokens import TokenInfo, Vault
+from weathervane_resources.tokens import TokenInfo, Vault, end_of
 
 KEY = Fernet.generate_key().decode()
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
@@ -155,7 +156,8 @@ def test_tokens_of_an_earlier_version_are_read_and_asked_about(meta: Meta) -> No
     meta.use()
     state = open_state(meta.state_url)
     with state.begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE tokens DROP COLUMN is_endless")
+        for column in ("is_endless", "refresh_expires_at"):
+            connection.exec_driver_sql(f"ALTER TABLE tokens DROP COLUMN {column}")
         connection.execute(sa.update(schema_version).values(version=2))
     state.close()
     meta.state_url = upgraded(meta.state_url)
@@ -165,6 +167,27 @@ def test_tokens_of_an_earlier_version_are_read_and_asked_about(meta: Meta) -> No
     assert meta.use(days=1)
     assert meta.stored.expires_at is not None
     assert "EAA2" in meta.ends, "the stored token was exchanged, not the configured one"
+
+
+def test_what_was_renewed_in_vain_is_left_two_weeks_before_its_end(meta: Meta) -> None:
+    """A warning each month of a token that is renewed as it should be is read by nobody."""
+    meta.names_expiry = True
+    for day in range(200):
+        meta.use(days=day)
+        assert meta.stored.ends_at is not None
+        assert meta.stored.ends_at > meta.now + END_AHEAD
+
+
+def test_the_end_of_a_refresh_token_is_kept(state_url: str) -> None:
+    """Saved with the pair, by which a run of another machine finds it."""
+    store = Vault(open_state(state_url), KEY, lambda: NOW).store("shopify", "acme", "mark")
+    pair = Token("shpat_x", NOW + timedelta(hours=1), "shprt_x", refresh_expires_at=NOW + timedelta(days=30))
+    asyncio.run(store.save(pair))
+    assert asyncio.run(store.load()) == pair
+    assert end_of(open_state(state_url), "shopify", "acme", "mark") == pair.refresh_expires_at
+    assert end_of(open_state(state_url), "shopify", "acme", "another") is None
+    asyncio.run(store.condemn())
+    assert end_of(open_state(state_url), "shopify", "acme", "mark") is None, "its runs fail, and say so"
 
 
 def upgraded(url: str) -> str:

@@ -27,13 +27,15 @@ _log = logging.getLogger(__name__)
 class Token:
     """An access token and what renews it. `expires_at` None: never where it `is_endless`, else not known (Meta may omit it).
 
-    `renewed_at` is when it came; None of one that was configured.
+    `refresh_expires_at` is the end of the refresh token, None: not known. `renewed_at` is when the pair came; None of one
+    that was configured.
     """
 
     access_token: str = field(repr=False)
     expires_at: datetime | None = None
     refresh_token: str | None = field(default=None, repr=False)
     is_endless: bool = False
+    refresh_expires_at: datetime | None = None
     renewed_at: datetime | None = field(default=None, compare=False)
 
 
@@ -242,7 +244,10 @@ class RefreshingToken:
         except AuthDead:
             await self._store.condemn()
             raise
-        fresh = replace(fresh, refresh_token=fresh.refresh_token or current.refresh_token, renewed_at=self._clock())
+        if fresh.refresh_token is None and current.refresh_token:
+            ends = fresh.refresh_expires_at or current.refresh_expires_at
+            fresh = replace(fresh, refresh_token=current.refresh_token, refresh_expires_at=ends)
+        fresh = replace(fresh, renewed_at=self._clock())
         has_not_moved = bool(
             stale.expires_at and not fresh.is_endless and (not fresh.expires_at or fresh.expires_at <= stale.expires_at)
         )

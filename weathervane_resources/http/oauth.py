@@ -29,6 +29,7 @@ class _Grant(msgspec.Struct, frozen=True, gc=False):
     access_token: str = msgspec.field()
     expires_in: float | None = None
     refresh_token: str | None = None
+    refresh_token_expires_in: float | None = None
 
 
 class _Inspected(msgspec.Struct, frozen=True, gc=False):
@@ -71,10 +72,13 @@ class TokenEndpoint:
         grant = strict_json.decode(reply.body, _Grant, where)
         if not grant.access_token:
             raise strict_json.malformed(ValueError("an empty access_token"), where)
-        expires_at = None
-        if grant.expires_in is not None:
-            expires_at = self.clock() + timedelta(seconds=min(max(grant.expires_in, 0.0), _LONGEST_S))
-        return Token(grant.access_token, expires_at, grant.refresh_token)
+        refresh_ends = self._after(grant.refresh_token_expires_in)
+        return Token(
+            grant.access_token, self._after(grant.expires_in), grant.refresh_token, refresh_expires_at=refresh_ends
+        )
+
+    def _after(self, seconds: float | None) -> datetime | None:
+        return None if seconds is None else self.clock() + timedelta(seconds=min(max(seconds, 0.0), _LONGEST_S))
 
 
 @dataclass(frozen=True, slots=True)
