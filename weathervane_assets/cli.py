@@ -236,9 +236,8 @@ def tokens_list(as_json: bool) -> None:  # noqa: FBT001 - click passes flags by 
     settings = _settings()
     stored = Vault(open_state(settings.state_url), settings.token_key, system_now).list_tokens()
     if as_json:
-        rows = [
-            {"vendor": t.vendor, "tenant": t.tenant, "expires_at": t.expires_at, "status": t.status} for t in stored
-        ]
+        shown = ("vendor", "tenant", "expires_at", "status", "is_endless", "refresh_expires_at", "ends_at")
+        rows = [{name: getattr(token, name) for name in shown} for token in stored]
         click.echo(json.dumps(rows, indent=2, default=str))
     else:
         print_tokens(stored)

@@ -119,10 +119,11 @@ def print_tokens(tokens: Sequence[TokenInfo]) -> None:
     if not tokens:
         out.print("no tokens are stored")
         return
-    table = Table("vendor", "tenant", "expires (UTC)", "refreshed (UTC)", "state")
+    table = Table("vendor", "tenant", "expires (UTC)", "refreshed (UTC)", "state", "renewable until (UTC)")
     for token in tokens:
-        expires = f"{token.expires_at:%Y-%m-%d %H:%M}" if token.expires_at else "not known"
-        table.add_row(token.vendor, token.tenant, expires, f"{token.refreshed_at:%Y-%m-%d %H:%M}", token.status)
+        no_end = "never" if token.is_endless else "not known"
+        expires, ends = (f"{at:%Y-%m-%d %H:%M}" if at else no_end for at in (token.expires_at, token.ends_at))
+        table.add_row(token.vendor, token.tenant, expires, f"{token.refreshed_at:%Y-%m-%d %H:%M}", token.status, ends)
     out.print(table)
 
 

@@ -37,6 +37,7 @@ from weathervane_resources.credentials import (
     SOURCES,
     Access,
     digits,
+    missing_to_renew,
     tenant_variable,
 )
 from weathervane_resources.lake import Lake, LakeError
@@ -47,6 +48,8 @@ from weathervane_resources.tenants import Tenant
 
 Level = Literal["ok", "note", "finding"]
 ENDPOINT_PATIENCE_S = 60.0
+PUBLIC_TOKENS_STOP = date(2027, 1, 1)
+_ANNOUNCED = "Shopify's announcement; an app made for one shop or organisation is exempt"
 ARCHIVE_PROBE_AGE = timedelta(days=30)
 
 
@@ -147,6 +150,7 @@ def _source(connector: Connector, probe: Probe, tenant: Tenant, platform: Platfo
             yield _without_credentials(connector, access, tenant, platform, now)
             return
         said = asyncio.run(asyncio.wait_for(probe(connector, access, platform, tenant, now), ENDPOINT_PATIENCE_S))
+        ends = connector.ending(access, platform, now)  # the probe has just renewed what could be renewed
     except dg.Failure as failure:
         yield Line(subject, "finding", failure.description or "failed")
         return
@@ -157,7 +161,18 @@ def _source(connector: Connector, probe: Probe, tenant: Tenant, platform: Platfo
         text = f"no answer within {ENDPOINT_PATIENCE_S:g} s; is the endpoint reachable from here?"
         yield Line(subject, "finding", text)
         return
-    yield from (Line(subject, level, text) for level, text in said)
+    yield from (Line(subject, level, text) for level, text in (*said, *_not_renewed(connector, access)))
+    if ends:
+        yield Line(subject, "finding", ends)
+
+
+def _not_renewed(connector: Connector, access: Access) -> list[Said]:
+    """Say that the app's names that all tenants share are not all there; what is half a tenant's own has failed already."""
+    begun, missing = missing_to_renew(connector.names, access.values)
+    if not missing:
+        return []
+    lacking = " and ".join(missing)
+    return [("note", f"{' and '.join(begun)} renews no token without {lacking}: this one is used as it is, to its end")]
 
 
 def _without_credentials(
@@ -207,8 +222,17 @@ async def _shopify(connector: Any, access: Any, platform: Platform, tenant: Tena
     if shop.served_version and shop.served_version != client.api_version:
         said.append(("finding", f"asked for {client.api_version}, served {shop.served_version}: upgrade"))
     said += _sight(scopes, tenant, platform.lake(), now)
+    said += _fixed_token(access, now)
     host = shop_host(access.values["SHOPIFY_SHOP_DOMAIN"])
     return _unless_found(f"{host}: {shop.iana_timezone}, {shop.currency}, {client.api_version}", said)
+
+
+def _fixed_token(access: Access, now: datetime) -> list[Said]:
+    """Say until when Shopify takes the permanent token of a public app; whether the app is one, no answer tells."""
+    is_renewed = {"SHOPIFY_CLIENT_ID", "SHOPIFY_CLIENT_SECRET"} <= set(access.values)
+    if is_renewed or now.date() >= PUBLIC_TOKENS_STOP:
+        return []
+    return [("note", f"if this app is public, its permanent token stops on {PUBLIC_TOKENS_STOP} ({_ANNOUNCED})")]
 
 
 def _sight(scopes: frozenset[str], tenant: Tenant, lake: Lake, now: datetime) -> list[Said]:

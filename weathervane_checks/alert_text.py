@@ -47,6 +47,7 @@ CAUSES: Mapping[str, str] = {
     "revenue_currency": "sales in another currency than tenants.toml says; `weathervane doctor` names the shop's",
     "not_permitted": "a scope or role was taken away; connect the account again with it",
     "source_lost": "the source's variables are gone from where the runs run; set them again, then backfill the days since",
+    "credential_ends": "the vendor ends it on that day, and it could not be renewed; a person must connect the account again before",
     "version_sunset": "the API version in use ends; set the newer one and watch the next night",
     "vendor_count_missing": "the vendor did not answer with its own count; nothing is known to be missing",
     FAILED_RUN: "see the run's error; a dead token needs the account to be connected again",

@@ -128,6 +128,8 @@ class Progress:
             incident.severity, incident.facts = seen.severity, seen.facts
         elif _is_standing(incident.facts) and not _is_standing(seen.facts):
             incident.facts = seen.facts  # what someone chose was told to nobody; this is another matter
+        elif set(seen.facts.codes) > set(incident.facts.codes) and not seen.backfill:
+            incident.facts = seen.facts  # all that was told and more: reminders say it
         incident.last_at = self.now
         self.touched[incident.id] = incident
         for day in news:

@@ -13,7 +13,8 @@ CURES = {
     ),
     "live_source": (
         "Set the source's credentials, or leave it if made-up rows are meant, or if the source was given up; of a source that "
-        "lost them, backfill the days since. For a version that ends, set a newer one. `weathervane doctor` names both."
+        "lost them, backfill the days since. For a version that ends, set a newer one; for a credential "
+        "that ends, connect the account again before that day, as the note says. `weathervane doctor` names them."
     ),
     "row_count_drop": (
         "Look whether the shop or the ads really paused that day. If not, materialise the day again; if it stays low, look at "

@@ -5,16 +5,19 @@ Belongs here: reading, each thing at most once. Does not belong here: judging.
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Protocol
 
+import dagster as dg
 import polars as pl
 from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_resources.clock import Clock
+from weathervane_resources.connectors import Connector, GoogleAdsConnector, MetaAdsConnector, ShopifyConnector
 from weathervane_resources.credentials import tenant_variable
 from weathervane_resources.lake import Lake
 from weathervane_resources.lake_io import tenant_days
@@ -33,6 +36,14 @@ VERSION_OF = {
     "google_ads": "GOOGLE_ADS_API_VERSION",
     "promos": "KLAVIYO_REVISION",
 }
+CONNECTOR_OF: Mapping[str, Connector] = {
+    "orders": ShopifyConnector(),
+    "meta_ads": MetaAdsConnector(),
+    "google_ads": GoogleAdsConnector(),
+}
+"""The sources whose credential may end."""
+
+_log = logging.getLogger(__name__)
 
 
 class Rebuild(Protocol):
@@ -77,6 +88,8 @@ class Evidence:
     open_rebuild: OpenRebuild | None = None
     is_backfill: bool = False
     """Whether the run says that it is one."""
+    platform: Platform | None = None
+    """Where the credentials are; None where only the lake is judged."""
 
     @property
     def backfilled(self) -> frozenset[date]:
@@ -102,6 +115,18 @@ class Evidence:
         in_use = {**os.environ, **({variable: own} if variable and own else {})}
         found = [w for w in version_warnings(self.now.date(), in_use) if w.variable == variable and w.ends]
         return found[0].message if found else ""
+
+    @property
+    def ending_credential(self) -> str:
+        """What is to be done about the dataset's credential, which ends soon; empty when all is well, or nobody can say."""
+        connector = CONNECTOR_OF.get(self.dataset)
+        if connector is None or self.platform is None:
+            return ""
+        try:
+            return connector.ending(connector.access(self.tenant.id, self.platform), self.platform, self.now)
+        except dg.Failure as failure:  # what reads the source fails of it, and says so
+            _log.warning("whether the credential ends soon is not known: %s", failure.description)
+            return ""
 
     @cached_property
     def frame(self) -> pl.DataFrame:
@@ -180,4 +205,4 @@ def open_evidence(
     tenant = platform.tenants()[tenant_days(keys).tenant]
     by_day = {split_key(key)[1]: key for key in keys}
     limits = Thresholds().for_tenant(tenant.thresholds)
-    return Evidence(dataset, tenant, by_day, platform.lake(), clock.now(), limits, open_rebuild, is_backfill)
+    return Evidence(dataset, tenant, by_day, platform.lake(), clock.now(), limits, open_rebuild, is_backfill, platform)

@@ -11,6 +11,7 @@ import os
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from dagster import ConfigurableResource
@@ -19,6 +20,7 @@ from yarl import URL
 from weathervane_resources import metrics
 from weathervane_resources.credentials import Access, SourceNames, find_access, tenant_variable
 from weathervane_resources.failures import as_failure
+from weathervane_resources.grants import mark_in_use
 from weathervane_resources.http.auth import Auth, StaticHeaders
 from weathervane_resources.http.oauth import TokenEndpoint
 from weathervane_resources.http.pacing import Pace, Pacer
@@ -29,10 +31,14 @@ from weathervane_resources.quota import Limit, Rate, SharedQuota
 from weathervane_resources.settings import require_address
 from weathervane_resources.state import State, open_state
 from weathervane_resources.stubs import sandbox_url
-from weathervane_resources.tokens import Vault
+from weathervane_resources.tokens import Vault, end_of
 
 SANDBOX_RATE_PER_S = 2_000.0
 """The sandbox on loopback has no quota of ours to respect."""
+
+
+END_AHEAD = timedelta(days=14)
+"""Someone must have the time to find whoever can connect an account again."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,21 @@ class Connector(ConfigurableResource[None]):
                     own = tenant_variable(tenant_id, name)
                     require_address(own if os.environ.get(own, "").strip() else name, value)
             return access
+
+    def ending(self, access: Access, platform: Platform, now: datetime) -> str:
+        """Return that the tenant's credential ends within two weeks, the date and what to do; empty where it does not.
+
+        Raises: dagster.Failure: the state database cannot be read.
+        """
+        mark = mark_in_use(access)
+        if mark is None:
+            return ""
+        with as_failure():
+            state = open_state(platform.settings().state_url)
+            ends = end_of(state, self.names.vendor, access.tenant_id, mark)
+        if ends is None or ends > now + END_AHEAD:
+            return ""
+        return f"the credential {'ended' if ends <= now else 'ends'} on {ends:%Y-%m-%d}: {self._cure(access)}"
 
     def _cure(self, access: Access) -> str:
         return self.cure.format(name=tenant_variable(access.tenant_id, self.cure_name))

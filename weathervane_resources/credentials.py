@@ -6,7 +6,7 @@ Does not belong here: tokens that are renewed (`tokens.py`) and what is done wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal
@@ -32,6 +32,8 @@ class SourceNames:
 
     `own` belong to one tenant; `app` may be shared by all; `complete` are the sets of names of which one must be set
     in full; `overrides` are addresses, versions and the like, which say nothing about whether a source is configured.
+    `renewal` are the sets of names of which one in full renews a token, and less than that nothing; `is_token_the_apps`:
+    a token is always of the app that is named, so that a sole tenant that names one means to have its token renewed.
     """
 
     vendor: str
@@ -40,6 +42,8 @@ class SourceNames:
     app: tuple[str, ...]
     complete: tuple[tuple[str, ...], ...]
     overrides: tuple[str, ...]
+    renewal: tuple[tuple[str, ...], ...] = ()
+    is_token_the_apps: bool = True
 
 
 SHOPIFY = SourceNames(
@@ -52,6 +56,11 @@ SHOPIFY = SourceNames(
         ("SHOPIFY_SHOP_DOMAIN", "SHOPIFY_CLIENT_ID", "SHOPIFY_CLIENT_SECRET"),
     ),
     overrides=("SHOPIFY_API_VERSION", "SHOPIFY_BASE_URL"),
+    renewal=(
+        ("SHOPIFY_REFRESH_TOKEN", "SHOPIFY_CLIENT_ID", "SHOPIFY_CLIENT_SECRET"),
+        ("SHOPIFY_CLIENT_ID", "SHOPIFY_CLIENT_SECRET"),
+    ),
+    is_token_the_apps=False,
 )
 META = SourceNames(
     "meta_ads",
@@ -60,6 +69,7 @@ META = SourceNames(
     app=("META_APP_ID", "META_APP_SECRET"),
     complete=(("META_ACCESS_TOKEN", "META_AD_ACCOUNT_ID"),),
     overrides=("META_GRAPH_VERSION", "META_BASE_URL", "META_EFFECTIVE_STATUSES"),
+    renewal=(("META_APP_ID", "META_APP_SECRET"),),
 )
 GOOGLE_ADS = SourceNames(
     "google_ads",
@@ -82,6 +92,7 @@ GOOGLE_ADS = SourceNames(
         ),
     ),
     overrides=("GOOGLE_ADS_API_VERSION", "GOOGLE_ADS_BASE_URL", "GOOGLE_OAUTH_URL"),
+    renewal=(("GOOGLE_ADS_REFRESH_TOKEN", "GOOGLE_ADS_CLIENT_ID", "GOOGLE_ADS_CLIENT_SECRET"),),
 )
 KLAVIYO = SourceNames(
     "klaviyo",
@@ -146,7 +157,8 @@ def find_access(
     A name without a tenant's prefix counts for a credential of its own only where there is exactly one tenant, so one
     tenant's token can never reach another's shop; app-level names may be shared, but alone do not make a source of
     several tenants half configured, unless they are a tenant's own.
-    Raises: ConfigurationError: some of the variables are set and some are missing; it names those.
+    Raises: ConfigurationError: some of the variables are set and some are missing, or some of what renews a token; it
+        names those.
     """
     is_alone = len(tenant_ids) == 1
     _refuse_twins(tenant_id, tenant_ids)
@@ -157,6 +169,7 @@ def find_access(
     }
     missing = [[name for name in wanted if name not in values] for wanted in names.complete]
     if not min(missing, key=len):
+        _refuse_half_renewal(names, env, tenant_id, values, is_alone=is_alone)
         return Access(tenant_id, names.live, values)
     counted = {*names.own, *names.app, *chain.from_iterable(names.complete)}
     is_shared = is_alone or not names.own
@@ -168,6 +181,34 @@ def find_access(
             f" (a tenant's own value is {tenant_variable(tenant_id, names.complete[0][0])}); set what is missing, or unset the rest"
         )
     return Access(tenant_id, STUB if stubs == "auto" else NOT_CONFIGURED, values)
+
+
+def missing_to_renew(
+    names: SourceNames, values: Mapping[str, str], counted: Collection[str] | None = None
+) -> tuple[list[str], list[str]]:
+    """Return which names that renew a token are set, and what they lack; nothing is lacking where none is set.
+
+    `counted`: those that say that someone means to have it renewed; all of them where it is left out.
+    """
+    begun = [name for name in dict.fromkeys(chain.from_iterable(names.renewal)) if name in values]
+    counted = {name for name in begun if counted is None or name in counted}
+    ways = [way for way in names.renewal if counted and counted <= set(way)]
+    return begun, min(([name for name in way if name not in values] for way in ways), key=len, default=[])
+
+
+def _refuse_half_renewal(
+    names: SourceNames, env: Mapping[str, str], tenant_id: str, values: Mapping[str, str], *, is_alone: bool
+) -> None:
+    """A token beside half of what renews it works until it ends; what all tenants share may be there for another one."""
+    own = {name for name in values if name in names.own or _own(env, tenant_id, name)}
+    begun, missing = missing_to_renew(names, values, values if is_alone and names.is_token_the_apps else own)
+    if missing:
+        as_set = [tenant_variable(tenant_id, name) if _own(env, tenant_id, name) else name for name in begun]
+        wanted = [name if is_alone or name not in names.own else tenant_variable(tenant_id, name) for name in missing]
+        raise ConfigurationError(
+            f"{names.vendor} of tenant {tenant_id}: {' and '.join(as_set)} cannot renew its token without"
+            f" {' and '.join(wanted)}; set what is missing, or unset the rest where a token is never renewed"
+        )
 
 
 def _own(env: Mapping[str, str], tenant_id: str, name: str) -> str:

@@ -8,19 +8,49 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
+from weathervane_resources.credentials import GOOGLE_ADS, META, SHOPIFY, SOURCES, Access, missing_to_renew
 from weathervane_resources.http.auth import RefreshingToken, Token, bearer, shopify_token
 from weathervane_resources.http.oauth import MetaExchange, RefreshGrant, ShopifyClientCredentials, TokenEndpoint
 from weathervane_resources.tokens import Vault, fingerprint
 
-META_EARLY = timedelta(days=7)
-"""Meta's token is exchanged only while it is valid, so a week of failing runs must not lose it."""
+SOURCE_NAMES = {source.live: source for source in SOURCES}
+META_EARLY = timedelta(days=21)
+"""Meta's token is exchanged only while it is valid, so weeks of failing runs must not lose it; and what is left of it two
+weeks before its end (`connector.END_AHEAD`) was exchanged in vain."""
+
+
+def mark_in_use(access: Access) -> str | None:
+    """Return which row of the vault a tenant's credential has; None where nothing renews it, or an app that does not end.
+
+    A row of a credential that was replaced stays, and its end is nobody's concern.
+    """
+    values = access.values
+    if access.is_stub or not access.is_configured or missing_to_renew(SOURCE_NAMES[access.source], values)[1]:
+        return None
+    if access.source == SHOPIFY.live and "SHOPIFY_REFRESH_TOKEN" in values:
+        return _shopify_mark(values["SHOPIFY_REFRESH_TOKEN"])
+    if access.source == GOOGLE_ADS.live and "GOOGLE_ADS_REFRESH_TOKEN" in values:
+        return _google_mark(values["GOOGLE_ADS_REFRESH_TOKEN"], values["GOOGLE_ADS_CLIENT_ID"])
+    return _meta_mark(values["META_ACCESS_TOKEN"]) if access.source == META.live and "META_APP_ID" in values else None
+
+
+def _shopify_mark(refresh_token: str) -> str:
+    return fingerprint(refresh_token)
+
+
+def _google_mark(refresh_token: str, client_id: str) -> str:
+    return fingerprint(refresh_token, client_id)
+
+
+def _meta_mark(access_token: str) -> str:
+    return fingerprint(access_token)
 
 
 def shopify_grant(values: Mapping[str, str], tenant: str, endpoint: TokenEndpoint, vault: Vault) -> RefreshingToken:
     """Return Shopify's rotating refresh token where one is configured, else its client credentials (about a day)."""
     token, refresh_token = values.get("SHOPIFY_ACCESS_TOKEN", ""), values.get("SHOPIFY_REFRESH_TOKEN")
     if refresh_token:
-        store = vault.store("shopify", tenant, fingerprint(refresh_token))
+        store = vault.store("shopify", tenant, _shopify_mark(refresh_token))
         pair = Token(token, None, refresh_token)
         return RefreshingToken(pair, RefreshGrant(endpoint), shopify_token, endpoint.clock, store)
     mark = fingerprint(endpoint.url, endpoint.client_id, endpoint.client_secret, token)
@@ -31,15 +61,15 @@ def shopify_grant(values: Mapping[str, str], tenant: str, endpoint: TokenEndpoin
 def google_grant(values: Mapping[str, str], tenant: str, endpoint: TokenEndpoint, vault: Vault) -> RefreshingToken:
     """Return Google's refresh token, which does not rotate; the vault keeps the access token for its hour."""
     refresh_token = values["GOOGLE_ADS_REFRESH_TOKEN"]
-    mark = fingerprint(refresh_token, endpoint.client_id)
+    mark = _google_mark(refresh_token, endpoint.client_id)
     store = vault.store("google_ads", tenant, mark, is_replaceable=True)
     pair = Token(values.get("GOOGLE_ADS_ACCESS_TOKEN", ""), None, refresh_token)
     return RefreshingToken(pair, RefreshGrant(endpoint), bearer, endpoint.clock, store)
 
 
 def meta_grant(values: Mapping[str, str], tenant: str, exchange: MetaExchange, vault: Vault) -> RefreshingToken:
-    """Return Meta's token, exchanged once at first sight (which tells its expiry) and then a week before it ends."""
+    """Return Meta's token, exchanged at first sight, daily until its end is known, and then three weeks before that."""
     token = values["META_ACCESS_TOKEN"]
-    store = vault.store("meta_ads", tenant, fingerprint(token))
+    store = vault.store("meta_ads", tenant, _meta_mark(token))
     clock = exchange.endpoint.clock
     return RefreshingToken(Token(token), exchange, bearer, clock, store, META_EARLY, explores=True)

@@ -257,8 +257,19 @@ def _make_tables(connection: sa.Connection, state: State) -> None:
         raise StateError(
             f"{state!r} was written by a newer Weathervane (schema {version}, not {SCHEMA_VERSION}); upgrade this one"
         )
-    elif version < SCHEMA_VERSION:  # so far a newer version only has more tables
+    elif version < SCHEMA_VERSION:
+        _add_columns(connection)
         connection.execute(sa.update(schema_version).values(version=SCHEMA_VERSION))
+
+
+def _add_columns(connection: sa.Connection) -> None:
+    """Give the tables of an earlier version the columns that are new since, which may be null."""
+    there = sa.inspect(connection)
+    for table in TABLES.sorted_tables:
+        known = {column["name"] for column in there.get_columns(table.name)}
+        for column in (column for column in table.columns if column.name not in known):
+            spec = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {spec}")
 
 
 def _lock_key(name: str) -> int:
@@ -268,8 +279,10 @@ def _lock_key(name: str) -> int:
 
 def _damage(error: BaseException) -> str:
     """Return how SQLite says that a file is not whole, "" where it says something else; never the text of a row."""
-    if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return str(error).partition("\n")[0]
+    said = str(error).partition("\n")[0]
+    is_not_whole = getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
+    if is_not_whole or said.startswith(("no such column", "no such table")) or " has no column named " in said:
+        return said  # the tables were made when it was opened: what says which there are is damaged
     is_no_text = isinstance(error, UnicodeDecodeError) or str(error).startswith("Could not decode to UTF-8")
     return "what should be text is not" if is_no_text else str(error) if isinstance(error, UnreadableRow) else ""
 

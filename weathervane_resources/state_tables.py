@@ -1,4 +1,8 @@
-"""The tables of the state database, on one page. A change to them is a new `SCHEMA_VERSION`."""
+"""The tables of the state database, on one page.
+
+A change to them is a new `SCHEMA_VERSION`, and only ever a new table or a new column that may be null: both come into a
+database of an earlier version by themselves, and a process of that version that still runs goes on beside them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 4
 TABLES = sa.MetaData()
 
 
@@ -56,6 +60,8 @@ tokens = sa.Table(
     sa.Column("expires_at", UtcDateTime),
     sa.Column("refreshed_at", UtcDateTime, nullable=False),
     sa.Column("is_dead", sa.Boolean, nullable=False, default=False),
+    sa.Column("is_endless", sa.Boolean),  # null, of an earlier version: not known
+    sa.Column("refresh_expires_at", UtcDateTime),
 )
 quotas = sa.Table(
     "quotas",

@@ -14,19 +14,20 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
 import sqlalchemy as sa
 from cryptography.fernet import InvalidToken
 
+from weathervane_resources.credentials import META
 from weathervane_resources.http.auth import Token
 from weathervane_resources.state import State
 from weathervane_resources.state_tables import tokens
 from weathervane_resources.token_key import TokenKeyError, token_cipher
 
-__all__ = ["TokenInfo", "TokenKeyError", "Vault", "VaultStore", "fingerprint"]
+__all__ = ["TokenInfo", "TokenKeyError", "Vault", "VaultStore", "end_of", "fingerprint"]
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +49,8 @@ class TokenInfo:
 
     Attributes:
         expires_at: When the access token ends; None where the vendor does not say, or never.
+        is_endless: It never ends.
+        refresh_expires_at: When the refresh token ends, as the vendor said.
         status: `valid`, `expired` (renewed at the next use), `dead` (connect the account again) or `unreadable` (the
             key is not the one it was stored with).
     """
@@ -57,6 +60,13 @@ class TokenInfo:
     expires_at: datetime | None
     refreshed_at: datetime
     status: str
+    is_endless: bool = False
+    refresh_expires_at: datetime | None = None
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When only a person can help, None where that is not known: Meta's token is renewed by itself, while it is valid."""
+        return self.expires_at if self.vendor == META.vendor else self.refresh_expires_at
 
 
 def fingerprint(*credential: str) -> str:
@@ -90,8 +100,8 @@ class Vault:
         """Return the pair, encrypted."""
         return self._cipher.encrypt(msgspec.json.encode(_Pair(list(owner), token.access_token, token.refresh_token)))
 
-    def unseal(self, owner: Sequence[str], secret: bytes, expires_at: datetime | None) -> Token:
-        """Return the pair.
+    def unseal(self, owner: Sequence[str], secret: bytes) -> Token:
+        """Return the pair, without what stands beside it in its row.
 
         Raises: TokenKeyError: not written with this key, or for another row.
         """
@@ -101,7 +111,7 @@ class Vault:
             pair = None
         if pair is None or pair.owner != list(owner):
             raise _unreadable(owner)
-        return Token(pair.access_token, expires_at, pair.refresh_token)
+        return Token(pair.access_token, None, pair.refresh_token)
 
     def list_tokens(self) -> list[TokenInfo]:
         """Return every stored credential, by vendor and tenant; never a token.
@@ -110,16 +120,32 @@ class Vault:
         """
         with self.state.begin() as connection:
             rows = connection.execute(sa.select(tokens).order_by(tokens.c.vendor, tokens.c.tenant)).all()
-        return [TokenInfo(r.vendor, r.tenant, r.expires_at, r.refreshed_at, self._status(r)) for r in rows]
+        return [_info(row, self._status(row)) for row in rows]
 
     def _status(self, row: sa.Row[tuple[object, ...]]) -> str:
         if row.is_dead:
             return "dead"
         try:
-            self.unseal((row.vendor, row.tenant, row.fingerprint), row.secret, None)
+            self.unseal((row.vendor, row.tenant, row.fingerprint), row.secret)
         except TokenKeyError:
             return "unreadable"
         return "expired" if row.expires_at and row.expires_at <= self.clock() else "valid"
+
+
+def _info(row: sa.Row[tuple[object, ...]], status: str) -> TokenInfo:
+    known = (row.vendor, row.tenant, row.expires_at, row.refreshed_at)
+    return TokenInfo(*known, status, bool(row.is_endless), row.refresh_expires_at)
+
+
+def end_of(state: State, vendor: str, tenant: str, mark: str) -> datetime | None:
+    """Return when only a person can help a credential; None where that is not known, or it is dead already. Needs no key.
+
+    Raises: StateError: the database cannot be read.
+    """
+    is_it = sa.and_(tokens.c.vendor == vendor, tokens.c.tenant == tenant, tokens.c.fingerprint == mark)
+    with state.begin(durable=False) as connection:
+        row = connection.execute(sa.select(tokens).where(is_it)).one_or_none()
+    return None if row is None or row.is_dead else _info(row, "").ends_at
 
 
 class VaultStore:
@@ -162,17 +188,26 @@ class VaultStore:
         if row is None:
             return None
         try:
-            return self._vault.unseal(self._owner, row.secret, row.expires_at)
+            pair = self._vault.unseal(self._owner, row.secret)
         except TokenKeyError as error:
             if not self._is_replaceable:
                 raise
             _log.warning("%s; it is replaced by a new one", error)
             return None
+        return replace(
+            pair,
+            expires_at=row.expires_at,
+            is_endless=bool(row.is_endless),
+            refresh_expires_at=row.refresh_expires_at,
+            renewed_at=row.refreshed_at,
+        )
 
     def _save(self, token: Token) -> None:
         values = {
             "secret": self._vault.seal(self._owner, token),
             "expires_at": token.expires_at,
+            "is_endless": token.is_endless,
+            "refresh_expires_at": token.refresh_expires_at,
             "refreshed_at": self._vault.clock(),
             "is_dead": False,
         }

@@ -136,7 +136,7 @@ def test_orders_of_long_ago_matter_until_they_were_read(tmp_path: Path, scope: s
         )  # fmt: skip
         code, noted = said(tmp_path, "note", **live(sandbox.url), **here)
         assert code == 0
-        assert noted["shopify acme"] == "without read_all_orders, orders older than 60 days are absent"
+        assert noted["shopify acme"].startswith("without read_all_orders, orders older than 60 days are absent")
         (tmp_path / "tenants.toml").write_text(f"{GOOD}start_date = {last + timedelta(days=1)}\n")
         assert findings(tmp_path, **live(sandbox.url)) == (0, {})
 
@@ -184,6 +184,26 @@ def test_with_two_tenants_every_name_is_the_one_that_counts(tmp_path: Path) -> N
     )
     assert notes["open_meteo acme"].endswith("set OPEN_METEO_API_KEY")
     assert "PLANTED" not in done.stdout + done.stderr
+
+
+def test_half_of_what_renews_a_token_is_found_and_what_all_tenants_share_of_it_is_noted(tmp_path: Path) -> None:
+    """Doctor was content at noon, and the token died at one."""
+    (tmp_path / "tenants.toml").write_text(GOOD + GOOD.replace("acme", "north-wind"))
+    with RunningSandbox() as sandbox:
+        env = {f"ACME__{name}": value for name, value in live(sandbox.url).items()}
+        env |= {
+            "ACME__GOOGLE_ADS_CLIENT_SECRET": "",
+            "ACME__SHOPIFY_REFRESH_TOKEN": "shprt_PLANTED",
+            "META_APP_ID": "1",
+        }
+        code, found = findings(tmp_path, **env)
+        _, noted = said(tmp_path, "note", **env)
+    assert code == 1
+    assert set(found) == {"shopify acme", "google_ads acme"}
+    assert "SHOPIFY_REFRESH_TOKEN cannot renew its token without SHOPIFY_CLIENT_ID and SHOP" in found["shopify acme"]
+    assert "GOOGLE_ADS_CLIENT_SECRET" in found["google_ads acme"]
+    shared = "META_APP_ID renews no token without META_APP_SECRET: this one is used as it is, to its end"
+    assert noted["meta_ads acme"] == shared
 
 
 def test_with_one_tenant_names_need_no_prefix(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.engines import name_of
+from tests.resources.connecting import Bench, installed
 from weathervane_resources.lake import Lake
 
 
@@ -26,3 +28,9 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def lake(root: str) -> Lake:
     return Lake(root)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    with installed(tmp_path, monkeypatch) as running:
+        yield running

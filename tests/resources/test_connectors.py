@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import Awaitable, Callable
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
-import sqlalchemy as sa
 
+from tests.resources.connecting import DAY, KEY, Bench, account, campaigns, google, meta, promos, shop, shopify
 from weathervane_resources.connector import Connector
 from weathervane_resources.connectors import (
     GoogleAdsConnector,
@@ -22,112 +20,12 @@ from weathervane_resources.connectors import (
     OpenMeteoConnector,
     ShopifyConnector,
 )
-from weathervane_resources.credentials import CREDENTIAL_NAMES, SOURCES
 from weathervane_resources.http.auth import Token
 from weathervane_resources.http.errors import Deferred
 from weathervane_resources.http.session import VendorSession
-from weathervane_resources.platform import Platform
 from weathervane_resources.quota import OPEN_METEO_FREE
-from weathervane_resources.sandbox import RunningSandbox
 from weathervane_resources.state import open_state
-from weathervane_resources.state_tables import jobs, quotas
-from weathervane_resources.tokens import TokenInfo, Vault, fingerprint
-
-KEY = "gBu2Kc7Tk4mqiRAsbGSYpDKNOS0qFb5LtaLrTIQTmGE="
-DAY = date(2026, 11, 1)
-TENANTS = '[tenants.acme]\ntimezone = "America/New_York"\ncurrency = "USD"\n[tenants.kiwi]\ntimezone = "UTC"\ncurrency = "NZD"\n'
-
-
-class Bench:
-    """A configured installation and what was asked of the vendors."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, sandbox: RunningSandbox) -> None:
-        self.folder, self.monkeypatch, self.sandbox = folder, monkeypatch, sandbox
-        self.platform = Platform(threshold_names=[])
-        self.state_url = f"sqlite:///{folder}/state/w.db"
-
-    def configure(self, **values: str) -> None:
-        for name, value in values.items():
-            self.monkeypatch.setenv(f"ACME__{name}", value)
-
-    def call(self, connector: Connector, use: Callable[[Any], Awaitable[Any]]) -> Any:
-        access = connector.access("acme", self.platform)
-
-        async def main() -> Any:
-            async with connector.connect(access, self.platform) as client:  # type: ignore[attr-defined]
-                return await use(client)
-
-        return asyncio.run(main())
-
-    def grants(self) -> list[int]:
-        return [record.status for record in self.sandbox.log if record.path.endswith(("/access_token", "/token"))]
-
-    def tokens(self) -> list[TokenInfo]:
-        return Vault(open_state(self.state_url), KEY, lambda: datetime.now(UTC)).list_tokens()
-
-    def jobs(self) -> list[str]:
-        with open_state(self.state_url).begin() as connection:
-            return [row.job_id for row in connection.execute(sa.select(jobs))]
-
-    def quotas(self) -> dict[str, set[str]]:
-        with open_state(self.state_url).begin() as connection:
-            rows = connection.execute(sa.select(quotas)).all()
-        return {row.scope: {r.part for r in rows if r.scope == row.scope} for row in rows}
-
-
-@pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    for name in [*CREDENTIAL_NAMES, *(n for source in SOURCES for n in source.overrides)]:
-        monkeypatch.delenv(name, raising=False)
-    (tmp_path / "tenants.toml").write_text(TENANTS)
-    monkeypatch.setenv("WEATHERVANE_TENANTS", str(tmp_path / "tenants.toml"))
-    monkeypatch.setenv("WEATHERVANE_STATE_URL", f"sqlite:///{tmp_path}/state/w.db")
-    monkeypatch.setenv("WEATHERVANE_TOKEN_KEY", KEY)
-    with RunningSandbox() as sandbox:
-        monkeypatch.setenv("WEATHERVANE_SANDBOX_URL", sandbox.url)
-        yield Bench(tmp_path, monkeypatch, sandbox)
-
-
-async def shop(client: Any) -> Any:
-    return await client.shop()
-
-
-async def campaigns(client: Any) -> list[Any]:
-    return [row async for page in client.campaign_days(DAY, DAY) for row in page.rows]
-
-
-async def account(client: Any) -> Any:
-    return await client.account()
-
-
-async def promos(client: Any) -> list[Any]:
-    return [row async for page in client.campaigns(channel="email", archived=False) for row in page.rows]
-
-
-def shopify(bench: Bench, **values: str) -> ShopifyConnector:
-    base = f"{bench.sandbox.url}/t/acme"
-    bench.configure(SHOPIFY_SHOP_DOMAIN="acme", SHOPIFY_BASE_URL=base, **values)
-    bench.configure(SHOPIFY_CLIENT_ID="app", SHOPIFY_CLIENT_SECRET="planted-secret")
-    return ShopifyConnector()
-
-
-def google(bench: Bench, refresh_token: str) -> GoogleAdsConnector:
-    bench.configure(
-        GOOGLE_ADS_CUSTOMER_ID="2000001",
-        GOOGLE_ADS_DEVELOPER_TOKEN="planted-developer",
-        GOOGLE_ADS_CLIENT_ID="app",
-        GOOGLE_ADS_CLIENT_SECRET="planted-secret",
-        GOOGLE_ADS_REFRESH_TOKEN=refresh_token,
-        GOOGLE_ADS_BASE_URL=f"{bench.sandbox.url}/t/acme",
-        GOOGLE_OAUTH_URL=f"{bench.sandbox.url}/t/acme/token",
-    )
-    return GoogleAdsConnector()
-
-
-def meta(bench: Bench, token: str) -> MetaAdsConnector:
-    bench.configure(META_ACCESS_TOKEN=token, META_AD_ACCOUNT_ID="1", META_BASE_URL=f"{bench.sandbox.url}/t/acme")
-    bench.configure(META_APP_ID="77", META_APP_SECRET="planted-secret")
-    return MetaAdsConnector()
+from weathervane_resources.tokens import Vault, fingerprint
 
 
 @pytest.mark.parametrize(
@@ -238,6 +136,17 @@ def test_a_half_set_source_is_a_failure_that_names_what_is_missing(bench: Bench)
     bench.configure(SHOPIFY_SHOP_DOMAIN="acme")
     with pytest.raises(dg.Failure, match="SHOPIFY_ACCESS_TOKEN"):
         ShopifyConnector().access("acme", bench.platform)
+
+
+def test_half_of_what_renews_a_token_fails_before_the_token_does(bench: Bench) -> None:
+    """The hour went well; then every night said to set the refresh token, which was set: the app's secret was not."""
+    connector = shopify(bench, SHOPIFY_ACCESS_TOKEN="expired-planted", SHOPIFY_REFRESH_TOKEN="shprt_planted")
+    bench.configure(SHOPIFY_CLIENT_SECRET="")
+    with pytest.raises(dg.Failure, match="without SHOPIFY_CLIENT_SECRET") as raised:
+        bench.call(connector, shop)
+    assert raised.value.allow_retries is False
+    assert "planted" not in str(raised.value.description)
+    assert not list(bench.sandbox.log)
 
 
 def test_an_unreachable_state_database_is_a_failure_worth_a_retry(bench: Bench) -> None:

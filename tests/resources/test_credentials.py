@@ -136,6 +136,79 @@ def test_an_app_level_name_of_a_tenants_own_does_half_configure_it() -> None:
         find_access(META, {"ACME__META_APP_ID": "1"}, "acme", TWO, "auto")
 
 
+SHOP = {"ACME__SHOPIFY_SHOP_DOMAIN": "acme", "ACME__SHOPIFY_ACCESS_TOKEN": "secret-value"}
+CUSTOMER = {
+    "ACME__GOOGLE_ADS_CUSTOMER_ID": "1", "GOOGLE_ADS_DEVELOPER_TOKEN": "d", "ACME__GOOGLE_ADS_ACCESS_TOKEN": "secret-value",
+}  # fmt: skip
+ACCOUNT = {"ACME__META_ACCESS_TOKEN": "secret-value", "ACME__META_AD_ACCOUNT_ID": "1"}
+
+
+@pytest.mark.parametrize(
+    ("source", "env", "said", "missing"),
+    [
+        (SHOPIFY, SHOP, ["ACME__SHOPIFY_REFRESH_TOKEN"], "SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET"),
+        (SHOPIFY, SHOP, ["ACME__SHOPIFY_REFRESH_TOKEN", "SHOPIFY_CLIENT_ID"], "SHOPIFY_CLIENT_SECRET"),
+        (SHOPIFY, SHOP, ["ACME__SHOPIFY_CLIENT_ID"], "SHOPIFY_CLIENT_SECRET"),
+        (SHOPIFY, SHOP, ["ACME__SHOPIFY_CLIENT_SECRET"], "SHOPIFY_CLIENT_ID"),
+        (GOOGLE_ADS, CUSTOMER, ["ACME__GOOGLE_ADS_REFRESH_TOKEN", "GOOGLE_ADS_CLIENT_ID"], "GOOGLE_ADS_CLIENT_SECRET"),
+        (
+            GOOGLE_ADS,
+            CUSTOMER,
+            ["ACME__GOOGLE_ADS_CLIENT_ID", "GOOGLE_ADS_CLIENT_SECRET"],
+            "ACME__GOOGLE_ADS_REFRESH_TOKEN",
+        ),
+        (META, ACCOUNT, ["ACME__META_APP_ID"], "META_APP_SECRET"),
+        (META, ACCOUNT, ["ACME__META_APP_SECRET"], "META_APP_ID"),
+    ],
+)
+def test_half_of_what_renews_a_token_is_refused_and_names_the_other_half(
+    source: SourceNames, env: dict[str, str], said: list[str], missing: str
+) -> None:
+    """The token beside it lived for an hour, and then its 401 said to set the refresh token, which was set."""
+    with pytest.raises(ConfigurationError) as caught:
+        find_access(source, env | dict.fromkeys(said, "secret-value"), "acme", TWO, "auto")
+    message = str(caught.value)
+    assert message.startswith(f"{source.vendor} of tenant acme: {' and '.join(said)} cannot renew its token")
+    assert f"without {missing};" in message
+    assert "secret-value" not in message
+
+
+@pytest.mark.parametrize(
+    ("source", "env"),
+    [
+        (SHOPIFY, SHOP),
+        (SHOPIFY, SHOP | {"SHOPIFY_CLIENT_ID": "c"}),
+        (SHOPIFY, SHOP | {"SHOPIFY_CLIENT_SECRET": "s"}),
+        (SHOPIFY, SHOP | {"SHOPIFY_CLIENT_ID": "c", "SHOPIFY_CLIENT_SECRET": "s"}),
+        (SHOPIFY, SHOP | {"SHOPIFY_CLIENT_ID": "c", "ACME__SHOPIFY_REFRESH_TOKEN": "r", "ACME__SHOPIFY_CLIENT_SECRET": "s"}),
+        (GOOGLE_ADS, CUSTOMER),
+        (GOOGLE_ADS, CUSTOMER | {"GOOGLE_ADS_CLIENT_ID": "c"}),
+        (GOOGLE_ADS, CUSTOMER | {"GOOGLE_ADS_CLIENT_ID": "c", "GOOGLE_ADS_CLIENT_SECRET": "s"}),
+        (META, ACCOUNT),
+        (META, ACCOUNT | {"META_APP_ID": "1"}),
+        (META, ACCOUNT | {"META_APP_SECRET": "s"}),
+        (META, ACCOUNT | {"META_APP_ID": "1", "ACME__META_APP_SECRET": "s"}),
+    ],
+)  # fmt: skip
+def test_a_fixed_token_stays_one_beside_whatever_all_tenants_share(source: SourceNames, env: dict[str, str]) -> None:
+    """The app's names may be there for another tenant, and say nothing of this one's token."""
+    assert find_access(source, env, "acme", TWO, "never").source == source.live
+
+
+def test_a_sole_tenants_app_is_its_own_where_a_token_is_always_the_apps() -> None:
+    """With one tenant nobody writes a prefix. A fixed token of Shopify may be another app's, and needs no id at all."""
+    plain = {name.removeprefix("ACME__"): value for name, value in (SHOP | CUSTOMER | ACCOUNT).items()}
+    for source, name in ((META, "META_APP_ID"), (META, "META_APP_SECRET"), (GOOGLE_ADS, "GOOGLE_ADS_CLIENT_ID")):
+        with pytest.raises(ConfigurationError, match=f"{name} cannot renew its token without"):
+            find_access(source, plain | {name: "x"}, "acme", ONE, "auto")
+    with pytest.raises(ConfigurationError, match=r"without GOOGLE_ADS_REFRESH_TOKEN;"):
+        app = {"GOOGLE_ADS_CLIENT_ID": "c", "GOOGLE_ADS_CLIENT_SECRET": "s"}
+        find_access(GOOGLE_ADS, plain | app, "acme", ONE, "auto")
+    with pytest.raises(ConfigurationError, match=r"SHOPIFY_REFRESH_TOKEN cannot renew its token without"):
+        find_access(SHOPIFY, plain | {"SHOPIFY_REFRESH_TOKEN": "r"}, "acme", ONE, "auto")
+    assert find_access(SHOPIFY, plain | {"SHOPIFY_CLIENT_ID": "c"}, "acme", ONE, "auto").source == "shopify_api"
+
+
 def test_an_address_or_version_does_not_configure_a_source() -> None:
     """SHOPIFY_API_VERSION in a shared env file made every tenant 'half configured'."""
     for source in (SHOPIFY, META, GOOGLE_ADS, KLAVIYO):

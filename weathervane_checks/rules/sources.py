@@ -12,19 +12,24 @@ from weathervane_resources.lake_ledger import LOST_FOR, lost_after, own_days
 from weathervane_checks.findings import Finding
 
 
-def judge_live_source(ledger: pl.DataFrame, days: Sequence[date], dying_version: str = "") -> list[Finding]:
+def judge_live_source(
+    ledger: pl.DataFrame, days: Sequence[date], dying_version: str = "", ending_credential: str = ""
+) -> list[Finding]:
     """Return one finding a day: stub rows warn, and so does a source that has lost its credentials, until it counts as given up.
 
     One that never had any has nothing to warn about. `ledger`: the dataset's rows.
 
-    `dying_version` says of the API version in use that it has ended or soon will; it warns on the last day, once a run.
+    `dying_version` says of the API version in use that it has ended or soon will, `ending_credential` the same of the
+    credential; they warn on the last day, once a run.
     """
     sources = dict(ledger.select("date", "source").iter_rows())
     own = own_days(ledger)
     findings = [_judge(day, sources.get(day), own) for day in sorted(days)]
-    if dying_version and findings and findings[-1].is_ok and findings[-1].observed not in UNREAD:
+    ends = {"credential_ends": ending_credential, "version_sunset": dying_version}
+    said = {code: text for code, text in ends.items() if text}
+    if said and findings and findings[-1].is_ok and findings[-1].observed not in UNREAD:
         last = findings[-1]
-        findings[-1] = Finding(last.day, "warning", last.observed, "live", ("version_sunset",), dying_version)
+        findings[-1] = Finding(last.day, "warning", last.observed, "live", tuple(said), "; ".join(said.values()))
     return findings
 
 

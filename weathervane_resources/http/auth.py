@@ -17,17 +17,26 @@ from typing import Protocol
 from weathervane_resources.http.errors import AuthDead, AuthExpired, VendorError
 
 RETRY_EARLY_AFTER = timedelta(minutes=1)
+EXPLORE_AGAIN_AFTER = timedelta(days=1)
+"""A token whose end is still not known is renewed so long after the last time, in the hope to learn it."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An access token and what renews it. `expires_at` None: unknown (Meta may omit it) or never."""
+    """An access token and what renews it. `expires_at` None: never where it `is_endless`, else not known (Meta may omit it).
+
+    `refresh_expires_at` is the end of the refresh token, None: not known. `renewed_at` is when the pair came; None of one
+    that was configured.
+    """
 
     access_token: str = field(repr=False)
     expires_at: datetime | None = None
     refresh_token: str | None = field(default=None, repr=False)
+    is_endless: bool = False
+    refresh_expires_at: datetime | None = None
+    renewed_at: datetime | None = field(default=None, compare=False)
 
 
 class Auth(Protocol):
@@ -127,7 +136,8 @@ class RefreshingToken:
 
     The stored pair, where there is one, is newer than the configured one. `refresh` gets the refresh token, or the
     access token where there is none (Meta exchanges the token itself, and only while it is valid: give it an `early`
-    of days, and `explores` to renew a token of unknown expiry once, which tells its expiry).
+    of days, and `explores` to renew a token of unknown expiry, which tells its expiry: at once, and then daily until it
+    is known).
     """
 
     def __init__(
@@ -187,9 +197,7 @@ class RefreshingToken:
             return
         async with self._lock:
             if not self._is_loaded:
-                stored = await self._store.load()
-                self._explores = self._explores and stored is None
-                self._token = stored or self._token
+                self._token = await self._store.load() or self._token
                 self._is_loaded = True
 
     def _is_due(self, token: Token) -> bool:
@@ -197,7 +205,12 @@ class RefreshingToken:
             return True
         if token.access_token == self._fruitless or (self._rests_until and self._clock() < self._rests_until):
             return False
-        return self._explores if token.expires_at is None else self._expires_within(token, self._early)
+        return self._is_unexplored(token) if token.expires_at is None else self._expires_within(token, self._early)
+
+    def _is_unexplored(self, token: Token) -> bool:
+        if token.is_endless or not self._explores:
+            return False
+        return token.renewed_at is None or self._clock() - token.renewed_at >= EXPLORE_AGAIN_AFTER
 
     def _is_over(self, token: Token) -> bool:
         return not token.access_token or self._expires_within(token, timedelta())
@@ -216,7 +229,6 @@ class RefreshingToken:
                 return
             async with self._store.exclusive():
                 self._token = await self._stored_by_another(stale) or await self._exchanged(stale)
-                self._explores = False
 
     async def _stored_by_another(self, stale: Token) -> Token | None:
         stored = await self._store.load()
@@ -232,9 +244,13 @@ class RefreshingToken:
         except AuthDead:
             await self._store.condemn()
             raise
-        if fresh.refresh_token is None:
-            fresh = replace(fresh, refresh_token=current.refresh_token)
-        has_not_moved = bool(stale.expires_at and (not fresh.expires_at or fresh.expires_at <= stale.expires_at))
+        if fresh.refresh_token is None and current.refresh_token:
+            ends = fresh.refresh_expires_at or current.refresh_expires_at
+            fresh = replace(fresh, refresh_token=current.refresh_token, refresh_expires_at=ends)
+        fresh = replace(fresh, renewed_at=self._clock())
+        has_not_moved = bool(
+            stale.expires_at and not fresh.is_endless and (not fresh.expires_at or fresh.expires_at <= stale.expires_at)
+        )
         if has_not_moved or fresh.access_token == stale.access_token:
             self._fruitless = fresh.access_token
         if has_not_moved:

@@ -29,10 +29,14 @@ class _Grant(msgspec.Struct, frozen=True, gc=False):
     access_token: str = msgspec.field()
     expires_in: float | None = None
     refresh_token: str | None = None
+    refresh_token_expires_in: float | None = None
 
 
 class _Inspected(msgspec.Struct, frozen=True, gc=False):
-    expires_at: int = 0
+    """`expires_at` 0: never; of a token that is not valid it says nothing."""
+
+    expires_at: int | None = None
+    is_valid: bool = True
 
 
 class _Inspection(msgspec.Struct, frozen=True, gc=False):
@@ -68,10 +72,13 @@ class TokenEndpoint:
         grant = strict_json.decode(reply.body, _Grant, where)
         if not grant.access_token:
             raise strict_json.malformed(ValueError("an empty access_token"), where)
-        expires_at = None
-        if grant.expires_in is not None:
-            expires_at = self.clock() + timedelta(seconds=min(max(grant.expires_in, 0.0), _LONGEST_S))
-        return Token(grant.access_token, expires_at, grant.refresh_token)
+        refresh_ends = self._after(grant.refresh_token_expires_in)
+        return Token(
+            grant.access_token, self._after(grant.expires_in), grant.refresh_token, refresh_expires_at=refresh_ends
+        )
+
+    def _after(self, seconds: float | None) -> datetime | None:
+        return None if seconds is None else self.clock() + timedelta(seconds=min(max(seconds, 0.0), _LONGEST_S))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +144,7 @@ class MetaExchange:
         return token if token.expires_at or not self.debug_url else await self._inspected(token)
 
     async def _inspected(self, token: Token) -> Token:
-        """Return the token with the expiry that `debug_token` knows; unchanged where it knows none or never ends."""
+        """Return the token with what `debug_token` knows of its end, which may be that it has none; else unchanged."""
         app = f"{self.endpoint.client_id}|{self.endpoint.client_secret}"
         params = {"input_token": token.access_token, "access_token": app}
         session = self.endpoint.session
@@ -148,5 +155,10 @@ class MetaExchange:
         except VendorError as error:
             _log.info("the expiry of the new token stays unknown: %s", error)
             return token
-        ends_s = min(seen.data.expires_at, _LATEST_S)
-        return replace(token, expires_at=datetime.fromtimestamp(ends_s, UTC)) if ends_s > 0 else token
+        ends_s = seen.data.expires_at
+        if ends_s is None or ends_s < 0 or not seen.data.is_valid:
+            _log.info("the expiry of the new token stays unknown: debug_token does not say it")
+            return token
+        if ends_s == 0:
+            return replace(token, is_endless=True)
+        return replace(token, expires_at=datetime.fromtimestamp(min(ends_s, _LATEST_S), UTC))

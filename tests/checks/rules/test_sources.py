@@ -57,6 +57,22 @@ def test_a_day_that_the_vendor_does_not_keep_is_no_lost_source() -> None:
     assert [finding.severity for finding in judge_live_source(known, [DAY, NEXT])] == ["ok", "ok"]
 
 
+def test_what_ends_soon_warns_on_the_last_day_with_a_code_of_its_own() -> None:
+    """One of the two hid the other; thirty days of one run were thirty warnings."""
+    known = ledger((DAY, "shopify_api"), (NEXT, "shopify_api"))
+    first, last = judge_live_source(known, [DAY, NEXT], "", "ends on Friday")
+    assert (first.severity, last.severity, last.alerts, last.note) == (
+        "ok",
+        "warning",
+        ("credential_ends",),
+        "ends on Friday",
+    )
+    both = judge_live_source(known, [DAY, NEXT], "v1 ends", "ends on Friday")[-1]
+    assert (both.alerts, both.note) == (("credential_ends", "version_sunset"), "ends on Friday; v1 ends")
+    made_up = judge_live_source(ledger((DAY, "stub")), [DAY], "", "ends on Friday")[-1]
+    assert made_up.alerts == ("stub_source",)
+
+
 def test_a_day_never_written_is_not_live() -> None:
     """An absent row has no source to object to, and passed."""
     first, second = judge_live_source(ledger((DAY, "meta_api")), [NEXT, DAY])

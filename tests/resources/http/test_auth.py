@@ -268,6 +268,29 @@ def test_shopify_and_google_refresh_with_the_secret_in_the_form() -> None:
     }
 
 
+@pytest.mark.parametrize(("seconds", "days"), [(2_592_000, 30), (0, 0), (-5, 0), (1e300, 3_650)])
+def test_the_end_of_a_refresh_token_is_read(seconds: float, days: int) -> None:
+    """It came with every answer and was dropped: after a month's pause the tenant was locked out, and nobody had said so."""
+    script = Script([{**GRANT, "refresh_token_expires_in": seconds}])
+    token = asyncio.run(_exchange(oauth.RefreshGrant, script, "shopify", "r1"))
+    assert token.refresh_expires_at == NOW + timedelta(days=days)
+
+
+def test_the_end_of_a_refresh_token_goes_with_the_token_it_was_said_of() -> None:
+    """A new refresh token of unknown end would have had the old one's; one that stays keeps its own."""
+    ends = NOW + timedelta(days=9)
+    for came, known in ((Token("a2", None, "r2"), None), (Token("a2"), ends)):
+        store = MemoryStore()
+
+        async def exchange(_: str, came: Token = came) -> Token:
+            return came
+
+        old = Token("old-access", NOW, "r1", refresh_expires_at=ends)
+        asyncio.run(renewing(exchange, old, store).headers())
+        assert store.token is not None
+        assert store.token.refresh_expires_at == known
+
+
 def test_klaviyo_refreshes_with_basic_authentication() -> None:
     """The secret is not in its form."""
     script = Script([GRANT])
