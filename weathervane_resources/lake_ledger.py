@@ -38,10 +38,10 @@ IS_MADE_UP = pl.col("source").str.split("+").list.contains(STUB)
 IS_OWN = ~IS_MADE_UP & (pl.col("source").str.split("+").list.set_difference(sorted(UNREAD)).list.len() > 0)
 """Whether a row of the ledger notes what a vendor said: rows, or that it has none."""
 
-LOST_FOR = timedelta(days=14)
+LOST_FOR = timedelta(days=15)
 """So long after its last day a source without credentials counts as lost, and someone is told; later it was given up.
 
-In two weeks the counts of `ads`, which such a loss brings down too, have learnt it (`relearn_weeks`): nothing is told after it."""
+The counts of `ads`, which such a loss brings down too, have learnt it after two weeks (`relearn_weeks`), a day before: nothing is told after it."""
 
 
 def left_over_days(ledger: pl.DataFrame) -> list[date]:

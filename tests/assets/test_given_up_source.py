@@ -179,9 +179,9 @@ def test_a_source_is_lost_for_two_weeks_and_given_up_after_that(
     set_up(monkeypatch, META)
     installation.backfill("acme", LAST, LAST, "meta_ads")
     give_up(monkeypatch, META)
-    nights = [LAST + timedelta(days=n) for n in range(1, 16)]
+    nights = [LAST + timedelta(days=n) for n in range(1, 17)]
     result = scheduled(installation, "restate_ads", nights[0], nights[-1])
     assert result.success
     found = warned(result)
-    assert {day for day, checks in found.items() if ("meta_ads", "live_source") in checks} == set(nights[:14])
-    assert {day for day, checks in found.items() if ("meta_ads", "row_count_drop") in checks} == set(nights[:14])
+    assert {day for day, checks in found.items() if ("meta_ads", "live_source") in checks} == set(nights[:15])
+    assert {day for day, checks in found.items() if ("meta_ads", "row_count_drop") in checks} == set(nights[:15])

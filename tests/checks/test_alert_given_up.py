@@ -27,5 +27,5 @@ def test_the_incident_of_a_lost_source_ends_by_itself_when_it_counts_as_given_up
         assert [title.partition(" (")[0].partition(": ")[2] for title in hook.titles] == [
             "live_source", "live_source is still so", "live_source is still so", "live_source is over",
         ]  # fmt: skip
-        told = "what: the source was live until 2026-11-18 and has no credentials any more; the partition is empty. 14 days after"
+        told = "what: the source was live until 2026-11-18 and has no credentials any more; the partition is empty. 15 days after"
         assert [told in text for _, _, text in hook.taken] == [True] * 4

@@ -171,9 +171,9 @@ def test_a_source_not_configured_is_nothing_to_count_unless_it_was_before() -> N
     assert judge(ledger(*never)).severity == "ok"
     gone = ledger((DAY, 0, 0, "not_configured"), (DAY - timedelta(days=1), 40, 0, "meta_api"))
     assert (judge(gone).severity, judge(gone).alerts) == ("warning", ("dataset_missing",))
-    for days, severity in ((14, "warning"), (15, "ok")):
+    for days, severity in ((15, "warning"), (16, "ok")):
         given_up = ledger((DAY, 0, 0, "not_configured"), (DAY - timedelta(days=days), 40, 0, "meta_api"))
-        assert judge(given_up).severity == severity, "two weeks later it was given up"
+        assert judge(given_up).severity == severity, "after that it was given up"
 
 
 def test_a_platform_that_was_given_up_is_learnt_by_the_ads_before_its_own_warning_ends() -> None:

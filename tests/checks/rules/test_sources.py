@@ -44,7 +44,7 @@ def test_a_source_that_was_given_up_warns_for_two_weeks_and_no_longer() -> None:
     days = [NEXT + timedelta(days=n) for n in range(20)]
     known = ledger((DAY, "shopify_api"), *((day, "not_configured") for day in days))
     found = [finding.alerts for finding in judge_live_source(known, days)]
-    assert found == [("source_lost",)] * 14 + [()] * 6
+    assert found == [("source_lost",)] * 15 + [()] * 5
     back = ledger(
         (DAY, "shopify_api"), (days[16], "shopify_api"), *((d, "not_configured") for d in days if d != days[16])
     )
