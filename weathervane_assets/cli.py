@@ -73,12 +73,13 @@ def backfill(
     tenant = _tenant(settings, tenant_id)
     _check_days(tenant, first.date(), last.date(), settings)
     chosen = _check_assets(assets)
-    _lake_is_usable(settings)
-    from weathervane_assets.backfill import plan_later_days, plan_steps, run_backfill
+    from weathervane_assets.backfill import plan_later_days, plan_steps, refuse_half_set, run_backfill
     from weathervane_assets.console import print_outcomes, print_warnings, progress
     from weathervane_assets.instance import open_instance, sync_tenants
     from weathervane_resources.lake import Lake
 
+    refuse_half_set(tenant.id, chosen)
+    _lake_is_usable(settings)
     wanted = tenant.id, first.date(), last.date(), chosen
     steps = [
         *plan_steps(*wanted, settings.start_date),
@@ -295,13 +296,17 @@ def _check_days(tenant: Tenant, first: date, last: date, settings: Settings) -> 
 
     if first > last:
         raise Complaint(f"--from {first} is after --to {last}; swap them")
-    earliest = max(tenant.start_date, settings.start_date)
+    earliest, today = max(tenant.start_date, settings.start_date), tenant.today(system_now())
+    if earliest > today:
+        raise Complaint(
+            f"the first partition of {tenant.id} is {earliest}, in the future; "
+            "set an earlier start_date in tenants.toml and an earlier WEATHERVANE_START_DATE"
+        )
     if first < earliest:
         raise Complaint(
             f"--from {first} is before {earliest}, the first partition of {tenant.id}; "
             "set start_date in tenants.toml and WEATHERVANE_START_DATE to bring in older days"
         )
-    today = tenant.today(system_now())
     if last > today:
         raise Complaint(f"--to {last} is in the future: today is {today} in {tenant.timezone}; choose an earlier day")
 
