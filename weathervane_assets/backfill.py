@@ -31,14 +31,31 @@ from weathervane_assets.schedules import FRESHNESS
 from weathervane_assets.transforms.calendar import ACTIVE_DAYS
 from weathervane_checks.dq_report import examine_quality, keep_run
 from weathervane_resources.clock import Clock
+from weathervane_resources.connector import Connector
+from weathervane_resources.connectors import (
+    GoogleAdsConnector,
+    KlaviyoConnector,
+    MetaAdsConnector,
+    OpenMeteoConnector,
+    ShopifyConnector,
+)
 from weathervane_resources.credentials import NOT_CONFIGURED
 from weathervane_resources.lake_ledger import left_over_days
 from weathervane_resources.logs import JsonHandler, is_json
 from weathervane_resources.partition_keys import BACKFILL_TAG
 from weathervane_resources.platform import Platform
+from weathervane_resources.settings import ConfigurationError
 
 OnPartition = Callable[[str], None]
 HEARD_EACH_S = 300.0
+CONNECTORS: Mapping[str, Callable[[], Connector]] = {
+    "orders": ShopifyConnector,
+    "meta_ads": MetaAdsConnector,
+    "google_ads": GoogleAdsConnector,
+    "promos": KlaviyoConnector,
+    **dict.fromkeys(("climatology", "weather_daily", "weather_forecast"), OpenMeteoConnector),
+}
+"""Whom an asset asks."""
 MATRIX = ("weather_daily", "features")
 """What is made of the places that a tenant ships to, by the orders of the year before."""
 NORMALS_BEFORE_DAYS = 15
@@ -127,6 +144,19 @@ def plan_later_days(tenant_id: str, first: date, last: date, assets: Sequence[st
             for a, b in ranges(later["date"])
         ),
     ]
+
+
+def refuse_half_set(tenant_id: str, assets: Sequence[str]) -> None:
+    """Say before any run what each of them would fail of.
+
+    Raises: ConfigurationError: the credentials of a source of the assets are half set, or an address is none.
+    """
+    platform = Platform(threshold_names=sorted(OVERRIDABLE))
+    for connector in dict.fromkeys(CONNECTORS[name] for name in assets if name in CONNECTORS):
+        try:
+            connector().access(tenant_id, platform)
+        except dg.Failure as failure:
+            raise ConfigurationError(failure.description) from failure
 
 
 def run_backfill(

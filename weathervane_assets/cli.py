@@ -73,12 +73,13 @@ def backfill(
     tenant = _tenant(settings, tenant_id)
     _check_days(tenant, first.date(), last.date(), settings)
     chosen = _check_assets(assets)
-    _lake_is_usable(settings)
-    from weathervane_assets.backfill import plan_later_days, plan_steps, run_backfill
+    from weathervane_assets.backfill import plan_later_days, plan_steps, refuse_half_set, run_backfill
     from weathervane_assets.console import print_outcomes, print_warnings, progress
     from weathervane_assets.instance import open_instance, sync_tenants
     from weathervane_resources.lake import Lake
 
+    refuse_half_set(tenant.id, chosen)
+    _lake_is_usable(settings)
     wanted = tenant.id, first.date(), last.date(), chosen
     steps = [
         *plan_steps(*wanted, settings.start_date),
@@ -141,7 +142,11 @@ def coverage() -> None:
 
 @coverage.command("geocoding")
 @click.option("--tenant", "tenant_id", type=TENANT, help="Only this tenant.  [default: all of tenants.toml]")
-@click.option("--fail-on-warning", is_flag=True, help="Exit 1 where a tenant is not ok.")
+@click.option(
+    "--fail-on-warning",
+    is_flag=True,
+    help="Exit 1 where a tenant is not ok, not only where it is critical or an error.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @complains
 def coverage_geocoding(
@@ -158,10 +163,10 @@ def coverage_geocoding(
     chosen = [_tenant(settings, tenant_id)] if tenant_id else list(_tenants(settings).values())
     reports = report_tenants(chosen, Lake(settings.lake), system_now())
     click.echo(json.dumps(reports, indent=2) if as_json else "\n".join(map(line, reports)))
-    poor = [report for report in reports if report["status"] != "ok"]
-    if poor and fail_on_warning:
+    poor = [report for report in reports if _fails(report["status"], strict=fail_on_warning)]
+    if poor:
         click.echo("\n".join(map(line, poor)), err=True)
-    sys.exit(1 if poor and fail_on_warning else 0)
+    sys.exit(1 if poor else 0)
 
 
 @main.group()
@@ -191,7 +196,11 @@ def places_fetch(countries: str, as_json: bool) -> None:  # noqa: FBT001 - click
 
 @coverage.command("weather")
 @click.option("--tenant", "tenant_id", type=TENANT, help="Only this tenant.  [default: all of tenants.toml]")
-@click.option("--fail-on-warning", is_flag=True, help="Exit 1 where a tenant is not ok.")
+@click.option(
+    "--fail-on-warning",
+    is_flag=True,
+    help="Exit 1 where a tenant is not ok, not only where it is critical or an error.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--baseline", type=click.Path(path_type=Path), metavar="FILE", help="Also warn of what got worse.")
 @click.option("--write-baseline", type=click.Path(path_type=Path), metavar="FILE", help="Keep today's figures.")
@@ -215,7 +224,12 @@ def coverage_weather(
         click.echo(json.dumps([verdict.report for verdict in verdicts], indent=2))
     else:
         click.echo("\n".join(verdict.line() for verdict in verdicts))
-    sys.exit(1 if fail_on_warning and not all(verdict.is_ok for verdict in verdicts) else 0)
+    sys.exit(1 if any(_fails(verdict.status, strict=fail_on_warning) for verdict in verdicts) else 0)
+
+
+def _fails(status: str, *, strict: bool) -> bool:
+    """Return whether a tenant's coverage ends the command with 1: what is broken always does, anything but ok if asked to."""
+    return status != "ok" if strict else status in ("critical", "error")
 
 
 @main.group()
@@ -281,13 +295,17 @@ def _check_days(tenant: Tenant, first: date, last: date, settings: Settings) -> 
 
     if first > last:
         raise Complaint(f"--from {first} is after --to {last}; swap them")
-    earliest = max(tenant.start_date, settings.start_date)
+    earliest, today = max(tenant.start_date, settings.start_date), tenant.today(system_now())
+    if earliest > today:
+        raise Complaint(
+            f"the first partition of {tenant.id} is {earliest}, in the future; "
+            "set an earlier start_date in tenants.toml and an earlier WEATHERVANE_START_DATE"
+        )
     if first < earliest:
         raise Complaint(
             f"--from {first} is before {earliest}, the first partition of {tenant.id}; "
             "set start_date in tenants.toml and WEATHERVANE_START_DATE to bring in older days"
         )
-    today = tenant.today(system_now())
     if last > today:
         raise Complaint(f"--to {last} is in the future: today is {today} in {tenant.timezone}; choose an earlier day")
 

@@ -72,19 +72,29 @@ def tenants_purge(tenant_id: str, yes: bool) -> None:  # noqa: FBT001 - click pa
     if not TENANT_ID.fullmatch(tenant_id):
         raise Complaint(f"{tenant_id!r} is no tenant id; it must match {TENANT_ID.pattern}")
     settings = configured()
-    is_listed = tenant_id in all_tenants(settings) if settings.tenants_file.exists() else False
+    known = all_tenants(settings) if settings.tenants_file.exists() else {}
     purge = open_purge(settings, open_instance(settings), tenant_id, os.environ)
     purge.refuse_beside_a_run()
     held = purge.find()
     if held.is_empty:
-        click.echo(f"there is nothing of {tenant_id}")
+        click.echo(_nothing(tenant_id, settings.tenants_file, list(known)))
         return
     click.echo("\n".join(["goes:", *(f"  {line}" for line in held.lines()), "stays:"]))
-    click.echo("\n".join(f"  {line}" for line in purge.stays(str(settings.tenants_file), is_listed=is_listed)))
+    click.echo("\n".join(f"  {line}" for line in purge.stays(str(settings.tenants_file), is_listed=tenant_id in known)))
     if not yes:
         click.confirm(f"Remove all of this of {tenant_id}? It cannot be undone", abort=True)
     purge.remove(held, system_now())
     click.echo(f"{tenant_id} is purged")
+
+
+def _nothing(tenant_id: str, file: Path, known: list[str]) -> str:
+    """Return the line about a tenant that has no data; one that the file does not name either may be a typing error."""
+    if tenant_id in known:
+        return f"there is nothing of {tenant_id}"
+    return (
+        f"there is nothing of {tenant_id}: not in {file}, the lake, the state database or Dagster; "
+        f"known tenants: {', '.join(known) or 'none'}"
+    )
 
 
 @tenants.command("export")

@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 SEVERITIES = ("ok", "warning", "critical")
 STYLES = {"ok": "green", "warning": "yellow", "critical": "bold red"}
 _COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+WIDEST = 1_000
+"""Columns of what is not read on a terminal: a table is as wide as what it says, and nothing is cut."""
 out, err = Console(), Console(stderr=True)
+if not out.is_terminal:
+    out.width = WIDEST
 
 
 def plain(text: str) -> str:
@@ -151,8 +155,8 @@ def print_weather_costs(costs: Costs) -> None:
     for name, host in costs.hosts.items():
         table.add_row(name, f"{host.requests:,}", f"{host.points:,}", f"{host.point_days:,}", f"{host.weight:,.1f}")
     out.print(table)
-    if costs.cells == 0:
-        out.print("no cells: the lake has no located orders for these days; bring in `orders` first")
+    if costs.note:
+        out.print(costs.note)
     elif costs.weight == 0:
         out.print("everything is there already")
     else:

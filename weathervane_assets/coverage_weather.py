@@ -31,11 +31,6 @@ class Verdict:
     status: str
     report: dict[str, Any]
 
-    @property
-    def is_ok(self) -> bool:
-        """Whether nothing is to be said."""
-        return self.status == "ok"
-
     def line(self) -> str:
         """Return one line: tenant, status, figure, and what is wrong."""
         join = self.report["join"]

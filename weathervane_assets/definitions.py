@@ -1,4 +1,4 @@
-"""The composition root: the one file that imports all three packages.
+"""The composition root: what Dagster loads.
 
 Belongs here: putting the graph, its checks and its resources together. Does not belong here: anything they do.
 """

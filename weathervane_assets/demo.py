@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from weathervane_assets.backfill import Outcome, plan_steps, run_backfill
 from weathervane_assets.console import out, print_outcomes, progress
@@ -41,6 +42,7 @@ def run_demo(settings: Settings, days: int, count: int, *, as_json: bool = False
     Raises: ConfigurationError: tenants.toml holds other tenants; LakeError: the lake cannot be written.
     """
     _forget_credentials()
+    _refuse_a_start_to_come(settings, count)
     tenants = _demo_tenants(settings, count)
     Lake(settings.lake).check_usable()
     instance = open_instance(settings)
@@ -60,6 +62,15 @@ def run_demo(settings: Settings, days: int, count: int, *, as_json: bool = False
 def _span(tenant: Tenant, days: int, settings: Settings) -> tuple[date, date]:
     last = tenant.today(system_now()) - timedelta(days=1)
     return max(last - timedelta(days=days - 1), settings.start_date), last
+
+
+def _refuse_a_start_to_come(settings: Settings, count: int) -> None:
+    """Raise ConfigurationError where a shop has no day that is over: there would be no partition to make."""
+    now = system_now()
+    if any(now.astimezone(ZoneInfo(zone)).date() <= settings.start_date for _, _, zone, _ in SHOPS[:count]):
+        raise ConfigurationError(
+            f"WEATHERVANE_START_DATE is {settings.start_date}, and no day from then on is over; set an earlier one, or unset it"
+        )
 
 
 def _forget_credentials() -> None:

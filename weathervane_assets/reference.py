@@ -103,7 +103,7 @@ def _checks() -> str:
 def _thresholds() -> str:
     head = (
         "# Thresholds\n\nEvery number that a check judges by, and when a day counts as a weather event. A tenant overrides one by its name in tenants.toml: "
-        "`geocoded_ratio_warning = 0.85`. A number of days or rows below 1 counts as 1.\n\n| name | default | unit | why |\n|---|---|---|---|\n"
+        "`geocoded_ratio_warning = 0.85`. A ratio or probability is 0 to 1; a number of days or rows below 1 counts as 1.\n\n| name | default | unit | why |\n|---|---|---|---|\n"
     )
     rows = [
         f"| `{f.name}` | {f.default:g} | {f.metadata['unit']} | {f.metadata['reason']} |\n"

@@ -24,7 +24,7 @@ from weathervane_resources.metrics import METRICS
 def commands_page() -> str:
     """Return every command with its options, as the command itself says them."""
     head = (
-        "# Commands\n\nExit codes: 0 ok, 1 a critical finding or a failed run (`coverage`: with `--fail-on-warning` only), 2 usage or configuration. `--json` prints one JSON "
+        "# Commands\n\nExit codes: 0 ok, 1 a critical finding or a failed run (`coverage`: `critical` and `error`; with `--fail-on-warning` all that is not ok), 2 usage or configuration. `--json` prints one JSON "
         "document on standard output; progress and complaints go to standard error. See [the command line](command-line.md) "
         "for completion and colours.\n"
     )

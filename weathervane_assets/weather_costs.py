@@ -68,10 +68,18 @@ class Costs:
         """How many days the free daily limit makes of it."""
         return math.ceil(self.weight / OPEN_METEO_FREE[-1].limit)
 
+    @property
+    def note(self) -> str | None:
+        """Why it is nothing although there may be much to come; None where places are known."""
+        if self.cells:
+            return None
+        return "no places are known yet: the lake has no located orders for these days; bring in `orders` first"
+
     def plain(self) -> dict[str, Any]:
         """Return it for JSON, with the free limits."""
         limits = {f"weight {FREE_LIMITS[window.length_s]}": window.limit for window in OPEN_METEO_FREE}
-        return asdict(self) | {"weight": self.weight, "free_limits": limits, "days_at_free_limit": self.free_days}
+        counted = {"weight": self.weight, "free_limits": limits, "days_at_free_limit": self.free_days}
+        return asdict(self) | counted | {"note": self.note}
 
 
 def costs(window: Window, access: Access) -> Costs:

@@ -21,7 +21,7 @@ from weathervane_checks.dq_report import FILE, Quality, examine_quality, keep_ru
 Draw = Callable[
     [Mapping[str, Sequence[str | None]], Sequence[date], pl.DataFrame, pl.DataFrame, Sequence[Spent]], Mapping[str, str]
 ]
-COLUMNS = ("dataset", "severity", "status", "row_count", "day", "days_late", "alerts", "issues")
+COLUMNS = ("dataset", "severity", "status", "row_count", "day", "days_late", "alerts", "issues", "not_judged")
 
 
 def build_dq_report(tenants: dg.PartitionsDefinition, draw: Draw, owner: str) -> dg.AssetsDefinition:
@@ -46,10 +46,11 @@ def build_dq_report(tenants: dg.PartitionsDefinition, draw: Draw, owner: str) ->
     def dq_report(
         context: dg.AssetExecutionContext, platform: Platform, clock: Clock, open_meteo: OpenMeteoConnector
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        """How each dataset of a tenant stands: counts, places, weather, conservation and freshness, by the rules of the checks.
+        """How each dataset of a tenant stands, by the rules of the checks; `not_judged` names those that were not asked.
 
-        One report a tenant, not one a day: it looks at the last 60 days of the lake. Kept in `dq_monitoring.json`, bounded
-        to 90 runs. It judges nothing anew, so it wakes nobody: that is the checks' to do. Where the tenant's weather comes
+        One report a tenant, not one a day: it looks at the last 60 days of the lake, and for leakage at the newest
+        `weather_join_validation.json`. Kept in `dq_monitoring.json`, bounded to 90 runs. It judges nothing anew, so it
+        wakes nobody: that is the checks' to do. Where the tenant's weather comes
         from Open-Meteo's free hosts, it also shows how much of their quota was spent.
         """
         tenant, lake = platform.tenants()[context.partition_key], platform.lake()
@@ -103,7 +104,8 @@ def _table(datasets: Mapping[str, Mapping[str, Any]]) -> dg.TableMetadataValue:
     records = []
     for name, entry in datasets.items():
         shown = {**entry, **entry["metadata"], "dataset": name}
-        shown |= {"alerts": ", ".join(entry["alerts"]), "issues": "; ".join(entry["issues"])}
+        shown |= {name: ", ".join(entry[name]) for name in ("alerts", "not_judged")}
+        shown |= {"issues": "; ".join(entry["issues"])}
         records.append(dg.TableRecord({key: _text(shown[key]) for key in COLUMNS}))
     return dg.TableMetadataValue(records, schema=dg.TableSchema([dg.TableColumn(name) for name in COLUMNS]))
 

@@ -18,15 +18,12 @@ from weathervane_resources.credentials import UNREAD
 from weathervane_resources.lake import Lake, LakeError
 from weathervane_resources.tenants import Tenant
 
-from weathervane_checks.catalog import COUNTED, conservation, coverage
+from weathervane_checks.dq_rules import Verdicts, judge_dataset
 from weathervane_checks.evidence import Evidence
 from weathervane_checks.findings import RANK, Finding, Severity, worst
-from weathervane_checks.join_evidence import decisions_of, is_as_of
 from weathervane_checks.reports import FOLDER, write_report
-from weathervane_checks.rules.coverage import judge_join_coverage
 from weathervane_checks.rules.freshness import YEARLY, Freshness, judge_freshness
-from weathervane_checks.rules.geocoding import days_needed, judge_geocoding
-from weathervane_checks.rules.row_counts import judge_row_counts
+from weathervane_checks.rules.geocoding import days_needed
 from weathervane_checks.thresholds import Thresholds
 
 VERSION = 1
@@ -58,13 +55,14 @@ def examine_quality(tenant: Tenant, lake: Lake, now: datetime) -> Quality:
     days = [today - timedelta(days=n) for n in range(PICTURE_DAYS, 0, -1)]
     everything = {name: Evidence(name, tenant, dict.fromkeys(days, ""), lake, now, limits) for name in CONTRACTS}
     orders = everything["orders"].orders_since(days_needed(limits))
-    datasets, severities, findings = {}, {}, {}
+    datasets, severities, counts = {}, {}, _counts({})
     for name, evidence in everything.items():
         mine = ledger.filter(pl.col("dataset") == name)
-        findings[name] = _findings(evidence, mine, orders)
+        verdicts = judge_dataset(evidence, mine, orders)
         fresh = judge_freshness(name, tenant, mine, limits, now)
-        datasets[name] = _dataset(evidence, mine, findings[name], fresh)
-        severities[name] = _severities(name, mine, findings[name], days)
+        datasets[name] = _dataset(evidence, mine, verdicts, fresh)
+        severities[name] = _severities(name, mine, verdicts.by_day, days)
+        counts = _counts(verdicts.by_day) if name == "orders" else counts
     run = {
         "timestamp": now.isoformat(),
         "tenant_id": tenant.id,
@@ -73,31 +71,7 @@ def examine_quality(tenant: Tenant, lake: Lake, now: datetime) -> Quality:
         "alerts": sorted({code for d in datasets.values() for code in d["alerts"]}),
         "datasets": datasets,
     }
-    return Quality(
-        tenant, run, days, severities, _counts(findings["orders"]), orders.filter(pl.col("date").is_in(days))
-    )
-
-
-def _findings(evidence: Evidence, ledger: pl.DataFrame, orders: pl.DataFrame) -> dict[date, list[Finding]]:
-    """Return what the rules of counts, places, weather and conservation say of the days that were written.
-
-    What a matrix in join mode as_of leaves out is not built again for a report: of it conservation is the check's alone.
-    """
-    written = set(ledger["date"])
-    if evidence.dataset == "features":  # made of what is left over of a demo, and not made again since
-        written -= set(evidence.lake.left_over_days(evidence.tenant.id, "orders"))
-    days, limits = [day for day in evidence.days if day in written], evidence.limits
-    found: list[Finding] = []
-    if evidence.dataset in COUNTED:
-        found += judge_row_counts(ledger, days, limits, evidence.today, evidence.tenant.quiet_days)
-    if evidence.dataset == "orders" and days:
-        found += judge_geocoding(orders, days, limits)
-    if evidence.dataset == "weather_daily":
-        found += coverage(evidence)
-    if evidence.dataset == "features":
-        found += judge_join_coverage(evidence.frame, days, limits, decisions_of(evidence))
-        found += [] if is_as_of(evidence) else conservation(evidence)
-    return {day: [f for f in found if f.day == day] for day in days}
+    return Quality(tenant, run, days, severities, counts, orders.filter(pl.col("date").is_in(days)))
 
 
 def _counts(findings: Mapping[date, Sequence[Finding]]) -> pl.DataFrame:
@@ -113,17 +87,18 @@ def _severities(
 ) -> list[str | None]:
     written = set(ledger["date"])
     if dataset in YEARLY:
-        return ["ok" if day.replace(month=1, day=1) in written else None for day in days]
+        januaries = [day.replace(month=1, day=1) for day in days]
+        return [worst(findings[one]) if one in written else None for one in januaries]
     return [worst(findings.get(day, ())) if day in written else None for day in days]
 
 
-def _dataset(
-    evidence: Evidence, ledger: pl.DataFrame, findings: Mapping[date, Sequence[Finding]], fresh: Freshness | None
-) -> dict[str, Any]:
+def _dataset(evidence: Evidence, ledger: pl.DataFrame, verdicts: Verdicts, fresh: Freshness | None) -> dict[str, Any]:
     """Return the entry of one dataset: its newest day that is over, and whether the due one is there."""
     over = ledger.filter(pl.col("date") < evidence.today).sort("date")
     row: dict[str, Any] = over.row(-1, named=True) if over.height else {}
-    said = [f for f in findings.get(row.get("date", date.min), ()) if not f.is_ok]
+    findings = verdicts.by_day
+    of_newest = findings.get(row.get("date", date.min), [])
+    said = [f for f in [*of_newest, *(f for f in verdicts.standing if f not in of_newest)] if not f.is_ok]
     severity: Severity = max([worst(said), fresh.severity if fresh else "ok"], key=RANK.__getitem__)
     issues = [f"{f.day}: {f.note}" for f in said]
     if fresh and fresh.severity != "ok":
@@ -140,6 +115,8 @@ def _dataset(
         "path": evidence.lake.uri(evidence.tenant.id, evidence.dataset),
         "metadata": _metadata(row, fresh),
         "metrics": _metrics(row, over, findings),
+        "rules": ["freshness", *verdicts.judged],
+        "not_judged": verdicts.not_judged,
         "history": _history(over, findings, int(evidence.limits.baseline_days)),
     }
 

@@ -62,12 +62,15 @@ class Thresholds:
         "over all orders: addresses or postal tables are gone; `coverage geocoding` says critical",
     )
     geocoded_orders_min: float = limit(
-        20, "orders", "on fewer orders a day one bad address moves the ratio by 5 points; they warn at most"
+        20,
+        "orders",
+        "on fewer orders a day one bad address moves the ratio by 5 points; they are judged by geocoded_ratio_chance",
     )
     geocoded_ratio_chance: float = limit(
         0.01,
         "probability",
-        "a ratio below the warning that chance brings more often, of what the shop usually has, is ok",
+        "a ratio below the warning that chance brings more often, of what the shop usually has, is ok; of fewer than "
+        "geocoded_orders_min orders also one below a limit that chance brings more often of a shop at that limit",
     )
     geocoded_drop_warning: float = limit(
         0.03, "ratio below the shop's own", "0.02 is within the day-to-day swing of mid-sized shops"

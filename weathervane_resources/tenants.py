@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, cached_property, lru_cache
@@ -18,12 +18,34 @@ from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
+from weathervane_resources.credentials import tenant_variable
 from weathervane_resources.quiet_days import WANTED, QuietDays, read_quiet_days
 from weathervane_resources.settings import ALERT_SEVERITIES, ConfigurationError
 
 TENANT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 CURRENCY = re.compile(r"[A-Z]{3}")
 SHOPIFY_PROTOCOLS = ("graphql", "rest")
+RATIOS = frozenset(
+    {
+        "row_count_ratio_warning",
+        "row_count_ratio_critical",
+        "new_rows_ratio_warning",
+        "new_rows_ratio_critical",
+        "unusual_drop_min",
+        "holiday_drop_min",
+        "geocoded_ratio_warning",
+        "geocoded_ratio_critical",
+        "geocoded_ratio_floor",
+        "geocoded_ratio_broken",
+        "geocoded_ratio_chance",
+        "geocoded_drop_warning",
+        "geocoded_drop_chance",
+        "weather_coverage_warning",
+        "other_local_day_ratio_warning",
+        "precip_probability_min",
+    }
+)
+"""Thresholds that are a share or a probability; a test holds them against the thresholds' units, which this layer does not know."""
 JOIN_MODES = ("observed", "as_of")
 LONGEST_DECISION_LEAD_DAYS = 7
 """As far as the forecasts reach that are kept."""
@@ -118,6 +140,7 @@ def load_tenants(file: Path, threshold_names: frozenset[str], start_date: date) 
 def _tenants_of(file: Path, text: str, threshold_names: frozenset[str], start_date: date) -> dict[str, Tenant]:
     """Return the tenants of the file's text. A night asks for them 22 times, and reading 100 of them takes 13 ms."""
     tables = _tables(file, text)
+    _refuse_twins(file, tables)
     return {tenant_id: _tenant(file, tenant_id, tables[tenant_id], threshold_names, start_date) for tenant_id in tables}
 
 
@@ -151,6 +174,18 @@ def _tables(file: Path, text: str) -> dict[str, Any]:
     if not isinstance(tables, dict) or not tables:
         raise ConfigurationError(f"{file}: has no [tenants.<id>] table; tenants.example.toml shows one")
     return tables
+
+
+def _refuse_twins(file: Path, tenant_ids: Iterable[str]) -> None:
+    """Raise ConfigurationError for `a-b` beside `a_b`: they would share their variables, and each run of them would fail."""
+    by_prefix: dict[str, str] = {}
+    for tenant_id in tenant_ids:
+        prefix = tenant_variable(tenant_id, "")
+        other = by_prefix.setdefault(prefix, tenant_id)
+        if other != tenant_id:
+            raise ConfigurationError(
+                f"{file}: tenants {other} and {tenant_id} share the variable prefix {prefix}; rename one"
+            )
 
 
 def _tenant(file: Path, tenant_id: str, table: Any, threshold_names: frozenset[str], start_date: date) -> Tenant:
@@ -210,9 +245,17 @@ def _thresholds(read: _Reader, names: frozenset[str]) -> Mapping[str, float]:
         raise read.fail(
             unknown[0], "is not a known key or threshold; docs/configuration.md and docs/thresholds.md list them"
         )
-    wanted = "a number >= 0"
-    taken = {
-        name: read.take(name, int | float, None, lambda v: 0 <= v < inf, wanted)  # type: ignore[arg-type]
-        for name in list(read.rest)
-    }
-    return MappingProxyType(taken)
+    return MappingProxyType({name: _threshold(read, name) for name in list(read.rest)})
+
+
+def _threshold(read: _Reader, name: str) -> float:
+    is_ratio = name in RATIOS
+    wanted = "a ratio, 0-1" if is_ratio else "a number >= 0"
+    taken: float = read.take(
+        name,
+        int | float,  # type: ignore[arg-type]
+        None,
+        lambda v: 0 <= v <= 1 if is_ratio else 0 <= v < inf,
+        wanted,
+    )
+    return taken

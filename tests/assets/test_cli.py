@@ -46,6 +46,18 @@ def run(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProces
         (GOOD, [*BACKFILL[:4], "yesterday", *BACKFILL[5:]], {}, "'yesterday' does not match the format"),
         (GOOD, [*BACKFILL[:6], "2999-01-01"], {}, "is in the future"),
         (GOOD, [*BACKFILL[:4], "2020-01-01", *BACKFILL[5:]], {}, "is before 2024-01-01"),
+        (
+            GOOD,
+            BACKFILL,
+            {"WEATHERVANE_START_DATE": "2999-01-01"},
+            "the first partition of acme is 2999-01-01, in the future",
+        ),
+        (GOOD + "start_date = 2999-01-01\n", BACKFILL, {}, "the first partition of acme is 2999-01-01, in the future"),
+        (None, ["demo"], {"WEATHERVANE_START_DATE": "2999-01-01"}, "WEATHERVANE_START_DATE is 2999-01-01, and no day"),
+        (GOOD, BACKFILL, {"SHOPIFY_SHOP_DOMAIN": "acme"}, "is set, but missing: SHOPIFY_ACCESS_TOKEN"),
+        (GOOD, BACKFILL, {"ACME__META_APP_ID": "1"}, "meta_ads of tenant acme: META_APP_ID is set, but missing"),
+        (GOOD, BACKFILL, {"ACME__KLAVIYO_API_KEY": "pk", "KLAVIYO_BASE_URL": "proxy:80"}, "KLAVIYO_BASE_URL"),
+        (GOOD, BACKFILL, {"OPEN_METEO_FORECAST_URL": "https://x/v1"}, "but missing: OPEN_METEO_API_KEY"),
         (GOOD, BACKFILL, {"WEATHERVANE_STUBS": "maybe"}, "WEATHERVANE_STUBS is 'maybe'"),
         (GOOD, BACKFILL, {"WEATHERVANE_LAKE": "tenants.toml/lake"}, "cannot be written"),
         (GOOD, ["sandbox", "--replay", "nowhere"], {}, "--replay nowhere: no such folder"),
@@ -111,6 +123,25 @@ def test_tenants_are_listed_and_synced(tmp_path: Path) -> None:
     assert run(tmp_path, "tenants", "sync").stdout == "every tenant has its partition\n"
 
 
+def test_a_listing_that_is_piped_is_not_cut(tmp_path: Path) -> None:
+    """`weathervane tenants list | grep New_York` found nothing: the table said `America/New_…`."""
+    long = GOOD.replace("acme", "acme-outdoor-north-america-east") + 'name = "Acme Outdoor Equipment and Apparel"\n'
+    (tmp_path / "tenants.toml").write_text(long + GOOD.replace("New_York", "Argentina/ComodRivadavia"))
+    listed = run(tmp_path, "tenants", "list").stdout
+    assert "…" not in listed
+    for whole in ("acme-outdoor-north-america-east", "Acme Outdoor Equipment and Apparel", "America/New_York"):
+        assert whole in listed
+    assert "America/Argentina/ComodRivadavia" in listed
+    assert len(listed.splitlines()) == 6, "a line for each tenant"
+
+
+def test_half_set_credentials_of_what_is_not_asked_for_stop_nothing(tmp_path: Path, sandbox: RunningSandbox) -> None:
+    """Somebody sets up Meta, and the shop's orders are still brought in."""
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    half = {"ACME__META_APP_ID": "1", "WEATHERVANE_SANDBOX_URL": sandbox.url}
+    assert run(tmp_path, *BACKFILL, "--asset", "promos", "--asset", "ads", **half).returncode == 0
+
+
 def test_a_backfill_brings_in_an_asset_and_exits_0(tmp_path: Path, sandbox: RunningSandbox) -> None:
     """The command a cron job runs: its exit code is all that is looked at."""
     (tmp_path / "tenants.toml").write_text(GOOD)
@@ -139,12 +170,14 @@ def test_an_address_of_the_sandbox_that_is_none_is_said_by_its_name(tmp_path: Pa
     assert " ".join(done.stderr.split()).endswith(f"failed acme {asset}: {says}")
 
 
-def test_a_failed_backfill_exits_1_and_says_why(tmp_path: Path) -> None:
-    """Half-set credentials end a run; the reason must stand on the screen, not only in the event log."""
+def test_a_failed_backfill_exits_1_and_says_why(tmp_path: Path, sandbox: RunningSandbox) -> None:
+    """A dead token ends a run; the reason must stand on the screen, not only in the event log."""
     (tmp_path / "tenants.toml").write_text(GOOD)
-    done = run(tmp_path, *BACKFILL, "--asset", "orders", SHOPIFY_SHOP_DOMAIN="acme")
+    shop = {"SHOPIFY_SHOP_DOMAIN": "acme", "SHOPIFY_ACCESS_TOKEN": "expired-planted"}
+    done = run(tmp_path, *BACKFILL, "--asset", "orders", **shop, SHOPIFY_BASE_URL=f"{sandbox.url}/t/acme")
     assert done.returncode == 1
-    assert "SHOPIFY_ACCESS_TOKEN" in " ".join(done.stderr.split())
+    assert "orders: shopify for tenant acme" in " ".join(done.stderr.split())
+    assert "What to do:" in done.stderr
     assert "Traceback" not in done.stderr
 
 

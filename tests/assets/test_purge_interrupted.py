@@ -132,7 +132,7 @@ def test_what_could_not_be_rewritten_is_rewritten_by_the_next_purge(
     assert done.exit_code == 0, done.output
     assert f"{file}: deleted rows that an interrupted purge left in it" in done.output
     assert hits(folder, *needles) == {}
-    assert town.purge(GOES).output == f"there is nothing of {GOES}\n"
+    assert town.purge(GOES).output.startswith(f"there is nothing of {GOES}: ")
 
 
 def test_a_table_of_which_a_part_is_gone_is_removed_and_no_other_tenants_is_judged_by_it(tmp_path: Path) -> None:

@@ -50,7 +50,13 @@ def test_the_command_prints_json_with_the_free_limits_and_asks_nothing(installat
     found = json.loads(done.output)
     assert found["free_limits"] == {"weight a minute": 600, "weight an hour": 5_000, "weight a day": 10_000}
     assert found["hosts"]["archive"] == {"requests": 0, "points": 0, "point_days": 0, "weight": 0}
-    assert CliRunner().invoke(main, arguments).exit_code == 0
+    plain = CliRunner().invoke(main, arguments)
+    assert plain.exit_code == 0
+    note = "no places are known yet: the lake has no located orders for these days; bring in `orders` first"
+    assert found["note"] == note, "a weight of 0 was taken for the price of the year"
+    assert note in " ".join(plain.output.split())
+    installation.backfill("acme", LAST, LAST, "orders")
+    assert json.loads(CliRunner().invoke(main, [*arguments, "--json"]).output)["note"] is None
     assert CliRunner().invoke(main, [*arguments[:3], "nobody", *arguments[4:]]).exit_code == 2
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 from deltalake import write_deltalake
 
 from tests.checks.test_catalog import ACME, MON, evidence, order, put
+from weathervane_assets.cli import main
 from weathervane_checks import catalog
 from weathervane_checks.geocoding_report import geocoding_report
 from weathervane_checks.reports import write_atomically, write_report
@@ -53,6 +55,39 @@ def test_no_table_no_rows_and_no_column_are_three_things(lake: Lake) -> None:
     report = geocoding_report(ACME, old, NOW)
     assert report["status"] == "error"
     assert "ship_geohash" in report["details"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("geocoded", "status", "exits"),
+    [(10, "ok", (0, 0)), (7, "warning", (0, 1)), (0, "critical", (1, 1)), (None, "missing", (0, 1))],
+)
+def test_no_place_at_all_ends_with_1_without_being_asked_to(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, geocoded: int | None, status: str, exits: tuple[int, int]
+) -> None:
+    """0.000 of the orders had a cell, the line said critical, and the job that looked at the exit code was content."""
+    file = Path(lake.root).parent / "tenants.toml"
+    file.write_text('[tenants.acme]\ntimezone = "America/New_York"\ncurrency = "USD"\n')
+    monkeypatch.setenv("WEATHERVANE_TENANTS", str(file))
+    monkeypatch.setenv("WEATHERVANE_LAKE", lake.root)
+    if geocoded is not None:
+        put(lake, "orders", [order(n, MON, "drt2y" if n < geocoded else None) for n in range(10)])
+    plain, strict = (CliRunner().invoke(main, ["coverage", "geocoding", *more]) for more in ([], ["--fail-on-warning"]))
+    assert plain.stdout.startswith(f"{status:<8} acme")
+    assert (plain.exit_code, strict.exit_code) == exits
+    assert CliRunner().invoke(main, ["coverage", "geocoding", "--json"]).exit_code == exits[0]
+    assert bool(plain.stderr) == bool(exits[0])
+
+
+def test_a_table_without_the_column_ends_with_1(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`error` is less than any ratio: nothing could be counted."""
+    monkeypatch.setenv("WEATHERVANE_LAKE", lake.root)
+    file = Path(lake.root).parent / "tenants.toml"
+    file.write_text('[tenants.acme]\ntimezone = "America/New_York"\ncurrency = "USD"\n')
+    monkeypatch.setenv("WEATHERVANE_TENANTS", str(file))
+    Path(lake.root).mkdir()
+    write_deltalake(lake.uri("acme", "orders"), pl.DataFrame({"order_id": ["1"], "date": [date(2025, 3, 3)]}))
+    found = CliRunner().invoke(main, ["coverage", "geocoding"])
+    assert (found.stdout[:5], found.exit_code) == ("error", 1)
 
 
 def test_the_check_writes_the_report_again(lake: Lake) -> None:

@@ -209,6 +209,17 @@ def test_the_command_names_tenant_and_figure_and_fails_only_if_asked_to(environm
     assert [row["status"] for row in listed] == ["ok", "warning"]
 
 
+def test_leakage_ends_with_1_without_being_asked_to(environment: Path, lake: Lake) -> None:
+    """A matrix that knew the future was `error`, and the job that looked at the exit code went on to train."""
+    fill(lake, "acme", leak=True)
+    found = run("--tenant", "acme")
+    assert found.stdout.startswith("error    acme")
+    assert found.exit_code == run().exit_code == run("--json").exit_code == 1
+    new = run("--tenant", "kiwi")
+    assert (new.stdout[:7], new.exit_code) == ("missing", 0), "a tenant without anything yet fails only where asked to"
+    assert run("--tenant", "kiwi", "--fail-on-warning").exit_code == 1
+
+
 def test_what_got_worse_than_the_baseline_warns(environment: Path, lake: Lake) -> None:
     """Coverage fell from 1.0 to 0.87: above every threshold, and a tenth of the weather gone."""
     kept = str(environment / "baseline.json")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weathervane_resources.settings import ConfigurationError
-from weathervane_resources.tenants import Tenant, load_tenants
+from weathervane_resources.tenants import RATIOS, Tenant, load_tenants
 
 NAMES = frozenset({"geocoded_ratio_warning", "new_rows_median_min"})
 START = date(2024, 1, 1)
@@ -90,9 +90,13 @@ BAD = {
     "a decision after the day": (GOOD + "decision_lead_days = -1\n", "[tenants.acme] decision_lead_days: is -1"),
     "years as yes": (GOOD + "climatology_years = true\n", "[tenants.acme] climatology_years: is True"),
     "urls as text": (GOOD + "alert_urls = 'slack://x'\n", "[tenants.acme] alert_urls: is 'slack://x'; it must be a list of Apprise URLs"),
-    "a threshold as text": (GOOD + "geocoded_ratio_warning = '0.8'\n", "[tenants.acme] geocoded_ratio_warning: is '0.8'; it must be a number >= 0"),
+    "a threshold as text": (GOOD + "geocoded_ratio_warning = '0.8'\n", "[tenants.acme] geocoded_ratio_warning: is '0.8'; it must be a ratio, 0-1"),
     "a threshold below zero": (GOOD + "geocoded_ratio_warning = -1\n", "[tenants.acme] geocoded_ratio_warning: is -1"),
     "a threshold that is no number": (GOOD + "geocoded_ratio_warning = nan\n", "[tenants.acme] geocoded_ratio_warning: is nan"),
+    "a ratio in per cent": (GOOD + "geocoded_ratio_warning = 88\n", "[tenants.acme] geocoded_ratio_warning: is 88; it must be a ratio, 0-1"),
+    "a little more than all": (GOOD + "geocoded_ratio_warning = 1.01\n", "[tenants.acme] geocoded_ratio_warning: is 1.01; it must be a ratio, 0-1"),
+    "a number below zero": (GOOD + "new_rows_median_min = -1\n", "[tenants.acme] new_rows_median_min: is -1; it must be a number >= 0"),
+    "twins": (GOOD.replace("acme", "a-b") + GOOD.replace("acme", "a_b"), "tenants a-b and a_b share the variable prefix A_B__; rename one"),
     "an endless threshold": (GOOD + "new_rows_median_min = inf\n", "[tenants.acme] new_rows_median_min: is inf"),
 }  # fmt: skip
 
@@ -122,6 +126,17 @@ def test_the_example_file_is_valid() -> None:
 
     example = Path(__file__).parents[2] / "tenants.example.toml"
     assert load_tenants(example, THRESHOLD_NAMES, START)
+
+
+def test_every_ratio_is_known_to_end_at_one(tmp_path: Path) -> None:
+    """88 for 0.88 was taken: every day of the tenant was critical, and its other limits were as sensible as ever."""
+    from weathervane_assets.transforms.weather import FlagLimits
+    from weathervane_checks.thresholds import Thresholds
+
+    limits = [*fields(Thresholds), *fields(FlagLimits)]
+    shares = {one.name for one in limits if one.metadata["unit"].startswith(("ratio", "probability"))}
+    assert shares - {"unusual_widening"} == RATIOS, "unusual_widening is a factor, not a share"
+    assert load(tmp_path, GOOD + "geocoded_ratio_warning = 1\n")["acme"].thresholds == {"geocoded_ratio_warning": 1}
 
 
 def test_thresholds_cannot_be_changed_after_they_were_read(tmp_path: Path) -> None:

@@ -66,16 +66,30 @@ def _with_fall(finding: Finding, usual: Usual, limits: Thresholds) -> Finding:
 def _severity(orders: int, geocoded: int, before: Usual | None, limits: Thresholds) -> Severity:
     """Return how a day stands against the fixed limits."""
     ratio = geocoded / orders
-    if ratio < limits.geocoded_ratio_critical and orders >= limits.geocoded_orders_min:
+    if ratio < limits.geocoded_ratio_critical and not _is_few_by_chance(
+        orders, geocoded, limits.geocoded_ratio_critical, limits
+    ):
         return "critical"
     if ratio >= limits.geocoded_ratio_warning or _is_one_too_few(orders, geocoded, limits):
         return "ok"
-    is_chance = (
-        before is not None
-        and before.ratio >= limits.geocoded_ratio_warning
-        and before.chance_of(orders, geocoded) >= limits.geocoded_ratio_chance
-    )
-    return "ok" if is_chance else "warning"
+    return "ok" if _is_usual_chance(orders, geocoded, before, limits) else "warning"
+
+
+def _is_usual_chance(orders: int, geocoded: int, before: Usual | None, limits: Thresholds) -> bool:
+    """Return whether a ratio below the warning is what chance does to what the shop usually has.
+
+    Of a shop without a history few orders are held against the warning itself.
+    """
+    if before is None:
+        return _is_few_by_chance(orders, geocoded, limits.geocoded_ratio_warning, limits)
+    is_usual_enough = before.ratio >= limits.geocoded_ratio_warning
+    return is_usual_enough and before.chance_of(orders, geocoded) >= limits.geocoded_ratio_chance
+
+
+def _is_few_by_chance(orders: int, geocoded: int, ratio: float, limits: Thresholds) -> bool:
+    """Return whether the orders are few, and chance leaves a shop at `ratio` no more of them with a cell now and then."""
+    chance = chance_of_at_least(orders - geocoded, orders, 1 - ratio)
+    return orders < limits.geocoded_orders_min and chance >= limits.geocoded_ratio_chance
 
 
 def _is_one_too_few(orders: int, geocoded: int, limits: Thresholds) -> bool:
@@ -167,6 +181,8 @@ def chance_of_at_least(count: int, trials: int, ratio: float) -> float:
     """Return the chance that at least `count` of `trials` happen, each by `ratio`; 1 where the count is not above its mean."""
     if count <= trials * ratio:
         return 1.0
+    if ratio <= 0:
+        return 0.0
     total = 0.0
     for n in range(count, trials + 1):
         ways = lgamma(trials + 1) - lgamma(n + 1) - lgamma(trials - n + 1)

@@ -67,7 +67,8 @@ class VendorError(Exception):
     def __str__(self) -> str:
         window = f", window {self.window}" if self.window else ""
         status = f" (HTTP {self.status})" if self.status is not None else ""
-        return f"{self.vendor} for tenant {self.tenant or '?'}{window}: {self.message}{status}. What to do: {self.hint}"
+        whose = f"tenant {self.tenant}" if self.tenant else "all tenants"
+        return f"{self.vendor} for {whose}{window}: {self.message}{status}. What to do: {self.hint}"
 
 
 class Throttled(VendorError):

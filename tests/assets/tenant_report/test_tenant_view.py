@@ -50,7 +50,8 @@ def test_each_dataset_is_linked_to_the_tenants_newest_day_which_is_there(
         assert key == max(here.materializations(outcome, name))
         assert tenant_of_key(key) == "acme"
     rows = here.rows("acme", "orders").filter(date=date(2026, 11, 19)).height
-    assert re.search(rf"\| \[orders\]\(\S+\) \| ok \| ok \| 2026-11-19 \| {rows} \| made up \(sandbox\) \| - \|", acme)
+    said = rf"warning \| needs attention \| 2026-11-19 \| {rows} \| made up \(sandbox\) \| stub_source \|"
+    assert re.search(rf"\| \[orders\]\(\S+\) \| {said}", acme)
 
 
 def test_the_runs_are_found_by_the_tag_that_they_carry(acme: str, filled: tuple[Installation, Outcome]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from random import Random
 
 import polars as pl
 import pytest
@@ -49,9 +50,45 @@ def test_the_share_of_orders_with_a_cell_is_held_against_its_limits(
 def test_one_bad_address_of_few_is_chance() -> None:
     """A shop with five orders a day was in alarm every other day."""
     assert judge(orders(4, 5)).severity == "ok"
-    assert judge(orders(3, 5)).severity == "warning"
-    assert judge(orders(0, 5)).severity == "warning"
-    assert judge(orders(0, 20)).severity == "critical"
+    assert judge(orders(3, 5)).severity == "ok"
+    assert judge(orders(1, 2)).severity == "ok"
+    assert judge(orders(5, 10)).severity == "warning"
+
+
+@pytest.mark.parametrize(
+    ("found", "of", "severity"),
+    [
+        (0, 19, "critical"), (9, 19, "critical"), (10, 19, "warning"), (3, 10, "critical"), (4, 10, "warning"),
+        (0, 4, "critical"), (1, 4, "warning"), (2, 4, "ok"), (0, 3, "warning"), (0, 2, "ok"), (0, 1, "ok"), (14, 20, "critical"),
+        (17, 20, "warning"), (18, 20, "ok"),
+    ],
+)  # fmt: skip
+def test_few_orders_are_critical_where_chance_does_not_explain_them(found: int, of: int, severity: str) -> None:
+    """The postal table of a shop of nineteen orders a day was gone, none of them had a cell, and that was a warning."""
+    assert judge(orders(found, of)).severity == severity
+
+
+def test_few_orders_without_a_history_warn_only_beyond_chance() -> None:
+    """The first week of a shop of eight orders a day, of which nine in ten find a place, warned on one day of five."""
+    days = [DAY + timedelta(days=n) for n in range(6)]
+    rng = Random(11)
+    told = []
+    for _ in range(50):
+        frame = pl.concat([orders(sum(rng.random() < 0.9 for _ in range(8)), 8, day) for day in days])
+        told += [f.severity for f in judge_geocoding(frame, days, LIMITS)]
+    assert told.count("ok") >= 0.98 * len(told)
+    assert "critical" not in told
+
+
+def test_a_small_shop_at_the_critical_limit_is_critical_on_one_day_of_a_hundred_at_most() -> None:
+    """What is as bad as ever warns each day; critical wakes somebody."""
+    days = [DAY + timedelta(days=n) for n in range(400)]
+    for seed in range(5):
+        rng = Random(seed)
+        frame = pl.concat([orders(sum(rng.random() < 0.75 for _ in range(12)), 12, day) for day in days])
+        found = [f.severity for f in judge_geocoding(frame, days, LIMITS)]
+        assert found.count("critical") <= 8
+        assert found.count("warning") >= 100
 
 
 def test_a_day_without_orders_has_no_ratio() -> None:

@@ -264,6 +264,7 @@ def test_google_pages_follow_the_token_with_the_same_query_and_no_page_size() ->
     first, second = pages(script, "google_ads", google)
     assert (first.rows[0].metrics.cost_micros, first.rows[0].metrics.clicks, second.rows) == ("1500000", None, [])
     sent = [json.loads(body) for body in script.bodies]
+    assert list(sent[0]) == ["query"]
     assert sent[1] == {"query": sent[0]["query"], "pageToken": "t"}
     assert "BETWEEN '2026-11-01' AND '2026-11-03'" in sent[0]["query"]
     assert script.seen[0].path == "/v26/customers/99/googleAds:search"

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -69,6 +70,26 @@ def test_throttles_cost_patience_and_never_attempts() -> None:
     with pytest.raises(Deferred) as deferred:
         [budget.wait_after(Throttled("t", wait_s=10, **WHERE), NOW) for _ in range(3)]
     assert deferred.value.until - NOW == timedelta(seconds=COME_BACK_S), "not in another ten seconds, all over again"
+
+
+def _away(wait_s: float) -> Unavailable:
+    error = Unavailable("down", **WHERE)
+    error.wait_s = wait_s
+    return error
+
+
+@pytest.mark.parametrize("told", [lambda wait_s: Throttled("t", wait_s=wait_s, **WHERE), _away])
+def test_those_who_were_told_to_wait_do_not_come_back_together(told: Callable[[float], VendorError]) -> None:
+    """Trap 22: fifty tenants were told ten seconds, and all fifty asked in the same millisecond, for ever."""
+
+    def waits(wait_s: float) -> list[float]:
+        return [RetryBudget(RetryPolicy(), random.Random(n)).wait_after(told(wait_s), NOW) for n in range(50)]
+
+    long, short = waits(10), waits(1)
+    assert len(set(long)) == len(set(short)) == 50
+    assert all(10 <= wait <= 11 for wait in long)
+    assert max(long) - min(long) > 0.8
+    assert all(1 <= wait <= 1.1 for wait in short)
 
 
 def test_a_wait_beyond_the_patience_is_deferred_at_once() -> None:

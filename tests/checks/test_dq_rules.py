@@ -1,0 +1,145 @@
+"""Which rules the quality report asks, over a real lake: what a check would say, the report says too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tests.checks.test_join_report import ACME, DAY, NOW, fill, put
+from weathervane_assets.tables import CONTRACTS, shape_of
+from weathervane_checks.catalog import CHECKS
+from weathervane_checks.dq_report import examine_quality
+from weathervane_checks.join_report import FILE, validate_join, write_join_report
+from weathervane_resources.lake import Lake
+from weathervane_resources.lake_ledger import VendorCount
+
+SOON = datetime(2026, 3, 4, 15, tzinfo=UTC)
+"""Ten o'clock of the morning after DAY."""
+ORDER: dict[str, Any] = {
+    "order_id": "1", "created_at": SOON, "updated_at": SOON, "is_test": False, "currency": "USD", "line_item_count": 1,
+    "geo_source": "none", **dict.fromkeys(("total_price", "subtotal_price", "total_tax", "total_discounts"), 0),
+}  # fmt: skip
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(str(tmp_path / "lake"))
+
+
+def examine(lake: Lake, dataset: str, now: datetime = SOON) -> dict[str, Any]:
+    found: dict[str, Any] = examine_quality(ACME, lake, now).run["datasets"][dataset]
+    return found
+
+
+def write(
+    lake: Lake,
+    dataset: str,
+    rows: Sequence[dict[str, Any]] = (),
+    day: date = DAY,
+    source: str = "open_meteo",
+    **more: Any,
+) -> None:
+    shape = shape_of(CONTRACTS[dataset])
+    ids = {"tenant_id": "acme", "date": day, "source": source, "as_of_utc": SOON}
+    frame = pl.DataFrame([{**ids, **row} for row in rows], schema=shape.schema)
+    lake.replace("acme", dataset, frame, shape=shape, days=[day], source=source, run_id="r", now=SOON, **more)
+
+
+def test_every_check_is_asked_or_said_to_be_left_out(lake: Lake) -> None:
+    """The report was green; four of the rules had never been asked, and nothing in it said so."""
+    fill(lake)
+    datasets = examine_quality(ACME, lake, SOON).run["datasets"]
+    for name, entry in datasets.items():
+        names = {check.name for check in CHECKS if check.asset == name} | {"freshness"}
+        assert set(entry["rules"]) | set(entry["not_judged"]) == names, name
+        assert not set(entry["rules"]) & set(entry["not_judged"]), name
+    assert datasets["orders"]["rules"] == ["freshness"]
+    assert set(datasets["orders"]["not_judged"].values()) == {"no day of it was written"}
+    assert datasets["features"]["not_judged"] == {
+        "weather_join_leakage": f"{FILE} was never written; run `weathervane coverage weather --tenant acme`"
+    }
+
+
+@pytest.mark.parametrize("dataset", ["orders", "promos", "weather_daily", "weather_forecast"])
+def test_rows_of_the_sandbox_are_not_ok_in_the_report(lake: Lake, dataset: str) -> None:
+    """A lake whose every row was made up had `overall_severity: ok` and `alerts: []`."""
+    write(lake, dataset, source="stub")
+    found = examine(lake, dataset)
+    assert "stub_source" in found["alerts"]
+    assert found["severity"] != "ok"
+    write(lake, "meta_ads", source="meta_api")
+    assert "stub_source" not in examine(lake, "meta_ads")["alerts"]
+
+
+def test_made_up_normals_are_said_of_their_year(lake: Lake) -> None:
+    """The days of normals are years, which the sixty days of the report do not hold."""
+    write(lake, "climatology", day=date(2026, 1, 1), source="stub")
+    quality = examine_quality(ACME, lake, SOON)
+    assert quality.run["datasets"]["climatology"]["alerts"] == ["stub_source"]
+    assert set(quality.severities["climatology"]) == {"warning"}
+
+
+def test_orders_that_shopify_counts_and_the_lake_lacks_are_critical(lake: Lake) -> None:
+    """The check said it at night, and the report of the morning had a green light."""
+    write(lake, "orders", [ORDER], source="shopify_api", vendor_count=VendorCount({DAY: 1}))
+    assert "rows_missing" not in examine(lake, "orders")["alerts"]
+    write(lake, "orders", [ORDER], source="shopify_api", vendor_count=VendorCount({DAY: 3}))
+    found = examine(lake, "orders")
+    assert (found["severity"], "rows_missing" in found["alerts"]) == ("critical", True)
+    assert f"{DAY}: 2 of the 3 rows that the vendor counts for the day are missing" in found["issues"]
+
+
+def test_rows_that_break_the_contract_are_critical(lake: Lake) -> None:
+    """A blocking check had stopped the night; the report went by counts, which were as ever."""
+    campaign = {"campaign_id": "c", "channel": "email", "status": "Sent", "is_archived": False}
+    campaign |= dict.fromkeys(("created_at", "updated_at"), SOON)
+    write(lake, "promos", [campaign], source="klaviyo_api")
+    assert examine(lake, "promos")["alerts"] == []
+    write(lake, "promos", [{**campaign, "channel": "pigeon"}], source="klaviyo_api")
+    assert examine(lake, "promos")["alerts"] == ["contract_broken"]
+
+
+def test_a_matrix_that_knows_the_future_is_critical_whatever_day_it_is(lake: Lake) -> None:
+    """The newest day was clean, and a model was trained on the others."""
+    fill(lake, leak=True)
+    write(lake, "features", day=DAY + timedelta(days=1))
+    write_join_report(lake, validate_join(ACME, lake, NOW, None))
+    quality = examine_quality(ACME, lake, datetime(2026, 3, 5, 15, tzinfo=UTC))
+    found = quality.run["datasets"]["features"]
+    assert found["metadata"]["day"] == "2026-03-04"
+    assert (found["severity"], [code for code in found["alerts"] if "leakage" in code]) == ("critical", ["leakage_W09"])
+    assert any("1 of the rows" in issue and "(W09)" in issue for issue in found["issues"])
+    assert dict(zip(quality.days, quality.severities["features"], strict=True))[DAY] == "critical"
+    assert "weather_join_leakage" in found["rules"]
+
+
+def test_what_was_said_of_an_older_matrix_is_no_verdict_on_this_one(lake: Lake) -> None:
+    """A report from before the restatement vouched for the rows that the restatement wrote."""
+    fill(lake)
+    write_join_report(lake, validate_join(ACME, lake, NOW, None))
+    assert "weather_join_leakage" in examine(lake, "features")["rules"]
+    write_join_report(lake, validate_join(ACME, lake, NOW - timedelta(hours=1), None))
+    said = examine(lake, "features")["not_judged"]["weather_join_leakage"]
+    assert said.startswith(f"{FILE} is of 2026-04-01T11:00:00+00:00, before the matrix was last written")
+    lake.files.write(f"_reports/acme/{FILE}", "{")
+    assert "is not a report" in examine(lake, "features")["not_judged"]["weather_join_leakage"]
+
+
+def test_the_forecast_of_today_is_judged_while_it_can_still_be_had(lake: Lake) -> None:
+    """It was empty at eight, the report looked at yesterday's, and at midnight it was lost for ever."""
+    cell = {**ORDER, "ship_geohash": "drt20", "geo_source": "postal"}
+    write(lake, "orders", [cell], source="shopify_api")
+    today = DAY + timedelta(days=1)
+    put(lake, "acme", "weather_forecast", [])
+    before = examine(lake, "weather_forecast")
+    assert before["alerts"] == []
+    assert before["not_judged"]["coverage"].startswith("the forecast of today was not written")
+    write(lake, "weather_forecast", day=today)
+    found = examine(lake, "weather_forecast")
+    assert (found["severity"], "weather_coverage_critical" in found["alerts"]) == ("critical", True)
+    assert any(issue.startswith(f"{today}: 0 of 1") for issue in found["issues"])

@@ -1,0 +1,151 @@
+"""Which rules the quality report asks of a dataset, and which it leaves to the checks, with the reason.
+
+Belongs here: asking the checks' rules of the last weeks at once, at small cost. Does not belong here: judging (`rules/`)
+and what the report says of it (`dq_report.py`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from typing import Any
+
+import polars as pl
+
+from weathervane_checks.catalog import CHECKS, COUNTED, RAW, conservation, contract, coverage
+from weathervane_checks.evidence import Evidence
+from weathervane_checks.findings import Finding
+from weathervane_checks.join_evidence import decisions_of, is_as_of
+from weathervane_checks.join_report import FILE as JOIN_FILE
+from weathervane_checks.reports import FOLDER
+from weathervane_checks.rules.completeness import Counted, judge_completeness
+from weathervane_checks.rules.coverage import judge_join_coverage
+from weathervane_checks.rules.freshness import YEARLY
+from weathervane_checks.rules.geocoding import judge_geocoding
+from weathervane_checks.rules.row_counts import judge_row_counts
+from weathervane_checks.rules.sources import judge_live_source
+
+LEAKAGE = "weather_join_leakage"
+Judged = tuple[str, list[Finding]]
+
+
+@dataclass
+class Verdicts:
+    """What the rules say of one dataset."""
+
+    by_day: dict[date, list[Finding]]
+    standing: list[Finding] = field(default_factory=list)
+    """What holds of the dataset whatever its newest day is: leakage, and today's forecast."""
+    judged: list[str] = field(default_factory=list)
+    """The checks whose rule was asked."""
+    not_judged: dict[str, str] = field(default_factory=dict)
+    """The others, with the reason."""
+
+
+def judge_dataset(evidence: Evidence, ledger: pl.DataFrame, orders: pl.DataFrame) -> Verdicts:
+    """Return what the rules say of the days that were written; `ledger`: the dataset's rows."""
+    names = [check.name for check in CHECKS if check.asset == evidence.dataset]
+    days = _days(evidence, ledger)
+    if not days:
+        return Verdicts({}, not_judged=dict.fromkeys(names, "no day of it was written"))
+    verdicts = Verdicts({day: [] for day in days})
+    of_days = replace(evidence, keys=dict.fromkeys(days, ""))
+    for name, found in _by_day(of_days, ledger, orders):
+        verdicts.judged.append(name)
+        for finding in found:
+            verdicts.by_day[finding.day].append(finding)
+    if evidence.dataset == "features":
+        _add_leakage(verdicts, of_days, ledger)
+    if evidence.dataset == "weather_forecast":
+        _add_todays_forecast(verdicts, evidence, ledger)
+    if evidence.dataset == "features" and "conservation" not in verdicts.judged:
+        verdicts.not_judged["conservation"] = "a matrix in join mode as_of is not built again for a report"
+    return verdicts
+
+
+def _days(evidence: Evidence, ledger: pl.DataFrame) -> list[date]:
+    written = set(ledger["date"])
+    if evidence.dataset == "features":  # made of what is left over of a demo, and not made again since
+        written -= set(evidence.lake.left_over_days(evidence.tenant.id, "orders"))
+    return sorted(written if evidence.dataset in YEARLY else written.intersection(evidence.days))
+
+
+def _by_day(evidence: Evidence, ledger: pl.DataFrame, orders: pl.DataFrame) -> Iterator[Judged]:
+    """Yield each rule that judges by day, by the name of its check.
+
+    What a matrix in join mode as_of leaves out is not built again for a report: of it conservation is the check's alone.
+    """
+    name, days, limits = evidence.dataset, evidence.days, evidence.limits
+    yield "contract", contract(evidence)
+    if name in RAW:
+        yield "live_source", judge_live_source(ledger, days, evidence.dying_version)
+    if name in COUNTED:
+        yield "row_count_drop", judge_row_counts(ledger, days, limits, evidence.today, evidence.tenant.quiet_days)
+    if name == "orders":
+        yield "geocoding_coverage", judge_geocoding(orders, days, limits)
+        counted = Counted(ledger, evidence.quarantined, evidence.refusals)
+        yield "completeness", judge_completeness(counted, days, evidence.today)
+    if name == "weather_daily":
+        yield "coverage", coverage(evidence)
+    if name == "features":
+        yield "weather_join_coverage", judge_join_coverage(evidence.frame, days, limits, decisions_of(evidence))
+        if not is_as_of(evidence):
+            yield "conservation", conservation(evidence)
+
+
+def _add_todays_forecast(verdicts: Verdicts, evidence: Evidence, ledger: pl.DataFrame) -> None:
+    if evidence.today not in set(ledger["date"]):
+        verdicts.not_judged["coverage"] = "the forecast of today was not written; older ones cannot be had any more"
+        return
+    verdicts.judged.append("coverage")
+    verdicts.standing += coverage(replace(evidence, keys={evidence.today: ""}))
+
+
+def _add_leakage(verdicts: Verdicts, evidence: Evidence, ledger: pl.DataFrame) -> None:
+    """Take what the newest report of the join says: its rules build parts of the matrix again, which costs more than a report."""
+    said = _read_join_report(evidence)
+    if isinstance(said, str):
+        verdicts.not_judged[LEAKAGE] = said
+        return
+    leakage = said["leakage"]
+    if not leakage["total_rows"] and said["generated_at"] < ledger["written_at_utc"].max():
+        at = said["generated_at"].isoformat()
+        verdicts.not_judged[LEAKAGE] = (
+            f"{JOIN_FILE} is of {at}, before the matrix was last written; {_advice(evidence)}"
+        )
+        return
+    verdicts.judged.append(LEAKAGE)
+    if leakage["total_rows"]:
+        found = _leaks(said)
+        verdicts.standing.append(found[-1])
+        for finding in found:
+            verdicts.by_day.setdefault(finding.day, []).append(finding)
+
+
+def _leaks(said: Mapping[str, Any]) -> Sequence[Finding]:
+    """Return a finding for each day with rows that know the future; which rule they break is known of all days together."""
+    leakage, rules = said["leakage"], sorted(said["leakage"]["rules"])
+    count, at = leakage["total_rows"], said["generated_at"].isoformat(timespec="minutes")
+    note = f"{count} of the rows know the future or are of another day ({', '.join(rules)}), by {JOIN_FILE} of {at}"
+    codes = tuple(f"leakage_{rule}" for rule in rules)
+    days = [date.fromisoformat(day) for day in leakage["dates"]]
+    return [Finding(day, "critical", count, 0, codes, note) for day in sorted(days)]
+
+
+def _read_join_report(evidence: Evidence) -> dict[str, Any] | str:
+    """Return the newest report of the join with its instant, or why there is none to go by."""
+    content = evidence.lake.files.read(f"{FOLDER}/{evidence.tenant.id}/{JOIN_FILE}")
+    if content is None:
+        return f"{JOIN_FILE} was never written; {_advice(evidence)}"
+    try:
+        document = json.loads(content)
+        known = {"leakage": document["leakage"], "generated_at": datetime.fromisoformat(document["generated_at"])}
+    except (ValueError, KeyError, TypeError):
+        return f"{JOIN_FILE} is not a report of the join; {_advice(evidence)}"
+    return known
+
+
+def _advice(evidence: Evidence) -> str:
+    return f"run `weathervane coverage weather --tenant {evidence.tenant.id}`"
