@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 
 import msgspec
 from yarl import URL
@@ -33,11 +32,10 @@ _CHILD = b'"__parentId":'
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a file holds; `seen_at`, of an operation that an earlier run started: what changed since is not in it."""
+    """What a file holds."""
 
     orders: list[Order]
     bad: list[BadRow]
-    seen_at: datetime | None = None
 
 
 async def fetch(
