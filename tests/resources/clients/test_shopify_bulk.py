@@ -290,6 +290,31 @@ def test_what_changed_since_an_earlier_runs_operation_began_is_not_written_over(
     assert "updated_at:>='2026-11-20T14:59:00Z'" in asked
 
 
+def test_what_changed_while_a_fresh_operation_ran_is_not_written_over(by_http: None) -> None:
+    """It took three minutes, and a change sensor's run had stored the refund before the file was here."""
+
+    def three_minutes_later(origin: str) -> Any:
+        async def answer(_: web.Request) -> web.Response:
+            shop.now += timedelta(minutes=3)
+            return looked(url=f"{origin}/f", objects=2, roots=2)
+
+        return answer
+
+    lines = {"lineItems": {"nodes": [], "pageInfo": {"hasNextPage": False}}, "updatedAt": "2026-11-20T15:02:00Z"}
+    bags = [{"shopMoney": {"amount": amount, "currencyCode": "USD"}} for amount in ("20.00", "0.00")]
+    changed = data(
+        orders={
+            "nodes": [{**order(2), **lines, "currentSubtotalPriceSet": bags[1]}],
+            "pageInfo": {"hasNextPage": False},
+        }
+    )
+    body = jsonl(order(1), {**order(2), "currentSubtotalPriceSet": bags[0]})
+    shop = Shop([started(), looked("RUNNING"), three_minutes_later, changed], [body])
+    (page,) = shop.read()
+    assert {row.id: row.amount("current_subtotal_price") for row in page.rows} == {1: None, 2: "0.00"}
+    assert shop.asked() == ["Run", "Look", "Look", "Orders"]
+
+
 def test_an_operation_that_shopify_forgot_is_started_again(by_http: None) -> None:
     """Results are kept a week; another app's token sees none of ours."""
     lost = Shop([started(), looked("RUNNING"), web.Response(status=500)])
