@@ -143,6 +143,7 @@ class ShopifyGraphql:
         )
         async for page in found:
             yield page
+            del page  # of a long window it is large
 
     async def _require_sight(self, start: datetime, window: str) -> None:
         await require_sight(start, self.clock(), self.access_scopes, self.session.where(window))

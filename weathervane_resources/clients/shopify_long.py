@@ -50,11 +50,9 @@ class LongWindow:
         begun = min((done.created_at for _, done in ready if done), default=self.bulk.clock())
         changes = _Changes(self.bulk, begun, lambda page: kept_page(page.rows, page.bad, set(), self.by, start, end))
         for part, done in ready:
-            if page := await self._from_file(part, done, changes) if done else None:
+            async for page in self._part(part, done, changes):
                 yield page
-                continue
-            async for page in pages(self.bulk.graph, self.by, part.start, part.end):
-                yield page
+                del page  # 100,000 orders, else held while the next are read
         await self.bulk.forget(self._asked)
 
     async def _ready(self, start: datetime, end: datetime) -> list[tuple[Part, Operation | None]]:
@@ -88,6 +86,13 @@ class LongWindow:
     async def _counted(self, edges: Sequence[datetime]) -> list[Part]:
         counts = await self.count(self.by, edges)
         return [Part(*span, count) for span, count in zip(pairwise(edges), counts, strict=True)]
+
+    async def _part(self, part: Part, done: Operation | None, changes: "_Changes") -> AsyncIterator[OrdersPage]:
+        if page := await self._from_file(part, done, changes) if done else None:
+            yield page
+            return
+        async for some in pages(self.bulk.graph, self.by, part.start, part.end):
+            yield some
 
     async def _from_file(self, part: Part, done: Operation, changes: "_Changes") -> OrdersPage | None:
         """Return the orders of an operation and of what changed since, None where its file cannot be had."""

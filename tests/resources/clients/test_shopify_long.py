@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -18,11 +19,14 @@ from hypothesis import strategies as st
 
 from tests.resources.clients.loopback import NEW_YORK, NOW, PROFILES, base_of, reaching
 from tests.resources.clients.shops import days_of, facts, rest
+from weathervane_assets.quarantine import read_frame
+from weathervane_assets.transforms.orders import order_columns
 from weathervane_resources import jobs as kept_jobs
 from weathervane_resources.clients import jobs, shopify_bulk, shopify_parts
 from weathervane_resources.clients.jobs import PATIENCE_S
 from weathervane_resources.clients.shopify import Order, OrdersPage
 from weathervane_resources.clients.shopify_graphql import ShopifyGraphql
+from weathervane_resources.clients.shopify_long import LongWindow
 from weathervane_resources.clients.shopify_parts import Part, halves, joined, pieces
 from weathervane_resources.http.errors import Deferred
 from weathervane_resources.jobs import StateJobs
@@ -60,6 +64,7 @@ class Shop:
             client = ShopifyGraphql(session, base_of(sandbox), "2026-10", ids, self.clock, self.sleep)
             async for page in client.orders(EDGES[0], EDGES[-1]):
                 yield page
+                del page
 
     async def once(self, sandbox: RunningSandbox) -> list[Order]:
         found = [page async for page in self.pages(sandbox)]
@@ -206,6 +211,41 @@ def test_the_patience_is_for_all_operations_of_a_window(shop: Shop, sandbox: Run
     assert PATIENCE_S <= (shop.now - NOW).total_seconds() <= PATIENCE_S + 300
 
 
+def test_of_a_long_window_one_part_is_in_memory_at_a_time(shop: Shop, sandbox: RunningSandbox) -> None:
+    """An order is 3 KB as an object: a run with 2 GiB was killed at 450,000 orders, whatever the parts were."""
+    shop.minutes, held, clock = 0.1, [0], shop.clock
+
+    def watched() -> datetime:  # it is read after each file
+        held.append(sum(isinstance(one, Order) for one in gc.get_objects()))
+        return clock()
+
+    shop.clock = watched  # type: ignore[method-assign]
+    gc.collect()
+    frame, _ = asyncio.run(read_frame(shop.pages(sandbox), order_columns, most=50))
+    assert len(shop.operations) == 4
+    assert frame.height == len(by_rest(sandbox)) > 3 * max(held)
+    assert max(held) > 0
+
+
+def test_rows_are_turned_into_columns_some_at_a_time(shop: Shop, sandbox: RunningSandbox) -> None:
+    """Whatever the size of the pages, they are the same columns in the same order."""
+    shop.minutes = 0.1
+    some, _ = asyncio.run(read_frame(shop.pages(sandbox), order_columns, most=50))
+    whole = order_columns([row for page in asyncio.run(pages_of(shop, sandbox)) for row in page.rows])
+    assert some.equals(whole)
+    assert some.n_chunks() > 1
+
+    async def nothing() -> AsyncGenerator[OrdersPage]:
+        for page in ():
+            yield page
+
+    assert asyncio.run(read_frame(nothing(), order_columns))[0].schema == whole.schema
+
+
+async def pages_of(shop: Shop, sandbox: RunningSandbox) -> list[OrdersPage]:
+    return [page async for page in shop.pages(sandbox)]
+
+
 @given(st.lists(st.integers(0, 250), min_size=32, max_size=32), st.integers(0, 31), st.integers(1, 5))
 def test_parts_are_few_and_stay_when_orders_come(counts: list[int], at: int, more: int) -> None:
     """Parts that moved with every order would all be asked for again; all but the one with the order stay."""
@@ -224,6 +264,25 @@ def test_parts_are_few_and_stay_when_orders_come(counts: list[int], at: int, mor
     assert (len(before) == 1) == (sum(counts) <= 1_000)
     moved = {(part.start, part.end) for part in before} - {(part.start, part.end) for part in after}
     assert all(start <= edges[at] < end for start, end in moved)
+
+
+def test_a_piece_with_too_much_is_cut_and_counted_again() -> None:
+    """A shop whose year is one sale would have one part with nearly all of it."""
+    start, sale = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 11, 23, tzinfo=UTC)
+    placed = [start + timedelta(days=n / 10) for n in range(3_000)] + [
+        sale + timedelta(hours=n / 20) for n in range(3_000)
+    ]
+
+    async def count(_: str, edges: Sequence[datetime]) -> list[int]:
+        return [sum(first <= at < last for at in placed) for first, last in itertools.pairwise(edges)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shopify_parts, "MOST_ORDERS", 1_000)
+        window = LongWindow(None, count, "created_at")  # type: ignore[arg-type]
+        parts = asyncio.run(window._parts(start, start + timedelta(days=365)))
+    assert [one.end for one in parts[:-1]] == [two.start for two in parts[1:]]
+    assert sum(part.count for part in parts) == len(placed)
+    assert max(part.count for part in parts) <= 1_000
 
 
 def test_a_part_of_a_second_has_no_halves() -> None:
