@@ -45,7 +45,7 @@ def meta_ads(context: dg.AssetExecutionContext, platform: Platform, clock: Clock
 
 async def _fetch_meta(
     meta: MetaAdsConnector, access: Access, platform: Platform, window: Window
-) -> tuple[Fetched[Insight], str]:
+) -> tuple[Fetched[list[Insight]], str]:
     async with meta.connect(access, platform) as client:
         account = await client.account()
         rows, bad = await read_pages(client.insights(window.first, window.last))
@@ -76,7 +76,7 @@ def google_ads(
 
 async def _fetch_google(
     google: GoogleAdsConnector, access: Access, platform: Platform, window: Window
-) -> Fetched[CampaignDay]:
+) -> Fetched[list[CampaignDay]]:
     async with google.connect(access, platform) as client:
         rows, bad = await read_pages(client.campaign_days(window.first, window.last))
         return Fetched(rows, bad, client.session.requests)

@@ -18,8 +18,10 @@ from weathervane_assets.quarantine import Page
 
 Row = TypeVar("Row")
 VERSION = 1
-OVERLAP = timedelta(minutes=1)
-"""Read again at every tick: a change may show at the vendor a little after the time it carries."""
+OVERLAP = timedelta(minutes=10)
+"""Read again at every tick: our clock may be so far ahead of the vendor's, whose changes up to ours are still to come."""
+LAG = timedelta(minutes=1)
+"""A change shows at the vendor so long after the time it carries; of older times, not more is read again."""
 MOST_NEW_PAGES = 20
 """Pages with something new that a tick reads of one list; the rest is the next tick's."""
 LONGEST_SPAN = timedelta(days=1)
@@ -41,7 +43,10 @@ class Change:
 
 @dataclass(frozen=True)
 class Position:
-    """How far one list has been read, and what of the overlap before that was seen: key -> `updated_at`."""
+    """How far one list has been read, and what of the overlap before that was seen: key -> `updated_at`.
+
+    What is before the overlap will not be read again; where a tick stopped early, some of the overlap has yet to be read.
+    """
 
     until: datetime
     seen: Mapping[str, datetime] = field(default_factory=dict)
@@ -70,7 +75,8 @@ async def read_changes(
     """Read pages sorted by `updated_at`; return what is new, how many rows could not be read, and the new position.
 
     Rows seen at an earlier tick are passed over. After `MOST_NEW_PAGES` pages with something new, or one when it `is_late`, it
-    stops there; pages without anything new do not count, so that many changes of one second cannot hold it up for ever.
+    stops there; pages without anything new do not count, so that many changes of one second cannot hold it up for ever. When it
+    `is_late`, such a page is enough too where the next tick begins later for it: an overlap that no tick has time for would.
     """
     new: list[Change] = []
     unreadable = new_pages = 0
@@ -81,10 +87,16 @@ async def read_changes(
             unreadable += len(page.bad) + changes.count(None)
             new += fresh
             new_pages += bool(fresh)
-            if fresh and (new_pages >= MOST_NEW_PAGES or is_late()):
-                until = max(change.updated_at for change in fresh)
+            reached = min(until, _latest(changes, start.until - OVERLAP) - LAG + OVERLAP)
+            is_enough = new_pages >= MOST_NEW_PAGES or is_late()
+            if is_enough and (fresh or reached > start.until):
+                until = reached
                 break
     return new, unreadable, start.advanced(new, max(start.until, until))
+
+
+def _latest(changes: Iterable[Change | None], otherwise: datetime) -> datetime:
+    return max((change.updated_at for change in changes if change), default=otherwise)
 
 
 def ranges(days: Iterable[date]) -> list[tuple[date, date]]:

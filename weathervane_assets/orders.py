@@ -9,11 +9,10 @@ import dagster as dg
 import polars as pl
 
 from weathervane_assets.pictures import FEWEST_DAYS, orders_picture
-from weathervane_assets.quarantine import Fetched, noted_refusal, read_pages, tolerate
+from weathervane_assets.quarantine import Fetched, noted_refusal, read_frame, tolerate
 from weathervane_assets.tables import Orders, polars_schema
-from weathervane_assets.transforms.orders import geocoded_by_day, order_rows
+from weathervane_assets.transforms.orders import geocoded_by_day, order_columns, order_rows
 from weathervane_assets.window import Window, checkpoints, empty_batch, in_window, open_window, vet_stubs
-from weathervane_resources.clients.shopify import Order
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import GeoNamesConnector, ShopifyConnector
 from weathervane_resources.credentials import Access
@@ -62,12 +61,14 @@ def orders(
     return replace(batch, metadata_by_day=_metadata(batch.frame, window), vendor_count=sent.vendor_count)
 
 
-async def _fetch(shopify: ShopifyConnector, access: Access, platform: Platform, window: Window) -> Fetched[Order]:
+async def _fetch(
+    shopify: ShopifyConnector, access: Access, platform: Platform, window: Window
+) -> Fetched[pl.DataFrame]:
     start, end = window.tenant.window(window.first, window.last)
     async with shopify.connect(access, platform, protocol=window.tenant.shopify_protocol) as client:
         counts = await client.order_counts(_edges(window))
         promised = sum(counts)
-        rows, bad = await read_pages(client.orders(start, end))
+        rows, bad = await read_frame(client.orders(start, end), order_columns)
         if len(rows) + len(bad) < promised:
             # the count was asked first, and orders only come, so fewer rows are a page that was lost
             text = f"{len(rows) + len(bad)} orders came, but Shopify counts {promised}"
@@ -77,7 +78,7 @@ async def _fetch(shopify: ShopifyConnector, access: Access, platform: Platform, 
 
 async def _places(
     context: dg.AssetExecutionContext,
-    orders: list[Order],
+    orders: pl.DataFrame,
     postal: PostalPlaces,
     platform: Platform,
     geonames: GeoNamesConnector,
@@ -86,8 +87,7 @@ async def _places(
 
     Without a table orders still go by their coordinates; the log says so and the next run tries again.
     """
-    shipped = {order.shipping_address.country_code or "" for order in orders if order.shipping_address}
-    countries = {country for country in shipped if COUNTRY.fullmatch(country)}
+    countries = {country for country in orders["country"].unique().drop_nulls() if COUNTRY.fullmatch(country)}
     missing = sorted(countries - postal.countries()) if countries else []
     if missing:
         async with geonames.connect("", platform, is_stub=postal.is_stub) as fetch:

@@ -40,7 +40,9 @@ def promos(context: dg.AssetExecutionContext, platform: Platform, clock: Clock, 
     return Batch(found.rows, access.source, {"requests": sent.requests}, by_day, rejects)
 
 
-async def _fetch(klaviyo: KlaviyoConnector, access: Access, platform: Platform, window: Window) -> Fetched[Campaign]:
+async def _fetch(
+    klaviyo: KlaviyoConnector, access: Access, platform: Platform, window: Window
+) -> Fetched[list[Campaign]]:
     """Read every campaign created before the window ends: Klaviyo cannot filter by send time, and creation precedes it."""
     _, end = window.tenant.window(window.first, window.last)
     async with klaviyo.connect(access, platform) as client:

@@ -6,7 +6,7 @@ unusable (`transforms/rejects.py`) and where it is kept (`weathervane_resources.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -23,9 +23,12 @@ from weathervane_resources.lake import VendorCount
 from weathervane_resources.refusals import note_refusal
 
 Row = TypeVar("Row")
+Rows = TypeVar("Rows", bound=Sized)
 Row_co = TypeVar("Row_co", covariant=True)
 MOST_REJECTED_RATIO = 0.01
 """Above this it is no longer a few odd rows but a source that changed, and sums without them would be wrong."""
+ROWS_AT_ONCE = 20_000
+"""As objects, at most and beside a page; a night's window is one frame."""
 ALWAYS_TOLERATED = 1
 """One odd row does not fail a small day, of which it is more than the ratio."""
 _ID = r"^[A-Za-z0-9_:./|-]{1,100}$"
@@ -45,14 +48,14 @@ class Page(Protocol[Row_co]):
 
 
 @dataclass(frozen=True)
-class Fetched(Generic[Row]):
+class Fetched(Generic[Rows]):
     """What a vendor sent for a window, and its own count of it, where it has one.
 
     Its rows are not in its `repr`: `asyncio.run` prints a task with its result when it ends, twice, to throw it away, which
     was a third of the work of a window of 20,000 orders; and rows hold customer data.
     """
 
-    rows: list[Row] = field(repr=False)
+    rows: Rows = field(repr=False)
     bad: list[BadRow] = field(repr=False)
     requests: int
     vendor_count: VendorCount | None = None
@@ -66,6 +69,27 @@ async def read_pages(pages: AsyncIterator[Page[Row]]) -> tuple[list[Row], list[B
         rows += page.rows
         bad += page.bad
     return rows, bad
+
+
+async def read_frame(
+    pages: AsyncIterator[Page[Row]], as_frame: Callable[[Sequence[Row]], pl.DataFrame], most: int = ROWS_AT_ONCE
+) -> tuple[pl.DataFrame, list[BadRow]]:
+    """Read all pages as columns, some rows at a time; return them and what is not of the promised shape.
+
+    An order is 3 KB as an object and a tenth of it in columns: a long window of a large shop does not fit in memory otherwise.
+    """
+    frames: list[pl.DataFrame] = []
+    rows: list[Row] = []
+    bad: list[BadRow] = []
+    async for page in pages:
+        rows += page.rows
+        bad += page.bad
+        del page  # else it is held while the next one is read
+        if len(rows) >= most:
+            frames.append(as_frame(rows))
+            rows = []
+    frames.append(as_frame(rows))
+    return pl.concat(frames), bad
 
 
 def tolerate(found: Sorted, sent: Fetched[Any], window: Window, what: str) -> pl.DataFrame:

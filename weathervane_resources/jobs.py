@@ -16,7 +16,7 @@ from weathervane_resources.state import State
 from weathervane_resources.state_tables import jobs
 
 KEPT = timedelta(hours=6)
-"""A job shows the vendor's data of when it was asked for; an older one that nobody used up is not used any more."""
+"""A job shows the vendor's data of when it was asked for; one that nobody has looked for so long is not used any more."""
 
 
 @dataclass(frozen=True)

@@ -10,24 +10,27 @@ import sys
 import time
 from datetime import UTC, date, datetime, timedelta
 
+import polars as pl
+
 from weathervane_assets.overridable import OVERRIDABLE
-from weathervane_assets.quarantine import Fetched, read_pages
+from weathervane_assets.quarantine import Fetched, read_frame
 from weathervane_assets.tables import CONTRACTS, shape_of
-from weathervane_assets.transforms.orders import order_rows
+from weathervane_assets.transforms.orders import order_columns, order_rows
 from weathervane_resources.clients import shopify_window
-from weathervane_resources.clients.shopify import Order
 from weathervane_resources.connectors import ShopifyConnector
 from weathervane_resources.geocoder import PostalPlaces
 from weathervane_resources.platform import Platform
 
 
-async def fetch(platform: Platform, tenant: str, first: datetime, last: datetime, protocol: str) -> Fetched[Order]:
+async def fetch(
+    platform: Platform, tenant: str, first: datetime, last: datetime, protocol: str
+) -> Fetched[pl.DataFrame]:
     """Return the window's orders."""
     shopify = ShopifyConnector()
     access = shopify.access(tenant, platform)
     async with shopify.connect(access, platform, protocol=protocol) as client:
         await client.order_counts([first, last])
-        rows, bad = await read_pages(client.orders(first, last))
+        rows, bad = await read_frame(client.orders(first, last), order_columns)
         return Fetched(rows, bad, client.session.requests)
 
 

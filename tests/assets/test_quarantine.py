@@ -140,7 +140,7 @@ def test_what_was_fetched_is_not_printed_when_its_task_ends() -> None:
             Row.printed += 1
             return "a customer's order"
 
-    async def fetch() -> Fetched[Row]:
+    async def fetch() -> Fetched[list[Row]]:
         return Fetched([Row()], [], 1)
 
     assert len(asyncio.run(fetch()).rows) == 1

@@ -22,7 +22,7 @@ from tests.faults.bad_values import (
     TIMES,
     damaged,
 )  # fmt: skip
-from weathervane_assets.transforms.orders import order_rows
+from weathervane_assets.transforms.orders import order_columns, order_rows
 from weathervane_resources.clients.rows import BadRow
 from weathervane_resources.clients.shopify import Order
 from weathervane_resources.clients.shopify_rest import _PAGE
@@ -54,7 +54,9 @@ def judged(orders: list[dict[str, Any]], zone: str = "America/New_York") -> tupl
     page = kept_page(rows, bad, set(), "created_at", datetime(1900, 1, 1, tzinfo=UTC), datetime(2300, 1, 1, tzinfo=UTC))
     rows, bad, outside = page.rows, page.bad, ["created outside the window that was asked for"] * page.outside
     assert all(isinstance(row, BadRow) and row.reason for row in bad)
-    done = order_rows(rows, PLACES_SCHEMA.to_frame(), tenant_id="acme", timezone=zone, source="shopify_api", as_of=NOW)
+    done = order_rows(
+        order_columns(rows), PLACES_SCHEMA.to_frame(), tenant_id="acme", timezone=zone, source="shopify_api", as_of=NOW
+    )
     assert done.rows.height + done.rejects.height == len(rows)
     assert done.rejects["reason"].null_count() == 0
     return done.rows.to_dicts(), [*(row.reason for row in bad), *outside, *done.rejects["reason"]]
@@ -143,7 +145,9 @@ def survives(body: bytes) -> None:
         _, rows, bad = _PAGE.decode(body, WHERE)
     except Malformed:
         return
-    done = order_rows(rows, PLACES_SCHEMA.to_frame(), tenant_id="acme", timezone="UTC", source="shopify_api", as_of=NOW)
+    done = order_rows(
+        order_columns(rows), PLACES_SCHEMA.to_frame(), tenant_id="acme", timezone="UTC", source="shopify_api", as_of=NOW
+    )
     assert done.rows.height + done.rejects.height == len(rows)
     assert all(isinstance(row, Order) for row in rows)
     assert all(row.reason for row in bad)

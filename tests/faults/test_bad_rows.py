@@ -18,7 +18,7 @@ from tests.faults.bad_values import AMOUNTS, ANY_JSON, COORDINATES, FEW, MANY, N
 from tests.faults.test_bad_campaigns import campaign, google_row, judged, meta_row, page
 from tests.faults.test_bad_orders import NOW, WHERE, sent
 from tests.faults.test_bad_weather import file_of, node, sorted_out
-from weathervane_assets.transforms.orders import order_rows
+from weathervane_assets.transforms.orders import order_columns, order_rows
 from weathervane_resources.clients import shopify_pages, shopify_rest
 from weathervane_resources.clients.shopify_nodes import to_order
 from weathervane_resources.geocoder import PLACES_SCHEMA
@@ -33,7 +33,12 @@ PLACE = {"zip": "10001", "country_code": "US", "latitude": 40.7, "longitude": -7
 
 def ordered(orders: list[Any], bad: int) -> tuple[list[Row], int]:
     done = order_rows(
-        orders, PLACES_SCHEMA.to_frame(), tenant_id="acme", timezone="UTC", source="shopify_api", as_of=NOW
+        order_columns(orders),
+        PLACES_SCHEMA.to_frame(),
+        tenant_id="acme",
+        timezone="UTC",
+        source="shopify_api",
+        as_of=NOW,
     )
     assert done.rows.height + done.rejects.height == len(orders)
     return done.rows.to_dicts(), bad + done.rejects.height

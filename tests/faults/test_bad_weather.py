@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.faults.bad_values import AMOUNTS, ANY_JSON, EDITS, FEW, MANY, NUMBERS, damaged
-from weathervane_assets.transforms.orders import order_rows
+from weathervane_assets.transforms.orders import order_columns, order_rows
 from weathervane_resources.clients.open_meteo_answer import Asked, PlaceDays, Point, read_places
 from weathervane_resources.clients.shopify_file import Found, parse
 from weathervane_resources.geocoder import PLACES_SCHEMA
@@ -135,7 +135,12 @@ def sorted_out(body: bytes, objects: int, roots: int) -> tuple[list[dict[str, An
     found: Found = parse(body, objects, roots, WHERE)
     assert len(found.orders) + len(found.bad) == roots
     done = order_rows(
-        found.orders, PLACES_SCHEMA.to_frame(), tenant_id="acme", timezone="UTC", source="shopify_api", as_of=NOW
+        order_columns(found.orders),
+        PLACES_SCHEMA.to_frame(),
+        tenant_id="acme",
+        timezone="UTC",
+        source="shopify_api",
+        as_of=NOW,
     )
     assert done.rows.height + done.rejects.height == len(found.orders)
     return done.rows.to_dicts(), len(found.bad) + done.rejects.height

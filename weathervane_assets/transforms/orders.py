@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -27,15 +28,28 @@ REQUIRED = (
 _NOWHERE = ShippingAddress()
 
 
+ROWS_AT_ONCE = 50_000
+"""What is made of them on the way takes several times what comes out."""
+
+
 def order_rows(
-    orders: Sequence[Order], places: pl.DataFrame, *, tenant_id: str, timezone: str, source: str, as_of: datetime
+    sent: pl.DataFrame, places: pl.DataFrame, *, tenant_id: str, timezone: str, source: str, as_of: datetime
 ) -> Sorted:
-    """Return one row per order on the tenant-local day it was created.
+    """Return one row per order on the tenant-local day it was created, by time.
 
     An order of which a value cannot be read, or is absent where the contract wants one, is set aside.
-    `places`: the postal tables of the countries shipped to (`PostalPlaces.read`).
+    `sent`: as `order_columns` gives them. `places`: the postal tables of the countries shipped to (`PostalPlaces.read`).
     """
-    sent = _columns(orders)
+    slices = sent.iter_slices(ROWS_AT_ONCE) if sent.height else [sent]
+    rows_of = partial(_rows, places=places, tenant_id=tenant_id, timezone=timezone, source=source, as_of=as_of)
+    done = [rows_of(part) for part in slices]
+    rows = pl.concat([part.rows for part in done]).sort("created_at", "order_id")
+    return Sorted(rows, pl.concat([part.rejects for part in done]))
+
+
+def _rows(
+    sent: pl.DataFrame, places: pl.DataFrame, *, tenant_id: str, timezone: str, source: str, as_of: datetime
+) -> Sorted:
     raw = sent.with_columns(
         instant("created_at", "updated_at", "cancelled_at", written=RFC3339),
         exact_money(*AMOUNTS, "current_total_tax"),
@@ -45,8 +59,7 @@ def order_rows(
     day = pl.col("created_at").dt.convert_time_zone(timezone).dt.date()
     usable, rejects = set_aside(sent, raw, REQUIRED, day=day, key=pl.col("order_id"))
     frame = conform(
-        locate(usable, places)
-        .with_columns(
+        locate(usable, places).with_columns(
             _before_tax("net_revenue"),
             pl.lit(tenant_id).alias("tenant_id"),
             day.alias("date"),
@@ -56,8 +69,7 @@ def order_rows(
             pl.col("longitude").alias("ship_longitude"),
             pl.lit(source).alias("source"),
             pl.lit(as_of).dt.cast_time_unit("us").alias("as_of_utc"),
-        )
-        .sort("created_at", "order_id"),
+        ),
         Orders,
     )
     return Sorted(frame, rejects)
@@ -73,7 +85,8 @@ def _before_tax(subtotal: str) -> pl.Expr:
     return pl.when("taxes_included").then(before).otherwise(subtotal).alias(subtotal)
 
 
-def _columns(orders: Sequence[Order]) -> pl.DataFrame:
+def order_columns(orders: Sequence[Order]) -> pl.DataFrame:
+    """Return what orders say as it was sent: amounts and times as text, one row an order."""
     address = [order.shipping_address or _NOWHERE for order in orders]
     text: dict[str, list[str | None]] = {
         "order_id": [str(order.id) for order in orders],

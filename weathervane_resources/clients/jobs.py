@@ -7,6 +7,7 @@ database (`weathervane_resources/jobs.py`).
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
@@ -20,6 +21,13 @@ PATIENCE_S = 1_800.0
 COME_BACK_AFTER = timedelta(minutes=10)
 
 
+@dataclass(slots=True)
+class Patience:
+    """How long a run has waited so far, over all the jobs of one window."""
+
+    waited_s: float = 0.0
+
+
 class Jobs(Protocol):
     """Ids of jobs by the mark of what was asked."""
 
@@ -27,7 +35,7 @@ class Jobs(Protocol):
         """Return the id of the job that was asked for and not used up, None where there is none or it is too old."""
 
     async def keep(self, mark: str, job_id: str) -> None:
-        """Return when the id outlives this process."""
+        """Return when the id outlives this process; kept once more, it is as if it were asked for now."""
 
     async def drop(self, mark: str) -> None:
         """Forget a job that is used up or failed."""
@@ -63,18 +71,21 @@ async def wait_for(
     sleep: Callable[[float], Awaitable[object]],
     clock: Callable[[], datetime],
     where: Where,
+    patience: Patience | None = None,
 ) -> T:
     """Return what `look` finds, asking less and less often while it finds nothing.
 
+    `patience`: of the jobs that were waited for before; without it they do not count.
+
     Raises: Deferred: not within the patience.
     """
-    waited_s, wait_s = 0.0, FIRST_WAIT_S
+    spent, wait_s = patience or Patience(), FIRST_WAIT_S
     while (found := await look()) is None:
-        if waited_s >= PATIENCE_S:
+        if spent.waited_s >= PATIENCE_S:
             until = clock() + COME_BACK_AFTER
-            message = f"the vendor's job was not done after {waited_s / 60:.0f} minutes"
+            message = f"the vendor's job was not done after {spent.waited_s / 60:.0f} minutes"
             raise Deferred(message, until=until, hint="the job goes on; the run finds it when it resumes", **where)
         await sleep(wait_s)
-        waited_s += wait_s
+        spent.waited_s += wait_s
         wait_s = min(wait_s * WAIT_GROWTH, LONGEST_WAIT_S)
     return found

@@ -1,17 +1,18 @@
 """Orders of a window by one of Shopify's bulk operations: for windows that would take many pages.
 
 Facts (shopify.dev, read 2026-11): five operations run at once for an app and shop since 2026-01, one before; `url` is null
-where there are no rows; an operation sees the shop as it stands while it runs. It outlives the run that started it.
+where there are no rows; an operation sees the shop as it stands while it runs. It outlives the run that started it, and so
+does its mark, whatever came of it, until `forget`: a run that is started again neither repeats it nor forgets that it was too large.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import msgspec
 
-from weathervane_resources.clients.jobs import Jobs, job_mark, wait_for
+from weathervane_resources.clients.jobs import Jobs, Patience, job_mark, wait_for
 from weathervane_resources.clients.shopify_file import MAX_FILE_BYTES, Found, fetch
 from weathervane_resources.clients.shopify_graph import Graph
 from weathervane_resources.clients.shopify_nodes import FIELDS
@@ -30,6 +31,8 @@ from weathervane_resources.http.strict_json import decode
 
 BUSY_WAITS_S = (5.0, 10.0, 20.0, 40.0)
 """How long to wait for a free place among the shop's operations before the pages are read instead."""
+FRESH = timedelta(hours=6)
+"""An older operation is not used where an order of it was deleted since: no list of changes would tell."""
 
 _RUN = """mutation Run($query: String!) { bulkOperationRunQuery(query: $query) {
   bulkOperation { id } userErrors { message } } }"""
@@ -90,39 +93,65 @@ class _LookAnswer(msgspec.Struct):
 
 @dataclass(slots=True)
 class BulkReader:
-    """Reads one search at a time."""
+    """Reads searches, each by an operation."""
 
     graph: Graph
     jobs: Jobs
     clock: Callable[[], datetime]
     sleep: Callable[[float], Awaitable[object]]
 
-    async def orders(self, search: str, window: str) -> Found:
-        """Return all orders of a search; those of an earlier run's operation with the time up to which they are sure.
+    async def ready(self, search: str, window: str, count: int, patience: Patience) -> Operation:
+        """Return the finished operation of a search, an earlier run's where there is one. `count`: of the search's orders, now.
 
         Raises:
             BulkUnusable: refused, failed, or no place free; nothing is known of the orders.
             TooBig: the result is larger than we read at once: ask for a shorter window.
             Deferred: not done within this run's patience; the next one goes on with the same operation.
         """
-        query, where = _QUERY % search, self.graph.session.where(window)
-        mark = job_mark("shopify bulk", self.graph.url, query)
-        known = await self.jobs.find(mark)
-        done = await self._done(known, where) if known else None
-        seen_at = done.created_at if done else None
+        where, mark = self.graph.session.where(window), self._mark(search)
+        done = await self._known(mark, count, where, patience)
         if done is None:
-            started = await self._start(query, where)
+            started = await self._start(_QUERY % search, where)
             await self.jobs.keep(mark, started)
-            done = await self._done(started, where)
+            done = await self._done(started, where, patience)
+        if done is None or done.status != "COMPLETED":
+            if done and done.error_code == "ACCESS_DENIED":
+                await self.jobs.drop(mark)  # once it is allowed, it is asked anew
+            raise BulkUnusable(f"{done.status} {done.error_code or ''}".strip() if done else "it is gone")
+        if int(done.file_size or 0) > MAX_FILE_BYTES:
+            raise TooBig(f"the bulk result has {done.file_size} bytes", hint="ask for a shorter window", **where)
+        return done
+
+    async def read(self, search: str, window: str, done: Operation) -> Found:
+        """Return the orders of a finished operation, as they stood at some time since it was created.
+
+        Raises: BulkUnusable: its file cannot be fetched.
+        """
         try:
-            found = await self._result(done, where)
+            return await self._result(done, self.graph.session.where(window))
         except Unavailable:
             raise  # the file is still there for the next run
-        except (VendorError, BulkUnusable):
-            await self.jobs.drop(mark)
+        except VendorError:
+            await self.jobs.drop(self._mark(search))
             raise
-        await self.jobs.drop(mark)
-        return replace(found, seen_at=seen_at)
+
+    async def forget(self, searches: Iterable[str]) -> None:
+        """Forget the operations of a window that is read: who asks for it again wants it as it is then."""
+        for search in searches:
+            await self.jobs.drop(self._mark(search))
+
+    def _mark(self, search: str) -> str:
+        return job_mark("shopify bulk", self.graph.url, _QUERY % search)
+
+    async def _known(self, mark: str, count: int, where: Where, patience: Patience) -> Operation | None:
+        """Return an earlier run's operation once it is over, None where there is none that can be used."""
+        known = await self.jobs.find(mark)
+        if known is None:
+            return None
+        await self.jobs.keep(mark, known)  # else one that takes longer than ids are kept would be started for ever
+        done = await self._done(known, where, patience)
+        is_old = done is not None and self.clock() - done.created_at > FRESH
+        return None if done is None or (is_old and int(done.root_object_count) > count) else done
 
     async def _start(self, query: str, where: Where) -> str:
         def parse(reply: Reply) -> _Payload:
@@ -139,7 +168,7 @@ class BulkReader:
             await self.sleep(wait_s)
         raise BulkUnusable(said)
 
-    async def _done(self, operation_id: str, where: Where) -> Operation | None:
+    async def _done(self, operation_id: str, where: Where, patience: Patience) -> Operation | None:
         """Return the operation once it is over, None where Shopify knows of none."""
 
         async def look() -> _Look | None:
@@ -148,21 +177,15 @@ class BulkReader:
             )
             return None if found.node and found.node.status in _GOING else found
 
-        return (await wait_for(look, self.sleep, self.clock, where)).node
+        return (await wait_for(look, self.sleep, self.clock, where, patience)).node
 
-    async def _result(self, done: Operation | None, where: Where) -> Found:
-        if done is None or done.status != "COMPLETED":
-            raise BulkUnusable(f"{done.status} {done.error_code or ''}".strip() if done else "it is gone")
+    async def _result(self, done: Operation, where: Where) -> Found:
         objects, roots = int(done.object_count), int(done.root_object_count)
         if done.url is None:
             if objects:
                 raise Malformed(f"{objects} objects were written, but nowhere", **where)
             return Found([], [])
-        if int(done.file_size or 0) > MAX_FILE_BYTES:
-            raise TooBig(f"the bulk result has {done.file_size} bytes", hint="ask for a shorter window", **where)
         try:
             return await fetch(done.url, objects, roots, self.graph.session, where, self.sleep)
-        except BodyTooLarge as error:
-            raise TooBig(error.message, hint="ask for a shorter window", **where) from error
-        except (PermissionLost, BadRequest) as error:
+        except (BodyTooLarge, PermissionLost, BadRequest) as error:
             raise BulkUnusable(f"its file cannot be fetched: {error.message}") from error

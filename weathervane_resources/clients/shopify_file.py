@@ -5,11 +5,11 @@ week); an order's line items are lines of their own that name the order by `__pa
 """
 
 import asyncio
+import io
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 
 import msgspec
 from yarl import URL
@@ -33,11 +33,10 @@ _CHILD = b'"__parentId":'
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a file holds; `seen_at`, of an operation that an earlier run started: what changed since is not in it."""
+    """What a file holds."""
 
     orders: list[Order]
     bad: list[BadRow]
-    seen_at: datetime | None = None
 
 
 async def fetch(
@@ -86,23 +85,27 @@ def parse(body: bytes, objects: int, roots: int, where: Where) -> Found:
 
     Raises: Malformed: the number of lines, or of orders among them, is not what the operation wrote.
     """
-    heads: list[bytes] = []
     lines: dict[str, list[Line]] = defaultdict(list)
-    children = 0
-    for text in body.splitlines():
+    heads = children = 0
+    for text in _lines(body):
         if _CHILD in text:
             child = _decode_line(text, where)
             lines[child.parent_id or ""].append(child)
             children += 1
-        elif text:
-            heads.append(text)
-    if (len(heads) + children, len(heads)) != (objects, roots):
-        came = f"{len(heads)} orders in {len(heads) + children} lines"
+        else:
+            heads += 1
+    if (heads + children, heads) != (objects, roots):
+        came = f"{heads} orders in {heads + children} lines"
         raise Malformed(f"{came} came, but Shopify wrote {roots} in {objects}", **where)
-    return _joined(heads, lines, where)
+    return _joined((text for text in _lines(body) if _CHILD not in text), lines, where)
 
 
-def _joined(heads: list[bytes], lines: dict[str, list[Line]], where: Where) -> Found:
+def _lines(body: bytes) -> Iterator[bytes]:
+    """Yield the lines, one at a time: all of them at once are the file once more."""
+    return (text for line in io.BytesIO(body) if (text := line.rstrip(b"\r\n")))
+
+
+def _joined(heads: Iterable[bytes], lines: dict[str, list[Line]], where: Where) -> Found:
     found = Found([], [])
     for text in heads:
         node = _node(text, where)

@@ -6,7 +6,6 @@ by the oldest living one and only `X-Shopify-API-Version` tells.
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,28 +15,22 @@ from typing import Generic, TypeVar
 import msgspec
 
 from weathervane_resources.clients.jobs import Jobs, MemoryJobs
-from weathervane_resources.clients.rows import BadRow
-from weathervane_resources.clients.shopify import Order, OrdersPage, Shop, TimeField
-from weathervane_resources.clients.shopify_bulk import BulkReader, BulkUnusable
-from weathervane_resources.clients.shopify_file import Found
+from weathervane_resources.clients.shopify import OrdersPage, Shop, TimeField
+from weathervane_resources.clients.shopify_bulk import BulkReader
 from weathervane_resources.clients.shopify_graph import Graph
+from weathervane_resources.clients.shopify_long import LongWindow
 from weathervane_resources.clients.shopify_pages import pages, search
-from weathervane_resources.clients.shopify_window import ceil_second, kept_page, require_sight, window_name
-from weathervane_resources.http.errors import Malformed, TooBig
+from weathervane_resources.clients.shopify_window import require_sight, window_name
+from weathervane_resources.http.errors import Malformed
 from weathervane_resources.http.session import Reply, VendorSession, utc_now
 from weathervane_resources.http.strict_json import decode
 
 D = TypeVar("D")
 COUNTS_AT_ONCE = 50
 LONGEST_IN_PAGES = timedelta(days=31)
-SEARCH_LAG = timedelta(minutes=1)
-"""A change may show in a search a little after the time it carries."""
 
 _SHOP = "query Shop { shop { ianaTimezone currencyCode } }"
 _SCOPES = "query Scopes { currentAppInstallation { accessScopes { handle } } }"
-
-
-_log = logging.getLogger(__name__)
 
 
 class _Answer(msgspec.Struct, Generic[D]):
@@ -110,18 +103,19 @@ class ShopifyGraphql:
 
     async def order_counts(self, edges: Sequence[datetime]) -> list[int]:
         """Return the count between each two neighbours of `edges`, many in one request."""
-        spans = list(pairwise(edges))
-        if spans:
+        if len(edges) > 1:
             await self._require_sight(edges[0], window_name(edges[0], edges[-1]))
-        parts = [spans[at : at + COUNTS_AT_ONCE] for at in range(0, len(spans), COUNTS_AT_ONCE)]
-        return [count for part in parts for count in await self._counts(part)]
+        return await self._counts("created_at", edges)
 
-    async def _counts(self, spans: Sequence[tuple[datetime, datetime]]) -> list[int]:
+    async def _counts(self, by: TimeField, edges: Sequence[datetime]) -> list[int]:
+        spans = list(pairwise(edges))
+        parts = [spans[at : at + COUNTS_AT_ONCE] for at in range(0, len(spans), COUNTS_AT_ONCE)]
+        return [count for part in parts for count in await self._count_some(by, part)]
+
+    async def _count_some(self, by: TimeField, spans: Sequence[tuple[datetime, datetime]]) -> list[int]:
         window = window_name(spans[0][0], spans[-1][1])
         where = self.session.where(window)
-        asked = [
-            f'n{n}: ordersCount(query: "{search("created_at", *span)}", limit: null)' for n, span in enumerate(spans)
-        ]
+        asked = [f'n{n}: ordersCount(query: "{search(by, *span)}", limit: null)' for n, span in enumerate(spans)]
         document = "query Counts { " + " ".join(f"{one} {{ count precision }}" for one in asked) + " }"
 
         def parse(reply: Reply) -> list[int]:
@@ -141,40 +135,15 @@ class ShopifyGraphql:
         return self._orders("updated_at", updated_from, updated_to)
 
     async def _orders(self, by: TimeField, start: datetime, end: datetime) -> AsyncIterator[OrdersPage]:
-        """Yield pages of a short window; try a bulk operation for a long one, halved while its result is too large."""
+        """Yield pages of a short window; try bulk operations for a long one."""
         await self._require_sight(start, window_name(start, end))
-        spans = [(start, end)]
-        while spans:
-            first, last = spans.pop()
-            found = None
-            try:
-                if last - first > LONGEST_IN_PAGES:
-                    found = await self._bulk.orders(search(by, first, last), window_name(first, last))
-            except TooBig:
-                middle = ceil_second(first + (last - first) / 2)
-                spans += [(middle, last), (first, middle)]
-                continue
-            except BulkUnusable as reason:
-                _log.warning("shopify %s: no bulk operation (%s), so pages are read", self.session.tenant, reason)
-            if found is not None:
-                rows, bad = await self._since(found)
-                yield kept_page([*rows, *found.orders], [*bad, *found.bad], set(), by, first, last)
-                continue
-            async for page in pages(self.graph, by, first, last):
-                yield page
-
-    async def _since(self, found: Found) -> tuple[list[Order], list[BadRow]]:
-        """Return what changed since an earlier run's operation began: other runs may have stored it, and it would be lost.
-
-        They go before the operation's rows, of which those that changed are then duplicates.
-        """
-        rows: list[Order] = []
-        bad: list[BadRow] = []
-        if found.seen_at is not None:
-            async for page in pages(self.graph, "updated_at", found.seen_at - SEARCH_LAG, self.clock()):
-                rows += page.rows
-                bad += page.bad
-        return rows, bad
+        is_long = end - start > LONGEST_IN_PAGES
+        found = (
+            LongWindow(self._bulk, self._counts, by).pages(start, end) if is_long else pages(self.graph, by, start, end)
+        )
+        async for page in found:
+            yield page
+            del page  # of a long window it is large
 
     async def _require_sight(self, start: datetime, window: str) -> None:
         await require_sight(start, self.clock(), self.access_scopes, self.session.where(window))

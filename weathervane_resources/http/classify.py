@@ -7,6 +7,7 @@ contain the vendor's error marker. The tables follow the vendors' documentation 
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -37,6 +38,8 @@ _SHOPIFY_GRAPHQL = {
     "MAX_COST_EXCEEDED": Kind.TOO_BIG,
     "UNDEFINED_FIELD": Kind.BAD_REQUEST,
 }
+_SHOPIFY_OUR_END = re.compile(r"internal (server )?error\b|.{0,40}something went wrong on our end", re.IGNORECASE)
+"""How a message begins that says so of itself; it may come with HTTP 200 and no code, or one that is not in the table."""
 _OAUTH_DEAD = frozenset({"invalid_grant", "invalid_client", "unauthorized_client", "invalid_refresh_token"})
 
 
@@ -98,13 +101,15 @@ def _shopify(status: int, headers: Mapping[str, str], parsed: Any, wait_s: float
     several = objs(errors)
     if known := _shopify_graphql(several, parsed, wait_s):
         return known
-    said = errors if isinstance(errors, str) else str(several[0].get("message", "")) if several else ""
-    message = said or "Shopify refused the request"
+    said = [errors] if isinstance(errors, str) else [str(error.get("message", "")) for error in several]
+    message = next(iter(said), "") or "Shopify refused the request"
     if status in _SHOPIFY_STATUS:
         kind, message = _SHOPIFY_STATUS[status]
         return Verdict(kind, wait_s, "shop" if kind is Kind.THROTTLED else "", message)
     if 200 <= status < 300:
-        return Verdict(Kind.BAD_REQUEST, message=message) if errors else OK
+        is_passing = bool(said) and all(map(_SHOPIFY_OUR_END.match, said))
+        kind = Kind.TRANSIENT if is_passing else Kind.BAD_REQUEST
+        return Verdict(kind, message=message) if errors else OK
     return by_status(status, wait_s, "shop", message)
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weathervane_assets.tables import Orders, polars_schema
-from weathervane_assets.transforms.orders import geocoded_by_day, order_rows
+from weathervane_assets.transforms.orders import geocoded_by_day, order_columns, order_rows
 from weathervane_assets.transforms.rejects import Sorted
 from weathervane_resources.clients.shopify import LineItem, Money, MoneySet, Order, ShippingAddress
 from weathervane_resources.geocoder import PLACES_SCHEMA
@@ -36,7 +36,9 @@ def rows(*orders: Order, timezone: str = "America/New_York") -> pl.DataFrame:
 
 
 def sort_out(*orders: Order, timezone: str = "America/New_York") -> Sorted:
-    return order_rows(orders, NO_PLACES, tenant_id="acme", timezone=timezone, source="shopify_api", as_of=NOW)
+    return order_rows(
+        order_columns(orders), NO_PLACES, tenant_id="acme", timezone=timezone, source="shopify_api", as_of=NOW
+    )
 
 
 def row(*orders: Order, timezone: str = "America/New_York") -> dict[str, Any]:

@@ -16,7 +16,7 @@ from aiohttp import web
 from tests.resources.http.scripted import DATA, Naps, Script, calling, json_answer
 from weathervane_assets.tables import Ads, Orders
 from weathervane_assets.transforms.ads import CONTRADICTED, meta_rows
-from weathervane_assets.transforms.orders import order_rows
+from weathervane_assets.transforms.orders import order_columns, order_rows
 from weathervane_assets.transforms.rejects import Sorted
 from weathervane_resources.clients.google_ads import GoogleAdsClient
 from weathervane_resources.clients.meta_ads import MetaAdsClient
@@ -141,7 +141,12 @@ def clients(payload: Payload) -> list[Callable[[VendorSession], Awaitable[Read]]
 def normalised(payload: Payload, rows: list[Any]) -> Sorted:
     if payload.vendor == "shopify":
         return order_rows(
-            rows, NO_PLACES, tenant_id="acme", timezone="America/New_York", source="shopify_api", as_of=NOW
+            order_columns(rows),
+            NO_PLACES,
+            tenant_id="acme",
+            timezone="America/New_York",
+            source="shopify_api",
+            as_of=NOW,
         )
     assert payload.vendor == "meta_ads", "of Google only refusals were recorded"
     return meta_rows(rows, tenant_id="acme", currency="USD", source="meta_api", as_of=NOW)

@@ -19,7 +19,7 @@ from weathervane_resources.clients import shopify_bulk, shopify_file
 from weathervane_resources.clients.jobs import PATIENCE_S, MemoryJobs
 from weathervane_resources.clients.shopify_bulk import BUSY_WAITS_S
 from weathervane_resources.clients.shopify_graphql import ShopifyGraphql
-from weathervane_resources.http.errors import Deferred, ForeignOrigin, Malformed, Unavailable
+from weathervane_resources.http.errors import Deferred, ForeignOrigin, Malformed, PermissionLost, Unavailable
 from weathervane_resources.sandbox import RunningSandbox, truth
 
 ZONES = {"acme": NEW_YORK, "tokyo": TOKYO}
@@ -88,7 +88,7 @@ def refused(text: str) -> web.Response:
 
 def looked(status: str = "COMPLETED", url: str | None = None, objects: int = 0, roots: int = 0, **more: Any) -> Any:
     counts = {"objectCount": str(objects), "rootObjectCount": str(roots)}
-    asked = {"id": "op1", "status": status, "createdAt": "2026-11-20T12:00:00Z", "errorCode": None, "fileSize": None}
+    asked = {"id": "op1", "status": status, "createdAt": "2026-11-20T15:00:00Z", "errorCode": None, "fileSize": None}
     return data(node={**asked, "url": url, **counts, **more})
 
 
@@ -105,6 +105,7 @@ def jsonl(*rows: Any) -> bytes:
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
 
+COUNTS = data(**{f"n{n}": {"count": 0, "precision": "EXACT"} for n in range(32)})
 SCOPES = data(currentAppInstallation={"accessScopes": [{"handle": "read_all_orders"}]})
 
 
@@ -128,22 +129,23 @@ class Shop:
     api: Script = field(default_factory=lambda: Script([]))
     storage: Script = field(default_factory=lambda: Script([]))
     naps: Naps = field(default_factory=Naps)
+    now: datetime = NOW
 
     def read(self) -> list[Any]:
         async def main() -> list[Any]:
             self.storage = Script(list(self.files))
             async with serving(self.storage):
                 told = [answer(self.storage.origin) if callable(answer) else answer for answer in self.answers]
-                self.api = Script([SCOPES, *told])
+                self.api = Script([SCOPES, COUNTS, *told])
                 async with calling(self.api, "shopify", naps=self.naps) as session:
-                    options = {"jobs": self.jobs, "clock": lambda: NOW, "sleep": self.naps}
+                    options = {"jobs": self.jobs, "clock": lambda: self.now, "sleep": self.naps}
                     client = ShopifyGraphql(session, session.origin, "2026-10", **options)
                     return [page async for page in client.orders(FROM, TO)]
 
         return asyncio.run(main())
 
     def asked(self) -> list[str]:
-        return [json.loads(body)["query"].split()[1].split("(")[0].split("{")[0] for body in self.api.bodies[1:]]
+        return [json.loads(body)["query"].split()[1].split("(")[0].split("{")[0] for body in self.api.bodies[2:]]
 
 
 @pytest.fixture
@@ -229,6 +231,16 @@ def test_an_operation_that_ends_badly_leaves_the_pages(ending: str) -> None:
     assert (shop.asked(), shop.jobs.ids) == (["Run", "Look", "Orders"], {})
 
 
+@pytest.mark.parametrize(("code", "kept"), [("ACCESS_DENIED", []), ("TIMEOUT", ["op1"])])
+def test_what_shopify_would_not_show_is_asked_anew_once_it_is_allowed(code: str, kept: list[str]) -> None:
+    """Other failures are remembered until the window is read, or each run would wait for the next one."""
+    denied = json_answer({"errors": [{"message": "no", "extensions": {"code": "ACCESS_DENIED"}}], "data": None})
+    shop = Shop([started(), looked("FAILED", errorCode=code), denied])
+    with pytest.raises(PermissionLost):
+        shop.read()
+    assert list(shop.jobs.ids.values()) == kept
+
+
 def test_a_busy_shop_is_waited_for_and_then_read_in_pages() -> None:
     """One operation a shop before 2026-01, five since, over all of its processes (estuary #3633)."""
     busy = refused("A bulk query operation for this app and shop is already in progress: gid://x.")
@@ -252,7 +264,7 @@ def test_an_operation_outlives_the_run_that_started_it(by_http: None) -> None:
     second = Shop([file_at(1, 1)], [web.Response(status=503)], first.jobs)
     with pytest.raises(Unavailable):
         second.read()
-    third = Shop([file_at(1, 1), data(**NEXT_TO_IT)], [jsonl(order(1))], first.jobs)
+    third = Shop([file_at(1, 1), data(**NEXT_TO_IT)], [jsonl(order(1))], first.jobs, now=NOW + timedelta(minutes=2))
     assert [row.id for page in third.read() for row in page.rows] == [1]
     assert (second.asked(), third.asked(), first.jobs.ids) == (["Look"], ["Look", "Orders"], {})
 
@@ -264,18 +276,43 @@ def test_what_changed_since_an_earlier_runs_operation_began_is_not_written_over(
         waits.read()
     bag = {"shopMoney": {"amount": "20.00", "currencyCode": "USD"}}
     none = {"shopMoney": {"amount": "0.00", "currencyCode": "USD"}}
-    lines = {"lineItems": {"nodes": [], "pageInfo": {"hasNextPage": False}}, "updatedAt": "2026-11-20T12:05:00Z"}
+    lines = {"lineItems": {"nodes": [], "pageInfo": {"hasNextPage": False}}, "updatedAt": "2026-11-20T15:05:00Z"}
     late = [
         {**order(2), **lines, "currentSubtotalPriceSet": none},
-        {**order(3), **lines, "createdAt": "2026-11-20T12:05:00Z"},
+        {**order(3), **lines, "createdAt": "2026-11-20T15:05:00Z"},
     ]
     changed = data(orders={"nodes": late, "pageInfo": {"hasNextPage": False}})
     body = jsonl(order(1), {**order(2), "currentSubtotalPriceSet": bag})
-    shop = Shop([file_at(2, 2), changed], [body], waits.jobs)
+    shop = Shop([file_at(2, 2), changed], [body], waits.jobs, now=NOW + timedelta(minutes=40))
     (page,) = shop.read()
     assert {row.id: row.amount("current_subtotal_price") for row in page.rows} == {1: None, 2: "0.00"}
     (asked,) = [json.loads(text)["variables"]["query"] for text in shop.api.bodies if "query Orders" in text]
-    assert "updated_at:>='2026-11-20T11:59:00Z'" in asked
+    assert "updated_at:>='2026-11-20T14:59:00Z'" in asked
+
+
+def test_what_changed_while_a_fresh_operation_ran_is_not_written_over(by_http: None) -> None:
+    """It took three minutes, and a change sensor's run had stored the refund before the file was here."""
+
+    def three_minutes_later(origin: str) -> Any:
+        async def answer(_: web.Request) -> web.Response:
+            shop.now += timedelta(minutes=3)
+            return looked(url=f"{origin}/f", objects=2, roots=2)
+
+        return answer
+
+    lines = {"lineItems": {"nodes": [], "pageInfo": {"hasNextPage": False}}, "updatedAt": "2026-11-20T15:02:00Z"}
+    bags = [{"shopMoney": {"amount": amount, "currencyCode": "USD"}} for amount in ("20.00", "0.00")]
+    changed = data(
+        orders={
+            "nodes": [{**order(2), **lines, "currentSubtotalPriceSet": bags[1]}],
+            "pageInfo": {"hasNextPage": False},
+        }
+    )
+    body = jsonl(order(1), {**order(2), "currentSubtotalPriceSet": bags[0]})
+    shop = Shop([started(), looked("RUNNING"), three_minutes_later, changed], [body])
+    (page,) = shop.read()
+    assert {row.id: row.amount("current_subtotal_price") for row in page.rows} == {1: None, 2: "0.00"}
+    assert shop.asked() == ["Run", "Look", "Look", "Orders"]
 
 
 def test_an_operation_that_shopify_forgot_is_started_again(by_http: None) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.resources.clients.loopback import NEW_YORK, NOW, config
 from tests.resources.clients.shops import days_of, every_order, facts, graphql, rest, using
-from weathervane_assets.transforms.orders import order_rows
+from weathervane_assets.transforms.orders import order_columns, order_rows
 from weathervane_resources.clients import shopify_pages
 from weathervane_resources.clients.shopify import Order
 from weathervane_resources.clients.shopify_nodes import OrderNode, to_order
@@ -38,7 +38,7 @@ def shops() -> SandboxConfig:
 
 def revenue(orders: list[Order], tenant: str) -> dict[int, Decimal]:
     found = order_rows(
-        orders,
+        order_columns(orders),
         pl.DataFrame(schema=PLACES_SCHEMA),
         tenant_id=tenant,
         timezone=ZONES[tenant],

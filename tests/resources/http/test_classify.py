@@ -31,6 +31,15 @@ def graphql(code: str) -> dict[str, Any]:
     return {"errors": [{"message": "m", "extensions": {"code": code}}]}
 
 
+def said(message: str, **more: Any) -> dict[str, Any]:
+    return {"errors": [{"message": message, **more}]}
+
+
+WRONG = (
+    "Internal error. Looks like something went wrong on our end.\nRequest ID: 7d1c (include this in support requests)."
+)
+SYNTAX = {"locations": [{"line": 1, "column": 3}]}
+
 ROWS: list[tuple[str, int, Any, Kind]] = [
     ("shopify", 200, {"orders": []}, Kind.OK),
     ("shopify", 200, {"orders": [{"name": '"errors": said the customer', "error": 1}]}, Kind.OK),
@@ -52,6 +61,20 @@ ROWS: list[tuple[str, int, Any, Kind]] = [
     ("shopify", 200, graphql("SHOP_INACTIVE"), Kind.PERMISSION),
     ("shopify", 200, graphql("MAX_COST_EXCEEDED"), Kind.TOO_BIG),
     ("shopify", 200, graphql("UNDEFINED_FIELD"), Kind.BAD_REQUEST),
+    ("shopify", 200, said(WRONG), Kind.TRANSIENT),
+    ("shopify", 200, said(WRONG, extensions={"code": "SOMETHING_NEW"}), Kind.TRANSIENT),
+    ("shopify", 200, {"errors": WRONG}, Kind.TRANSIENT),
+    ("shopify", 200, {"errors": [{"message": WRONG}], "data": None}, Kind.TRANSIENT),
+    (
+        "shopify",
+        200,
+        said("Field 'x' doesn't exist", **SYNTAX, extensions={"code": "undefinedField"}),
+        Kind.BAD_REQUEST,
+    ),
+    ("shopify", 200, said("syntax error, unexpected end of file", **SYNTAX), Kind.BAD_REQUEST),
+    ("shopify", 200, {"errors": [{"message": "no such field"}, {"message": WRONG}]}, Kind.BAD_REQUEST),
+    ("shopify", 200, said("Invalid global id 'Internal error'"), Kind.BAD_REQUEST),
+    ("shopify", 400, said(WRONG), Kind.BAD_REQUEST),
     ("shopify", 200, {"errors": "status cannot be passed when page_info is present"}, Kind.BAD_REQUEST),
     ("shopify", 400, {"error": "invalid_grant"}, Kind.AUTH_DEAD),
     ("shopify", 401, {"error": "invalid_client"}, Kind.AUTH_DEAD),

@@ -1,0 +1,135 @@
+"""A long window of orders, by bulk operations: first all of them are waited for, then their files are read one by one.
+
+Waiting is what a run may be deferred in; no file was fetched for nothing then, and the operations that are done stay done.
+What changed since the operations began is asked for beside their files.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from weathervane_resources.clients.jobs import Patience
+from weathervane_resources.clients.rows import BadRow
+from weathervane_resources.clients.shopify import Order, OrdersPage, TimeField
+from weathervane_resources.clients.shopify_bulk import BulkReader, BulkUnusable, Operation
+from weathervane_resources.clients.shopify_pages import pages, search
+from weathervane_resources.clients.shopify_parts import Part, halves, joined, pieces
+from weathervane_resources.clients.shopify_window import kept_page, window_name
+from weathervane_resources.http.errors import TooBig
+
+Count = Callable[[TimeField, Sequence[datetime]], Awaitable[list[int]]]
+"""Counts the orders between each two neighbours."""
+
+SHORT = timedelta(minutes=1)
+"""What began less than this ago is as good as new."""
+SEARCH_LAG = timedelta(minutes=1)
+"""A change may show in a search a little after the time it carries."""
+AHEAD = timedelta(hours=1)
+"""Shopify's clock may be ahead of ours."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class LongWindow:
+    """Reads one window; orders by the time `by`."""
+
+    bulk: BulkReader
+    count: Count
+    by: TimeField
+    _asked: list[str] = field(default_factory=list)
+
+    async def pages(self, start: datetime, end: datetime) -> AsyncIterator[OrdersPage]:
+        """Yield a page for each operation; where there is none, those of its part.
+
+        Raises: Deferred: not all operations are done within this run's patience.
+        """
+        ready = await self._ready(start, end)
+        begun = min((done.created_at for _, done in ready if done), default=self.bulk.clock())
+        changes = _Changes(self.bulk, begun, lambda page: kept_page(page.rows, page.bad, set(), self.by, start, end))
+        for part, done in ready:
+            async for page in self._part(part, done, changes):
+                yield page
+                del page  # 100,000 orders, else held while the next are read
+        await self.bulk.forget(self._asked)
+
+    async def _ready(self, start: datetime, end: datetime) -> list[tuple[Part, Operation | None]]:
+        """Return the parts in order, each with its finished operation, None where the pages must be read."""
+        todo, patience = (await self._parts(start, end))[::-1], Patience()
+        ready: list[tuple[Part, Operation | None]] = []
+        while todo:
+            part = todo.pop()
+            wanted, window = search(self.by, part.start, part.end), window_name(part.start, part.end)
+            self._asked.append(wanted)
+            try:
+                ready.append((part, await self.bulk.ready(wanted, window, part.count, patience)))
+            except TooBig:
+                edges = halves(part)
+                if len(edges) == 2:
+                    raise  # a second is a second
+                todo += (await self._counted(edges))[::-1]
+            except BulkUnusable as reason:
+                self._warn(reason)
+                ready.append((part, None))
+        return ready
+
+    async def _parts(self, start: datetime, end: datetime) -> list[Part]:
+        """Return the window in parts; pieces that are too much by themselves are cut and counted again."""
+        edges = pieces(start, end)
+        found: list[Part] = []
+        for part in joined(await self._counted(edges)):
+            found += await self._parts(part.start, part.end) if part.is_too_much else [part]
+        return found
+
+    async def _counted(self, edges: Sequence[datetime]) -> list[Part]:
+        counts = await self.count(self.by, edges)
+        return [Part(*span, count) for span, count in zip(pairwise(edges), counts, strict=True)]
+
+    async def _part(self, part: Part, done: Operation | None, changes: "_Changes") -> AsyncIterator[OrdersPage]:
+        if page := await self._from_file(part, done, changes) if done else None:
+            yield page
+            return
+        async for some in pages(self.bulk.graph, self.by, part.start, part.end):
+            yield some
+
+    async def _from_file(self, part: Part, done: Operation, changes: "_Changes") -> OrdersPage | None:
+        """Return the orders of an operation and of what changed since, None where its file cannot be had."""
+        try:
+            found = await self.bulk.read(search(self.by, part.start, part.end), window_name(part.start, part.end), done)
+        except BulkUnusable as reason:
+            self._warn(reason)
+            return None
+        rows, bad = await changes.read()
+        return kept_page([*rows, *found.orders], [*bad, *found.bad], set(), self.by, part.start, part.end)
+
+    def _warn(self, reason: BulkUnusable) -> None:
+        tenant = self.bulk.graph.session.tenant
+        _log.warning("shopify %s: no bulk operation (%s), so pages are read", tenant, reason)
+
+
+@dataclass(slots=True)
+class _Changes:
+    """What changed since operations began: other runs may have stored it, and it would be lost.
+
+    Its rows go before an operation's, of which those that changed are then duplicates.
+    """
+
+    bulk: BulkReader
+    known_to: datetime
+    kept: Callable[[OrdersPage], OrdersPage]
+    _rows: dict[int, Order] = field(default_factory=dict)
+
+    async def read(self) -> tuple[list[Order], list[BadRow]]:
+        """Return all that changed until now, and what could not be read this time."""
+        bad: list[BadRow] = []
+        now = self.bulk.clock()
+        if now - self.known_to > SHORT:
+            async for page in pages(self.bulk.graph, "updated_at", self.known_to - SEARCH_LAG, now + AHEAD):
+                changed = [datetime.fromisoformat(row.updated_at or "") for row in page.rows]
+                self.known_to = max([self.known_to, *changed])
+                kept = self.kept(page)
+                self._rows |= {row.id: row for row in kept.rows}
+                bad += kept.bad
+        return list(self._rows.values()), bad
