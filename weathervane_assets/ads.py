@@ -18,7 +18,7 @@ from weathervane_resources.clients.meta_ads import KEEPS as META_KEEPS
 from weathervane_resources.clients.meta_ads import Insight
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import GoogleAdsConnector, MetaAdsConnector
-from weathervane_resources.credentials import NOT_CONFIGURED, Access
+from weathervane_resources.credentials import NOT_CONFIGURED, NOT_KEPT, UNREAD, Access
 from weathervane_resources.lake_io import Batch
 from weathervane_resources.platform import Platform
 
@@ -103,9 +103,13 @@ def ads(
 
 
 def sources_by_day(window: Window, datasets: list[str]) -> dict[date, str]:
-    """Return the sources that the datasets were last written from, joined by `+`, for each of the window's days."""
+    """Return the sources that the datasets were last written from, joined by `+`, for each of the window's days.
+
+    Of a day that nobody was asked for there is one: `not_kept` where it is too old for any of them.
+    """
     ledger = window.lake.ledger(window.tenant.id).filter(
         pl.col("dataset").is_in(datasets) & pl.col("date").is_in(list(window.days))
     )
-    found = ledger.group_by("date").agg(pl.col("source").unique().sort().str.join("+"))
-    return dict.fromkeys(window.days, NOT_CONFIGURED) | dict(found.iter_rows())
+    found = dict(ledger.group_by("date").agg(pl.col("source").unique().sort()).iter_rows())
+    joined = {day: NOT_KEPT if set(of) == UNREAD else "+".join(of) for day, of in found.items()}
+    return dict.fromkeys(window.days, NOT_CONFIGURED) | joined

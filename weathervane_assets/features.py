@@ -28,7 +28,7 @@ from weathervane_resources.clock import Clock
 from weathervane_resources.credentials import NOT_CONFIGURED, STUB, UNREAD, is_made_up
 from weathervane_resources.lake import Lake
 from weathervane_resources.lake_io import Batch
-from weathervane_resources.lake_ledger import left_over_days
+from weathervane_resources.lake_ledger import left_over_days, lost_after, own_days
 from weathervane_resources.platform import Platform
 from weathervane_resources.tenants import Tenant
 
@@ -140,7 +140,8 @@ def _fetched(window: Window) -> pl.DataFrame:
 
     A platform's ads count as read once `ads` was made from them: a night on which the other failed has none to join. Made-up
     orders that are left over of a demo were never read. `no_meta` and `no_google` are days whose run found the platform not
-    configured; a day without any run, or that the platform does not keep any more, is not one of them.
+    configured; a day without any run, that the platform does not keep any more, or on which its credentials were lost, is not one
+    of them.
     """
     noted = window.lake.ledger(window.tenant.id)
     ledger = noted.filter(~pl.col("source").is_in(sorted(UNREAD)))
@@ -150,8 +151,9 @@ def _fetched(window: Window) -> pl.DataFrame:
         return pl.col("date").is_in(ledger.filter(pl.col("dataset") == dataset)["date"].to_list())
 
     def was_absent(dataset: str) -> pl.Expr:
-        absent = noted.filter(pl.col("dataset") == dataset, pl.col("source") == NOT_CONFIGURED)
-        return pl.col("date").is_in(absent["date"].to_list())
+        mine = noted.filter(pl.col("dataset") == dataset)
+        own, absent = own_days(mine), mine.filter(pl.col("source") == NOT_CONFIGURED)["date"]
+        return pl.col("date").is_in([day for day in absent if not lost_after(own, day)])
 
     def was_joined(dataset: str) -> pl.Expr:
         source = pl.col("source")

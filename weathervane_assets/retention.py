@@ -55,13 +55,15 @@ def reach_of(context: dg.AssetExecutionContext, window: Window, access: Access, 
     if not old:
         return Reach(window, shape.schema.to_frame(), REJECTS.to_frame(), {})
     ledger = window.lake.ledger(window.tenant.id, dataset)
-    noted = set(ledger.filter(pl.col("source") == access.source)["date"])
-    sources = {day: access.source if day in noted else NOT_KEPT for day in old}
-    _tell(context, window, [day for day in old if day not in noted], oldest)
-    was_read = pl.col("date").is_in([day for day in old if day in noted])
+    # the rows say it too: a run that was killed between table and ledger noted nothing
+    stored = window.lake.scan(window.tenant.id, dataset, shape, old).filter(pl.col("source") == access.source).collect()
+    read = {*ledger.filter(pl.col("source") == access.source)["date"], *stored["date"]}
+    sources = {day: access.source if day in read else NOT_KEPT for day in old}
+    _tell(context, window, [day for day in old if day not in read], oldest)
+    was_read = pl.col("date").is_in([day for day in old if day in read])
     return Reach(
         replace(window, days=asked) if asked else None,
-        window.lake.scan(window.tenant.id, dataset, shape).filter(was_read).collect(),
+        stored,
         read_quarantine(window.lake, window.tenant.id, dataset).filter(was_read).select(REJECTS.names()),
         sources,
     )

@@ -306,15 +306,14 @@ def _yearly_schedules(status: dg.DefaultScheduleStatus) -> list[tuple[dg.JobDefi
     job = _job("normals", dg.AssetSelection.assets(*graph.YEARLY), says)
 
     def of_the_year(
-        tick: datetime, tenants: Sequence[Tenant], platform: Platform, _: Collection[str]
+        tick: datetime, tenants: Sequence[Tenant], platform: Platform, done: Collection[str]
     ) -> Iterator[dg.RunRequest]:
         for tenant in tenants:
-            today = tenant.today(tick)
-            if normals_are_due(tenant, tick) or (
-                has_struck(tenant, NORMALS_HOUR, tick)
-                and normals_lack_december(platform.lake(), tenant.id, today.year, tick)
-            ):
-                yield _normals_request(tenant, today, today.year)
+            request = _normals_request(tenant, tenant.today(tick), tenant.today(tick).year)
+            if request.run_key in done or not has_struck(tenant, NORMALS_HOUR, tick):
+                continue
+            if normals_are_due(tenant, tick) or normals_lack_december(platform.lake(), tenant, tick):
+                yield request
 
     def of_new_cells(
         tick: datetime, tenants: Sequence[Tenant], platform: Platform, done: Collection[str]

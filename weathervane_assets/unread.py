@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from weathervane_assets import graph
+from weathervane_resources.credentials import NOT_CONFIGURED
 from weathervane_resources.lake import Lake, LakeError, Shape, whole
 from weathervane_resources.lake_ledger import IS_OWN
 from weathervane_resources.tenants import Tenant
@@ -68,9 +69,12 @@ def oldest_unsettled(lake: Lake, tenant_id: str, first: date, now: datetime) -> 
     try:
         rows = lake.scan(tenant_id, "weather_daily", _VALUES).filter(pl.col("date") >= since)
         unsettled = whole(rows.filter(_is_unsettled()).select("date"), lake.uri(tenant_id, "weather_daily"))
-        read = lake.ledger(tenant_id, "weather_daily").join(unsettled, on="date", how="semi")
+        ledger = lake.ledger(tenant_id, "weather_daily")
     except LakeError:
         return first
+    if _is_given_up(ledger):
+        return first
+    read = ledger.join(unsettled, on="date", how="semi")
     read_on = pl.col("written_at_utc").dt.date()
     is_due = (pl.lit(now.date()) - read_on) * AGES_BETWEEN_READS >= read_on - pl.col("date")
     return min(read.filter((pl.col("date") < first) & is_due)["date"].to_list(), default=first)
@@ -105,14 +109,21 @@ def years_without_normals(lake: Lake, tenant_id: str, today: date) -> list[int]:
     return sorted(without["year"].unique().to_list())
 
 
-def normals_lack_december(lake: Lake, tenant_id: str, year: int, now: datetime) -> bool:
-    """Return whether a year's normals were made before the archive had all of the December before it, and it has that now."""
-    new_years_eve = date(year - 1, 12, 31)
+def normals_lack_december(lake: Lake, tenant: Tenant, now: datetime) -> bool:
+    """Return whether the year's normals were made before the archive had all of the December before it, and it has that now."""
+    january = tenant.today(now).replace(month=1, day=1)
+    new_years_eve = january - timedelta(days=1)
     if archive_end(now) < new_years_eve:
         return False
     try:
-        ledger = lake.ledger(tenant_id, "climatology")
+        ledger = lake.ledger(tenant.id)
     except LakeError:
         return False
-    made = ledger.filter(pl.col("date") == date(year, 1, 1))["written_at_utc"]
-    return any(archive_end(at) < new_years_eve for at in made)
+    made = ledger.filter(pl.col("dataset") == "climatology", pl.col("date") == january)["written_at_utc"]
+    return not _is_given_up(ledger) and any(archive_end(at) < new_years_eve for at in made)
+
+
+def _is_given_up(ledger: pl.DataFrame) -> bool:
+    """Return whether nobody is asked for weather any more: then what was read stays as it is, however old."""
+    newest = ledger.filter(pl.col("dataset") == "weather_daily").sort("date")["source"].tail(1)
+    return newest.to_list() == [NOT_CONFIGURED]

@@ -11,7 +11,7 @@ import dagster as dg
 import polars as pl
 
 from weathervane_resources.clock import Clock
-from weathervane_resources.credentials import NOT_CONFIGURED, Access
+from weathervane_resources.credentials import NOT_CONFIGURED, NOT_KEPT, Access
 from weathervane_resources.lake import Lake
 from weathervane_resources.lake_io import Batch, tenant_days
 from weathervane_resources.lake_ledger import own_days
@@ -72,7 +72,7 @@ def vet_stubs(context: dg.AssetExecutionContext, access: Access, window: Window)
     """
     if not access.is_stub:
         return
-    if live := _days_read(context, window):
+    if live := own_days(window.lake.ledger(window.tenant.id, context.asset_key.path[-1])):
         raise dg.Failure(
             f"{window.tenant.id}/{context.asset_key.path[-1]}: {len(live)} days were read from the vendor, and no credentials are"
             " set now; made-up rows do not go beside them, and nothing was written. Set the source's credentials again, or,"
@@ -85,10 +85,6 @@ def vet_stubs(context: dg.AssetExecutionContext, access: Access, window: Window)
     )
 
 
-def _days_read(context: dg.AssetExecutionContext, window: Window) -> list[date]:
-    return own_days(window.lake.ledger(window.tenant.id, context.asset_key.path[-1]))
-
-
 def in_window(frame: pl.DataFrame, window: Window) -> pl.DataFrame:
     """Return the rows of the window's days: a run of days with gaps is fetched whole."""
     return frame.filter(pl.col("date").is_in(list(window.days)))
@@ -97,12 +93,15 @@ def in_window(frame: pl.DataFrame, window: Window) -> pl.DataFrame:
 def empty_batch(context: dg.AssetExecutionContext, window: Window, schema: pl.Schema) -> Batch:
     """Return what a source that is not configured leaves, and say so in the log: empty days, and as they are those read before.
 
-    Nights read the days before them again. Of a source that was given up these hold what the vendor said, or that it had nothing.
+    Nights read the days before them again. Of a source that was given up these hold what the vendor said, or that it had nothing,
+    or keeps nothing any more.
     """
-    kept = set(window.days).intersection(_days_read(context, window))
+    ledger = window.lake.ledger(window.tenant.id, context.asset_key.path[-1])
+    read = set(window.days).intersection(own_days(ledger))
+    kept = read | set(window.days).intersection(ledger.filter(pl.col("source") == NOT_KEPT)["date"])
     stays = "the partition stays empty."
-    if kept:
-        count = f"{len(kept)} of {len(window.days)}"
+    if read:
+        count = f"{len(read)} of {len(window.days)}"
         stays = f"{count} days were read from the vendor before and stay as they are; the others stay empty."
     context.log.warning(f"{window.tenant.id}: no credentials for this source are set; {stays}")
     told = {"requests": 0, "kept_days": len(kept)} if kept else {"requests": 0}

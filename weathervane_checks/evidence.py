@@ -94,7 +94,7 @@ class Evidence:
     @property
     def backfilled(self) -> frozenset[date]:
         """The days that are history: nobody is woken for them, and they are judged by the days around them."""
-        reach = restatement_days(self.dataset, self.limits)
+        reach = restatement_days(self.dataset, self.limits, self.tenant)
         return frozenset(day for day in self.days if self.is_backfill or (reach and (self.today - day).days > reach))
 
     @property
@@ -182,11 +182,12 @@ class Evidence:
         return self.lake.scan_own(self.tenant.id, "orders", shape_of(CONTRACTS["orders"]), self.days).collect()
 
 
-def restatement_days(dataset: str, limits: Thresholds) -> float | None:
+def restatement_days(dataset: str, limits: Thresholds, tenant: Tenant) -> float | None:
     """Return how old a day may be and still be read again in the ordinary course; None where age says nothing (normals)."""
+    of_ads = max(limits.ads_restatement_days, tenant.restate_ads_days)
     reaches = {
         **dict.fromkeys(("orders", "promos", "features"), limits.orders_restatement_days),
-        **dict.fromkeys(("meta_ads", "google_ads", "ads"), limits.ads_restatement_days),
+        **dict.fromkeys(("meta_ads", "google_ads", "ads"), of_ads),
         **dict.fromkeys(("weather_daily", "weather_forecast"), limits.weather_restatement_days),
     }
     return reaches.get(dataset)

@@ -185,3 +185,22 @@ def test_a_source_is_lost_for_two_weeks_and_given_up_after_that(
     found = warned(result)
     assert {day for day, checks in found.items() if ("meta_ads", "live_source") in checks} == set(nights[:15])
     assert {day for day, checks in found.items() if ("meta_ads", "row_count_drop") in checks} == set(nights[:15])
+
+
+def test_while_a_platform_is_lost_what_the_other_cost_is_not_the_total(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deployment lost Meta's variables for ten days: spend fell to Google's, as if Meta had been switched off."""
+    set_up(monkeypatch, SHOP, META)
+    live = dict.fromkeys(("GOOGLE_ADS_DEVELOPER_TOKEN", "GOOGLE_ADS_CLIENT_ID", "GOOGLE_ADS_CLIENT_SECRET"), "g")
+    set_up(monkeypatch, {**live, "ACME__GOOGLE_ADS_CUSTOMER_ID": "2", "ACME__GOOGLE_ADS_REFRESH_TOKEN": "1//live"})
+    base = f"{installation.sandbox.url}/t/acme"
+    set_up(monkeypatch, {"GOOGLE_ADS_BASE_URL": base, "GOOGLE_OAUTH_URL": f"{base}/token"})
+    assert installation.backfill("acme", LAST, LAST).failures == []
+    give_up(monkeypatch, META)
+    later = LAST + timedelta(days=16)
+    for day in (NEXT, later):
+        assert installation.backfill("acme", day, day, now=f"{day + timedelta(days=1)}T12:00:00+00:00").failures == []
+    spend = installation.rows("acme", "features").select("date", "tenant_ad_spend", "tenant_google_spend").unique()
+    known = {day: (total is not None, google is not None) for day, total, google in spend.iter_rows()}
+    assert known == {LAST: (True, True), NEXT: (False, True), later: (True, True)}

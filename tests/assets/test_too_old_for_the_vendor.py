@@ -6,10 +6,11 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 
 from tests.assets.conftest import Installation
 from weathervane_resources.clients import google_ads, meta_ads
-from weathervane_resources.lake_ledger import own_days
+from weathervane_resources.lake_ledger import LEDGER, own_days
 
 AT = "2027-06-01T15:00:00+00:00"
 """When the days of 2024, with which an installation begins, have become too old."""
@@ -17,6 +18,8 @@ OLDEST = datetime.fromisoformat(AT).date() - meta_ads.KEEPS
 FIRST, LAST = OLDEST - timedelta(days=2), OLDEST + timedelta(days=1)
 OLD, KEPT = [FIRST, OLDEST - timedelta(days=1)], [OLDEST, LAST]
 ADS = ("meta_ads", "google_ads", "ads")
+GOOGLE = ("ACME__GOOGLE_ADS_CUSTOMER_ID", "ACME__GOOGLE_ADS_REFRESH_TOKEN", "GOOGLE_ADS_DEVELOPER_TOKEN",
+          "GOOGLE_ADS_CLIENT_ID", "GOOGLE_ADS_CLIENT_SECRET")  # fmt: skip
 SPEND = ("tenant_meta_spend", "tenant_google_spend", "tenant_ad_spend", "tenant_ad_clicks")
 
 
@@ -82,6 +85,42 @@ def test_nobody_is_woken_for_them(installation: Installation) -> None:
     said = {name: found for name, found in outcome.checks.items() if name.split(".")[0] in ADS}
     assert said
     assert {severity for found in said.values() for severity in found} == {"ok"}
+
+
+def test_nobody_is_woken_for_them_where_there_is_but_one_platform(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`not_configured+not_kept` was taken for days that were read and had no ads: a streak of zeros, critical from the fourth on."""
+    monkeypatch.setenv("WEATHERVANE_STUBS", "never")
+    for name in GOOGLE:
+        monkeypatch.delenv(name)
+    outcome = installation.backfill("acme", FIRST - timedelta(days=5), OLD[-1], *ADS, now=AT)
+    assert outcome.failures == []
+    assert set(noted(installation, "ads").values()) == {"not_kept"}
+    assert set(outcome.checks["ads.row_count_drop"]) == {"ok"}
+
+
+def test_they_are_not_kept_also_after_the_platform_was_given_up(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Written as not configured, the tenant seemed to have had no such platform, and the other's spend was the total."""
+    installation.backfill("acme", FIRST, OLD[-1], "google_ads", now=AT)
+    monkeypatch.setenv("WEATHERVANE_STUBS", "never")
+    for name in GOOGLE:
+        monkeypatch.delenv(name)
+    assert installation.backfill("acme", FIRST, OLD[-1], "google_ads", now=AT).failures == []
+    assert noted(installation, "google_ads") == dict.fromkeys(OLD, "not_kept")
+
+
+def test_a_day_that_was_read_and_not_noted_stays(installation: Installation) -> None:
+    """A run was killed between table and ledger, and the day became too old before the next: its rows failed every later run."""
+    before = (datetime.fromisoformat(AT) - timedelta(days=9)).isoformat()
+    installation.backfill("acme", OLD[0], OLD[-1], "meta_ads", now=before)
+    known = installation.rows("acme", "meta_ads")
+    DeltaTable(installation.lake.uri("acme", LEDGER)).delete("dataset = 'meta_ads'")
+    assert noted(installation, "meta_ads") == {}
+    assert installation.backfill("acme", OLD[0], OLD[-1], "meta_ads", now=AT).failures == []
+    assert installation.rows("acme", "meta_ads").sort("date", "adset_id").equals(known.sort("date", "adset_id"))
 
 
 def test_a_window_of_old_days_only_asks_nobody(installation: Installation) -> None:

@@ -19,6 +19,7 @@ from weathervane_assets.schedules import NEW_CELLS_HOUR, NORMALS_HOUR, ROUTINES,
 from weathervane_assets.tables import CONTRACTS, polars_schema, shape_of
 from weathervane_assets.transforms.as_of import decision_frame
 from weathervane_assets.unread import WEATHER_DAYS
+from weathervane_checks.evidence import restatement_days
 from weathervane_checks.thresholds import Thresholds
 from weathervane_resources.clock import Clock
 from weathervane_resources.lake import Shape
@@ -190,6 +191,23 @@ def test_normals_that_have_all_of_december_are_not_made_again(
         assert tick(daemon, "normals", later) == []
 
 
+def test_weather_that_was_given_up_is_not_read_again(installation: Installation, daemon: dg.DagsterInstance) -> None:
+    """Days that are kept are never written again: normals were due each day of the year, and old forecasts each night."""
+    normals_made(installation, datetime(2026, 1, 2, 13, tzinfo=UTC))
+    days = {date(2026, 1, 1): WHOLE, date(2026, 1, 2): WHOLE | {"observation_type": "forecast"}}
+    write_weather(installation, days, datetime(2026, 1, 3, tzinfo=UTC))
+    at = datetime(2026, 1, 30, 13, tzinfo=UTC)
+    assert spans(tick(daemon, "normals", at)) == [("acme|2026", "acme|2026")]
+    assert spans(tick(daemon, "restate_weather", at))[0][0] == "2026-01-02|acme"
+    shape = shape_of(CONTRACTS["weather_daily"])
+    installation.lake.replace(
+        "acme", "weather_daily", shape.schema.to_frame(), shape=shape, days=[date(2026, 1, 29)], source="not_configured",
+        run_id="r", now=at,
+    )  # fmt: skip
+    assert tick(daemon, "normals", at) == []
+    assert spans(tick(daemon, "restate_weather", at))[0][0] == "2026-01-20|acme"
+
+
 def normals_made(installation: Installation, at: datetime) -> None:
     """Let the ledger say that acme's normals of 2026 were made."""
     shape = shape_of(CONTRACTS["climatology"])
@@ -260,4 +278,6 @@ def test_new_places_are_looked_for_in_both_years_around_january(
 def test_days_that_are_read_again_are_judged_as_nights_not_as_history() -> None:
     """Weather was read again for ten days and judged as history from the eighth: what was wrong there woke nobody."""
     assert Thresholds().weather_restatement_days == WEATHER_DAYS
+    own = replace(Tenant("a", "A", "UTC", "USD", date(2026, 1, 1)), restate_ads_days=90)
+    assert restatement_days("ads", Thresholds(), own) == 90
     assert Thresholds().ads_restatement_days == Tenant("a", "A", "UTC", "USD", date(2026, 1, 1)).restate_ads_days
