@@ -296,7 +296,7 @@ def test_a_source_that_was_lost_without_stubs_is_a_finding_and_later_a_note(tmp_
     assert code == 1
     assert found == {
         "meta_ads acme": f"no credentials, though it was live until {lately}: its new days stay empty; set META_ACCESS_TOKEN and"
-        f" META_AD_ACCOUNT_ID; where it was given up, this is no finding any more from {lately + timedelta(days=15)} on"
+        f" META_AD_ACCOUNT_ID; where it was given up, this is no finding any more from {lately + timedelta(days=16)} on"
     }
     _, noted = said(tmp_path, "note", **env)
     assert (

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.resources.connecting import DAY, KEY, TENANTS
 from tests.resources.http.scripted import Script, json_answer, serving
-from tests.resources.test_connectors import DAY, KEY, TENANTS
 from weathervane_resources.connectors import GoogleAdsConnector
 from weathervane_resources.credentials import CREDENTIAL_NAMES
 from weathervane_resources.platform import Platform
