@@ -290,6 +290,20 @@ def test_what_changed_since_an_earlier_runs_operation_began_is_not_written_over(
     assert "updated_at:>='2026-11-20T14:59:00Z'" in asked
 
 
+def test_an_order_that_cannot_be_read_any_more_counts_once(by_http: None) -> None:
+    """Its older version, and it by the number and by the GID: what is counted twice hides an order that was lost."""
+    waits = Shop([started(), looked("RUNNING")])
+    with pytest.raises(Deferred):
+        waits.read()
+    lines = {"lineItems": {"nodes": [], "pageInfo": {"hasNextPage": False}}, "updatedAt": "2026-11-20T15:05:00Z"}
+    nodes = [{**order(number), **lines, "createdAt": 5} for number in (2, 4, 9)]
+    changed = data(orders={"nodes": [*nodes, {**order(5), **lines}], "pageInfo": {"hasNextPage": False}})
+    body = jsonl(order(1), order(2), *[{**order(number), "createdAt": 5} for number in (4, 5)])
+    shop = Shop([file_at(4, 4), changed], [body], waits.jobs, now=NOW + timedelta(minutes=40))
+    found = [([row.id for row in page.rows], [bad.key for bad in page.bad]) for page in shop.read()]
+    assert found == [([5, 1], ["gid://shopify/Order/4", "2"]), ([], ["9"])]
+
+
 def test_what_changed_while_a_fresh_operation_ran_is_not_written_over(by_http: None) -> None:
     """It took three minutes, and a change sensor's run had stored the refund before the file was here."""
 
