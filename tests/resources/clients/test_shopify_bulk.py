@@ -231,11 +231,22 @@ def test_an_operation_that_ends_badly_leaves_the_pages(ending: str) -> None:
     assert (shop.asked(), shop.jobs.ids) == (["Run", "Look", "Orders"], {})
 
 
-@pytest.mark.parametrize(("code", "kept"), [("ACCESS_DENIED", []), ("TIMEOUT", ["op1"])])
-def test_what_shopify_would_not_show_is_asked_anew_once_it_is_allowed(code: str, kept: list[str]) -> None:
-    """Other failures are remembered until the window is read, or each run would wait for the next one."""
+@pytest.mark.parametrize(
+    ("ending", "code", "kept"),
+    [
+        ("FAILED", "TIMEOUT", ["op1"]),
+        ("FAILED", "ACCESS_DENIED", []),
+        ("FAILED", "INTERNAL_SERVER_ERROR", []),
+        ("FAILED", None, []),
+        ("CANCELED", None, []),
+        ("CANCELING", None, []),
+        ("EXPIRED", None, []),
+    ],
+)
+def test_only_a_failure_that_tells_of_size_is_remembered(ending: str, code: str | None, kept: list[str]) -> None:
+    """One that someone cancelled was renewed by each run, and its part read in pages each time."""
     denied = json_answer({"errors": [{"message": "no", "extensions": {"code": "ACCESS_DENIED"}}], "data": None})
-    shop = Shop([started(), looked("FAILED", errorCode=code), denied])
+    shop = Shop([started(), looked(ending, errorCode=code), denied])
     with pytest.raises(PermissionLost):
         shop.read()
     assert list(shop.jobs.ids.values()) == kept

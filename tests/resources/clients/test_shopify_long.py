@@ -164,6 +164,39 @@ def test_an_operation_that_fails_is_not_tried_again_by_each_run(
     assert same(found, by_rest(sandbox))
 
 
+def test_an_operation_that_failed_by_chance_is_started_once_more(
+    shop: Shop, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its part was read in pages by each run that came after; a cancelled one's too."""
+    plain = Operation.shown
+
+    def shown(self: Operation) -> dict[str, Any]:
+        is_first = self is shop.operations[0] and not self.is_running
+        failed = {"status": "FAILED", "errorCode": "INTERNAL_SERVER_ERROR", "url": None}
+        return {**plain(self), **failed} if is_first else plain(self)
+
+    monkeypatch.setattr(Operation, "shown", shown)
+    found = shop.backfill(sandbox)
+    assert [one.query for one in shop.operations].count(shop.operations[0].query) == 2
+    assert len(shop.operations) == 5
+    assert same(found, by_rest(sandbox))
+
+
+def test_an_operation_that_always_fails_keeps_no_window_from_its_end(
+    shop: Shop, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails after longer than a run waits: started again at once, it would be all that any run waits for."""
+    plain = Operation.shown
+    shop.minutes = 35.0
+
+    def shown(self: Operation) -> dict[str, Any]:
+        fails = self.query == shop.operations[0].query and not self.is_running
+        return {**plain(self), "status": "FAILED", "errorCode": None, "url": None} if fails else plain(self)
+
+    monkeypatch.setattr(Operation, "shown", shown)
+    assert same(shop.backfill(sandbox), by_rest(sandbox))
+
+
 def test_changes_that_cannot_be_read_come_once_for_all_parts(
     shop: Shop, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
