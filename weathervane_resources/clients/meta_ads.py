@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from yarl import URL
 
-from weathervane_resources.clients.jobs import Jobs, MemoryJobs
+from weathervane_resources.clients.jobs import Jobs, MemoryJobs, Patience
 from weathervane_resources.clients.meta_reports import Reports
 from weathervane_resources.clients.rows import BadRow, PageDecoder
 from weathervane_resources.http.errors import Deferred, Throttled, TooBig, Unavailable, VendorError
@@ -27,6 +27,8 @@ from weathervane_resources.http.session import Reply, Request, VendorSession, ut
 from weathervane_resources.http.strict_json import decode
 
 R = TypeVar("R")
+T = TypeVar("T")
+Span = tuple[date, date]
 PAGE_SIZE, SMALLEST_PAGE = 500, 31
 ONE_DAY = timedelta(days=1)
 LONGEST_AT_ONCE = timedelta(days=35)
@@ -103,6 +105,30 @@ class InsightsPage:
     bad: list[BadRow]
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Days that are read together, with their completed report where they need one."""
+
+    first: date
+    last: date
+    run_id: str | None = None
+
+
+@dataclass(slots=True)
+class _Cut:
+    """How a window is cut so far: the reports that were asked for, and how long the next may be."""
+
+    longest: timedelta = LONGEST_REPORT
+    patience: Patience = field(default_factory=Patience)
+    asked: list[dict[str, str]] = field(default_factory=list)
+
+    def halves(self, first: date, last: date) -> list[Span]:
+        """Return the halves of a span that was too much; no later report is longer than they are."""
+        half = (last - first) // 2 + ONE_DAY
+        self.longest = max(min(self.longest, half), LONGEST_AT_ONCE)
+        return [(first, first + half - ONE_DAY), (first + half, last)]
+
+
 @dataclass(slots=True)
 class MetaAdsClient:
     """One ad account. `base_url` is `https://graph.facebook.com` or its override; `account_id` has digits only."""
@@ -131,46 +157,72 @@ class MetaAdsClient:
     async def insights(self, since: date, until: date) -> AsyncIterator[InsightsPage]:
         """Yield the ad set days of since..until, both inclusive, in account-local days.
 
-        A part that is too much is read in halves, its pages kept back until it is whole: no row comes from two parts. Where
-        a report was, no later one is as long.
+        All reports are waited for before the rows of the first are read: a run that is deferred has read none for nothing,
+        and those that are done stay done until the last is read. A part that is too much is read in halves, its pages kept
+        back until it is whole: no row comes from two parts. Where a report was, no later one is as long.
 
         Raises:
             TooBig: even one row of one day at a time is too much.
+            Deferred: not all reports are done within this run's patience.
         """
-        spans, longest = [(since, until)], LONGEST_REPORT
-        while spans:
-            first, last = spans.pop()
-            if last - first >= longest:
-                spans += [(first + longest, last), (first, first + longest - ONE_DAY)]
-                continue
+        cut = _Cut()
+        todo = (await self._ready([(since, until)], cut))[::-1]
+        while todo:
+            part = todo.pop()
             try:
-                found = await self._span(first, last)
+                found = await self._read(part)
             except TooBig:
-                if first == last:
+                if part.first == part.last:
                     raise
-                half = (last - first) // 2 + ONE_DAY
-                longest = max(min(longest, half), LONGEST_AT_ONCE)
-                spans += [(first + half, last), (first, first + half - ONE_DAY)]
+                todo += (await self._ready(cut.halves(part.first, part.last), cut))[::-1]
                 continue
             for page in found:
                 yield page
+        await self._reports.forget(cut.asked)
 
-    async def _span(self, first: date, last: date) -> list[InsightsPage]:
-        query, window = _query(first, last, self.statuses), f"{first}..{last}"
-        can_split = last > first
-        if last - first < LONGEST_AT_ONCE:
-            url = URL(f"{self._node()}/act_{self.account_id}/insights").with_query(query)
-            pages = self._pages(url, window, can_split=can_split, too_big_after=FAILURES_AT_ONCE if can_split else 0)
-            return [_within(page, first, last) async for page in pages]
+    async def _ready(self, spans: list[Span], cut: "_Cut") -> list["_Part"]:
+        """Return the spans in parts, in order; each has its completed report or is short enough to be read at once."""
+        todo, ready = spans[::-1], list[_Part]()
+        while todo:
+            first, last = todo.pop()
+            if last - first >= cut.longest:
+                todo += [(first + cut.longest, last), (first, first + cut.longest - ONE_DAY)]
+            elif last - first < LONGEST_AT_ONCE:
+                ready.append(_Part(first, last))
+            else:
+                query = _query(first, last, self.statuses)
+                cut.asked.append(query)
+                wait = self._reports.finished(query, f"{first}..{last}", cut.patience)
+                try:
+                    ready.append(_Part(first, last, await self._noting(query, wait)))
+                except TooBig:
+                    todo += cut.halves(first, last)[::-1]
+        return ready
+
+    async def _read(self, part: "_Part") -> list[InsightsPage]:
+        query, can_split = _query(part.first, part.last, self.statuses), part.last > part.first
+        if part.run_id is not None:
+            url = URL(f"{self._node()}/{part.run_id}/insights")
+            return await self._noting(query, self._whole(url, part, can_split=can_split))
+        url = URL(f"{self._node()}/act_{self.account_id}/insights").with_query(query)
+        return await self._whole(url, part, can_split=can_split, too_big_after=FAILURES_AT_ONCE if can_split else 0)
+
+    async def _whole(self, url: URL, part: "_Part", *, can_split: bool, too_big_after: int = 0) -> list[InsightsPage]:
+        first, last = part.first, part.last
+        pages = self._pages(url, f"{first}..{last}", can_split=can_split, too_big_after=too_big_after)
+        return [_within(page, first, last) async for page in pages]
+
+    async def _noting(self, query: dict[str, str], work: Awaitable[T]) -> T:
+        """Return what becomes of a report; where it is an error, the next run knows whether to use the report."""
         try:
-            url = URL(f"{self._node()}/{await self._reports.finished(query, window)}/insights")
-            found = [_within(page, first, last) async for page in self._pages(url, window, can_split=can_split)]
+            return await work
+        except TooBig:
+            await self._reports.too_much(query)
+            raise
         except VendorError as error:
             if not _leaves_the_report(error):
-                await self.jobs.drop(self._reports.mark(query))
+                await self._reports.drop(query)
             raise
-        await self.jobs.drop(self._reports.mark(query))
-        return found
 
     async def _pages(
         self, url: URL, window: str, *, can_split: bool, too_big_after: int = 0

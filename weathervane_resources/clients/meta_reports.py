@@ -3,17 +3,18 @@
 Facts (developers.facebook.com, read 2026-11): a report takes up to an hour; it is over as `Job Completed` (at 100 percent),
 `Job Failed` or `Job Skipped`, and since v25 says why in `error_code`; right after it was asked for it may not be found yet,
 and right after completion its rows may not be there yet (2601, 2637, 1815107: the session tries again). Rows are read by
-`meta_ads.py`.
+`meta_ads.py`. A mark stays until `forget`, whatever came of its report, unless nobody can have it: a run that is started
+again neither repeats what is done nor forgets what failed or was too much.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
-from weathervane_resources.clients.jobs import Jobs, job_mark, wait_for
+from weathervane_resources.clients.jobs import Jobs, Patience, job_mark, wait_for
 from weathervane_resources.http.classify_ads import meta_ads
 from weathervane_resources.http.errors import (
     AuthExpired,
@@ -36,6 +37,8 @@ THROTTLED_S = 60.0
 """Meta does not say how long: a report is the dearest thing to ask for, so it is not tried every other second."""
 LOOKS_UNTIL_GONE = 5
 
+_TOO_MUCH = "too much"
+"""Kept in the place of an id."""
 _NO_REASON = 500
 _FAILED = frozenset({"Job Failed", "Job Skipped"})
 _GONE = "gone"
@@ -82,44 +85,70 @@ class Reports:
     clock: Callable[[], datetime]
     sleep: Callable[[float], Awaitable[object]]
 
-    def mark(self, query: Mapping[str, str]) -> str:
-        """Return what tells this question from others."""
-        return job_mark("meta insights", self._edge(), json.dumps(dict(query), sort_keys=True))
-
-    async def finished(self, query: Mapping[str, str], window: str) -> str:
+    async def finished(self, query: Mapping[str, str], window: str, patience: Patience) -> str:
         """Return the id of a completed report with the answer to `query`, the one of an earlier run where there is one.
 
         Raises:
-            TooBig: Meta says so, or it failed three times: ask for a shorter window.
+            TooBig: Meta says so, or it failed three times, in this run or earlier ones: ask for a shorter window.
             Deferred: not done within this run's patience, and the next one goes on waiting for it; or a throttle that lasts.
         """
-        mark, where = self.mark(query), self.session.where(window)
-        run_id, budget, pauses_s = await self.jobs.find(mark), self.session.budget(), iter(PAUSES_S)
+        where, budget = self.session.where(window), self.session.budget()
+        run_id, failures = await self._known(query, where)
         while True:
             if run_id is None:
-                run_id = await self._start(query, where)
-                await self.jobs.keep(mark, run_id)
-            report = await self._over(run_id, where)
+                run_id = await self._start(query, where, failures)
+            report = await self._over(run_id, where, patience)
             if report.is_complete:
                 return run_id
-            await self.jobs.drop(mark)
+            await self.drop(query)
             run_id, error = None, report.error(where)
             if isinstance(error, Throttled):
                 await self.session.rest(error, budget)
             elif not isinstance(error, Unavailable | AuthExpired):  # the next question renews the token
                 raise error
-            elif pause_s := next(pauses_s, None):
-                await self.sleep(pause_s)
+            elif failures < len(PAUSES_S):
+                await self.sleep(PAUSES_S[failures])
+                failures += 1
             else:
                 raise TooBig(f"the report failed {TRIES} times", hint="ask for a shorter window", **where) from error
 
-    async def _start(self, query: Mapping[str, str], where: Where) -> str:
-        """Ask for a report; asking twice costs one more and does no harm, so a lost answer is asked for again."""
+    async def too_much(self, query: Mapping[str, str]) -> None:
+        """Remember that the answer to `query` cannot be had at once."""
+        await self.jobs.keep(self._mark(query), _TOO_MUCH)
+
+    async def drop(self, query: Mapping[str, str]) -> None:
+        """Forget a report that cannot be used."""
+        await self.jobs.drop(self._mark(query))
+
+    async def forget(self, queries: Iterable[Mapping[str, str]]) -> None:
+        """Forget the reports of a window that is read: who asks for it again wants it as it is then."""
+        for query in queries:
+            await self.drop(query)
+
+    def _mark(self, query: Mapping[str, str]) -> str:
+        return job_mark("meta insights", self._edge(), json.dumps(dict(query), sort_keys=True))
+
+    async def _known(self, query: Mapping[str, str], where: Where) -> tuple[str | None, int]:
+        """Return the report of an earlier run, None where there is none, and how many failed before it."""
+        mark = self._mark(query)
+        known = await self.jobs.find(mark)
+        if known is None:
+            return None, 0
+        await self.jobs.keep(mark, known)  # else what is done is forgotten while the others are waited for
+        if known == _TOO_MUCH:
+            raise TooBig("an earlier run found the report too much", hint="ask for a shorter window", **where)
+        run_id, _, failures = known.partition(" ")
+        return run_id, int(failures or 0)
+
+    async def _start(self, query: Mapping[str, str], where: Where, failures: int) -> str:
+        """Ask for a report and keep its id; asking twice costs one more and does no harm, so a lost answer is asked for again."""
         request = Request("POST", self._edge(), form=query, window=where["window"], is_safe=True)
         started = await self.session.read(request, lambda reply: decode(reply.body, _Started, where))
-        return str(started.report_run_id)
+        run_id = str(started.report_run_id)
+        await self.jobs.keep(self._mark(query), f"{run_id} {failures}" if failures else run_id)
+        return run_id
 
-    async def _over(self, run_id: str, where: Where) -> Report:
+    async def _over(self, run_id: str, where: Where, patience: Patience) -> Report:
         unseen = 0
         request = Request("GET", f"{self.node_url}/{run_id}", window=where["window"])
 
@@ -132,7 +161,7 @@ class Reports:
                 return Report(_GONE) if unseen >= LOOKS_UNTIL_GONE else None
             return report if report.is_over else None
 
-        return await wait_for(look, self.sleep, self.clock, where)
+        return await wait_for(look, self.sleep, self.clock, where, patience)
 
     def _edge(self) -> str:
         return f"{self.node_url}/act_{self.account_id}/insights"

@@ -2,7 +2,8 @@
 
 Facts (shopify.dev, read 2026-11): five operations run at once for an app and shop since 2026-01, one before; `url` is null
 where there are no rows; an operation sees the shop as it stands while it runs. It outlives the run that started it, and so
-does its mark, whatever came of it, until `forget`: a run that is started again neither repeats it nor forgets that it was too large.
+does its mark until `forget`: a run that is started again neither repeats it nor forgets that it was too large. One that was
+cancelled, or failed for another reason, is asked for once more by the next run.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -41,6 +42,8 @@ _LOOK = """query Look($id: ID!) { node(id: $id) { ... on BulkOperation {
 _QUERY = f"""{{ orders(query: "%s") {{ edges {{ node {{ {FIELDS}
   lineItems {{ edges {{ node {{ id quantity currentQuantity }} }} }} }} }} }} }}"""
 _GOING = frozenset({"CREATED", "RUNNING"})
+_TOO_LARGE = ("FAILED", "TIMEOUT")
+"""It would be so the next time; other ends say nothing of the orders."""
 
 Count = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,18}$")]
 
@@ -115,8 +118,8 @@ class BulkReader:
             await self.jobs.keep(mark, started)
             done = await self._done(started, where, patience)
         if done is None or done.status != "COMPLETED":
-            if done and done.error_code == "ACCESS_DENIED":
-                await self.jobs.drop(mark)  # once it is allowed, it is asked anew
+            if done is None or (done.status, done.error_code) != _TOO_LARGE:
+                await self.jobs.drop(mark)  # the next run asks anew; in this one the others get their turn
             raise BulkUnusable(f"{done.status} {done.error_code or ''}".strip() if done else "it is gone")
         if int(done.file_size or 0) > MAX_FILE_BYTES:
             raise TooBig(f"the bulk result has {done.file_size} bytes", hint="ask for a shorter window", **where)

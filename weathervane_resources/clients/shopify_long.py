@@ -6,7 +6,7 @@ What changed since the operations began is asked for beside their files.
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -53,6 +53,8 @@ class LongWindow:
             async for page in self._part(part, done, changes):
                 yield page
                 del page  # 100,000 orders, else held while the next are read
+        if unread := changes.untold():
+            yield OrdersPage([], unread)
         await self.bulk.forget(self._asked)
 
     async def _ready(self, start: datetime, end: datetime) -> list[tuple[Part, Operation | None]]:
@@ -92,6 +94,7 @@ class LongWindow:
             yield page
             return
         async for some in pages(self.bulk.graph, self.by, part.start, part.end):
+            changes.tell(some)
             yield some
 
     async def _from_file(self, part: Part, done: Operation, changes: "_Changes") -> OrdersPage | None:
@@ -101,8 +104,8 @@ class LongWindow:
         except BulkUnusable as reason:
             self._warn(reason)
             return None
-        rows, bad = await changes.read()
-        return kept_page([*rows, *found.orders], [*bad, *found.bad], set(), self.by, part.start, part.end)
+        rows = await changes.read()
+        return changes.over(kept_page([*rows, *found.orders], found.bad, set(), self.by, part.start, part.end))
 
     def _warn(self, reason: BulkUnusable) -> None:
         tenant = self.bulk.graph.session.tenant
@@ -113,23 +116,58 @@ class LongWindow:
 class _Changes:
     """What changed since operations began: other runs may have stored it, and it would be lost.
 
-    Its rows go before an operation's, of which those that changed are then duplicates.
+    Its rows go before an operation's, of which those that changed are then duplicates. An order that can no longer be read
+    takes the place of its older version: every order counts once, or one that is counted twice would hide one that was lost.
     """
 
     bulk: BulkReader
     known_to: datetime
     kept: Callable[[OrdersPage], OrdersPage]
-    _rows: dict[int, Order] = field(default_factory=dict)
+    _rows: dict[str, Order] = field(default_factory=dict)
+    _bad: dict[str, BadRow] = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)
+    """The bad rows that pages have."""
 
-    async def read(self) -> tuple[list[Order], list[BadRow]]:
-        """Return all that changed until now, and what could not be read this time."""
-        bad: list[BadRow] = []
+    async def read(self) -> list[Order]:
+        """Return all that changed until now."""
         now = self.bulk.clock()
         if now - self.known_to > SHORT:
             async for page in pages(self.bulk.graph, "updated_at", self.known_to - SEARCH_LAG, now + AHEAD):
                 changed = [datetime.fromisoformat(row.updated_at or "") for row in page.rows]
                 self.known_to = max([self.known_to, *changed])
-                kept = self.kept(page)
-                self._rows |= {row.id: row for row in kept.rows}
-                bad += kept.bad
-        return list(self._rows.values()), bad
+                self._note(page)
+        return list(self._rows.values())
+
+    def over(self, page: OrdersPage) -> OrdersPage:
+        """Return a page of an operation's orders, each as it was last seen: readable, or among the bad ones."""
+        bad = [one for one in page.bad if _key(one) not in self._rows]
+        rows = [row for row in page.rows if str(row.id) not in self._bad] if self._bad else page.rows
+        if len(rows) < len(page.rows):
+            bad += [self._bad[key] for row in page.rows if (key := str(row.id)) in self._bad]
+        page = replace(page, rows=rows, bad=bad)
+        self.tell(page)
+        return page
+
+    def tell(self, page: OrdersPage) -> None:
+        """Note that the orders of a page are known, so that none of them is a bad row once more."""
+        self._told |= {_key(bad) for bad in page.bad}
+        if self._bad:
+            self._told |= self._bad.keys() & {str(row.id) for row in page.rows}
+
+    def untold(self) -> list[BadRow]:
+        """Return what could not be read and was on no page."""
+        return [bad for key, bad in self._bad.items() if key not in self._told]
+
+    def _note(self, page: OrdersPage) -> None:
+        for row in page.rows:
+            self._bad.pop(str(row.id), None)
+        kept = self.kept(page)
+        self._rows |= {str(row.id): row for row in kept.rows}
+        for bad in kept.bad:
+            self._bad[_key(bad)] = bad
+            self._rows.pop(_key(bad), None)
+
+
+def _key(bad: BadRow) -> str:
+    """Return what tells an order from others: a page has the number of the id that a file has."""
+    return bad.key.rpartition("/")[2] if bad.key else bad.reason

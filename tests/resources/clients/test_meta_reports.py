@@ -191,7 +191,7 @@ def test_a_report_that_was_too_much_is_never_asked_for_unchanged() -> None:
     too_much = stands("Job Failed", 0, error_subcode=1487534, error_message="Too many rows")
     empty = {"data": []}
     for first in ([started(), too_much], [refused(100, 1487534)], [started(), DONE, refused(100, 1487534)]):
-        rows, script = scripted(*first, started("7002"), DONE, ROWS, started("7003"), DONE, empty)
+        rows, script = scripted(*first, started("7002"), DONE, started("7003"), DONE, ROWS, empty)
         assert len(rows) == 1
         asked = [parse_qs(body)["time_range"][0] for body in script.bodies if body]
         assert [json.loads(text)["since"] for text in asked] == ["2026-08-20", "2026-08-20", "2026-10-04"]

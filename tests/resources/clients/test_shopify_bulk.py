@@ -231,11 +231,22 @@ def test_an_operation_that_ends_badly_leaves_the_pages(ending: str) -> None:
     assert (shop.asked(), shop.jobs.ids) == (["Run", "Look", "Orders"], {})
 
 
-@pytest.mark.parametrize(("code", "kept"), [("ACCESS_DENIED", []), ("TIMEOUT", ["op1"])])
-def test_what_shopify_would_not_show_is_asked_anew_once_it_is_allowed(code: str, kept: list[str]) -> None:
-    """Other failures are remembered until the window is read, or each run would wait for the next one."""
+@pytest.mark.parametrize(
+    ("ending", "code", "kept"),
+    [
+        ("FAILED", "TIMEOUT", ["op1"]),
+        ("FAILED", "ACCESS_DENIED", []),
+        ("FAILED", "INTERNAL_SERVER_ERROR", []),
+        ("FAILED", None, []),
+        ("CANCELED", None, []),
+        ("CANCELING", None, []),
+        ("EXPIRED", None, []),
+    ],
+)
+def test_only_a_failure_that_tells_of_size_is_remembered(ending: str, code: str | None, kept: list[str]) -> None:
+    """One that someone cancelled was renewed by each run, and its part read in pages each time."""
     denied = json_answer({"errors": [{"message": "no", "extensions": {"code": "ACCESS_DENIED"}}], "data": None})
-    shop = Shop([started(), looked("FAILED", errorCode=code), denied])
+    shop = Shop([started(), looked(ending, errorCode=code), denied])
     with pytest.raises(PermissionLost):
         shop.read()
     assert list(shop.jobs.ids.values()) == kept
@@ -288,6 +299,20 @@ def test_what_changed_since_an_earlier_runs_operation_began_is_not_written_over(
     assert {row.id: row.amount("current_subtotal_price") for row in page.rows} == {1: None, 2: "0.00"}
     (asked,) = [json.loads(text)["variables"]["query"] for text in shop.api.bodies if "query Orders" in text]
     assert "updated_at:>='2026-11-20T14:59:00Z'" in asked
+
+
+def test_an_order_that_cannot_be_read_any_more_counts_once(by_http: None) -> None:
+    """Its older version, and it by the number and by the GID: what is counted twice hides an order that was lost."""
+    waits = Shop([started(), looked("RUNNING")])
+    with pytest.raises(Deferred):
+        waits.read()
+    lines = {"lineItems": {"nodes": [], "pageInfo": {"hasNextPage": False}}, "updatedAt": "2026-11-20T15:05:00Z"}
+    nodes = [{**order(number), **lines, "createdAt": 5} for number in (2, 4, 9)]
+    changed = data(orders={"nodes": [*nodes, {**order(5), **lines}], "pageInfo": {"hasNextPage": False}})
+    body = jsonl(order(1), order(2), *[{**order(number), "createdAt": 5} for number in (4, 5)])
+    shop = Shop([file_at(4, 4), changed], [body], waits.jobs, now=NOW + timedelta(minutes=40))
+    found = [([row.id for row in page.rows], [bad.key for bad in page.bad]) for page in shop.read()]
+    assert found == [([5, 1], ["gid://shopify/Order/4", "2"]), ([], ["9"])]
 
 
 def test_what_changed_while_a_fresh_operation_ran_is_not_written_over(by_http: None) -> None:

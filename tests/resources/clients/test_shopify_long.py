@@ -22,8 +22,9 @@ from tests.resources.clients.shops import days_of, facts, rest
 from weathervane_assets.quarantine import read_frame
 from weathervane_assets.transforms.orders import order_columns
 from weathervane_resources import jobs as kept_jobs
-from weathervane_resources.clients import jobs, shopify_bulk, shopify_parts
+from weathervane_resources.clients import jobs, shopify_bulk, shopify_long, shopify_parts
 from weathervane_resources.clients.jobs import PATIENCE_S
+from weathervane_resources.clients.rows import BadRow
 from weathervane_resources.clients.shopify import Order, OrdersPage
 from weathervane_resources.clients.shopify_graphql import ShopifyGraphql
 from weathervane_resources.clients.shopify_long import LongWindow
@@ -161,6 +162,66 @@ def test_an_operation_that_fails_is_not_tried_again_by_each_run(
     found = shop.backfill(sandbox)
     assert len(shop.operations) == 4
     assert same(found, by_rest(sandbox))
+
+
+def test_an_operation_that_failed_by_chance_is_started_once_more(
+    shop: Shop, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its part was read in pages by each run that came after; a cancelled one's too."""
+    plain = Operation.shown
+
+    def shown(self: Operation) -> dict[str, Any]:
+        is_first = self is shop.operations[0] and not self.is_running
+        failed = {"status": "FAILED", "errorCode": "INTERNAL_SERVER_ERROR", "url": None}
+        return {**plain(self), **failed} if is_first else plain(self)
+
+    monkeypatch.setattr(Operation, "shown", shown)
+    found = shop.backfill(sandbox)
+    assert [one.query for one in shop.operations].count(shop.operations[0].query) == 2
+    assert len(shop.operations) == 5
+    assert same(found, by_rest(sandbox))
+
+
+def test_an_operation_that_always_fails_keeps_no_window_from_its_end(
+    shop: Shop, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails after longer than a run waits: started again at once, it would be all that any run waits for."""
+    plain = Operation.shown
+    shop.minutes = 35.0
+
+    def shown(self: Operation) -> dict[str, Any]:
+        fails = self.query == shop.operations[0].query and not self.is_running
+        return {**plain(self), "status": "FAILED", "errorCode": None, "url": None} if fails else plain(self)
+
+    monkeypatch.setattr(Operation, "shown", shown)
+    assert same(shop.backfill(sandbox), by_rest(sandbox))
+
+
+def test_changes_that_cannot_be_read_come_once_for_all_parts(
+    shop: Shop, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part had those of the whole shop once more: four of each, behind which twelve lost orders could hide."""
+    whole = by_rest(sandbox)
+    plain, some = shopify_long.pages, [whole[3].id, whole[-3].id]
+    unread = [BadRow("no", str(some[0])), BadRow("no", str(some[1])), BadRow("no", "7"), BadRow("no key", None)]
+
+    async def pages(graph: Any, by: Any, *span: Any) -> AsyncGenerator[OrdersPage]:
+        async for page in plain(graph, by, *span):
+            yield OrdersPage(page.rows, unread) if by == "updated_at" else page
+
+    monkeypatch.setattr(shopify_long, "pages", pages)
+
+    async def until_done() -> list[OrdersPage]:
+        while True:
+            try:
+                return await pages_of(shop, sandbox)
+            except Deferred as deferred:
+                shop.now = max(shop.now, deferred.until)
+
+    found = asyncio.run(until_done())
+    assert len(found) == 5
+    assert sorted(bad.key or "" for page in found for bad in page.bad) == sorted([*map(str, some), "7", ""])
+    assert sum(len(page.rows) for page in found) == len(whole) - 2
 
 
 def test_a_second_backfill_asks_for_everything_again(shop: Shop, sandbox: RunningSandbox) -> None:
