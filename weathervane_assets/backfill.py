@@ -40,6 +40,7 @@ from weathervane_resources.connectors import (
     ShopifyConnector,
 )
 from weathervane_resources.credentials import NOT_CONFIGURED
+from weathervane_resources.lake import LakeError
 from weathervane_resources.lake_ledger import left_over_days
 from weathervane_resources.logs import JsonHandler, is_json
 from weathervane_resources.partition_keys import BACKFILL_TAG
@@ -186,7 +187,10 @@ def run_backfill(
         if not result.success:
             outcome.failures += _not_started(steps[done:])
             break
-    _report_quality(tenant_id, resource_overrides or {})
+    try:
+        _report_quality(tenant_id, resource_overrides or {})
+    except LakeError as error:  # the runs have ended well or not; what came of them is still to be said
+        outcome.warnings.append(f"dq_monitoring.json was not written again: {error}")
     outcome.seconds = time.monotonic() - begun
     return outcome
 
@@ -233,7 +237,7 @@ def _report_quality(tenant_id: str, resource_overrides: Mapping[str, Any]) -> No
     lake = platform.lake()
     tenant = platform.tenants().get(tenant_id)
     if tenant:  # of an unknown one the run has said so
-        keep_run(lake, examine_quality(tenant, lake, clock.now()))
+        keep_run(lake, examine_quality(tenant, lake, clock.now(), platform))
 
 
 def _read_result(outcome: Outcome, result: dg.ExecuteInProcessResult) -> None:

@@ -40,9 +40,13 @@ def configured_targets(settings: Settings, tenants: Iterable[Tenant]) -> tuple[l
 
 
 def address(notice: Notice, targets: Sequence[Target]) -> Iterator[tuple[Notice, list[Target]]]:
-    """Yield what goes where. A message about many incidents would begin one at PagerDuty that nothing ends: it gets its parts."""
-    keepers = [target for target in targets if notice.parts and target.keeps_incidents]
-    yield notice, route(notice, [target for target in targets if target not in keepers])
+    """Yield what goes where. A message about many incidents would begin one at PagerDuty that nothing ends: it gets its parts.
+
+    The end of an incident that a greater one took the place of is for PagerDuty only: a chat would take it for the end of both.
+    """
+    wanted = [target for target in targets if target.keeps_incidents or not notice.is_quiet]
+    keepers = [target for target in wanted if notice.parts and target.keeps_incidents]
+    yield notice, route(notice, [target for target in wanted if target not in keepers])
     for part in notice.parts:
         yield part, route(part, keepers)
 

@@ -12,7 +12,15 @@ from dataclasses import replace
 from itertools import groupby
 from urllib.parse import quote
 
-from weathervane_resources.alert_records import SEVERITY_RANK, AlertSeverity, Incident, Notice, Subject, short_id
+from weathervane_resources.alert_records import (
+    SEVERITY_RANK,
+    AlertSeverity,
+    Incident,
+    Notice,
+    NoticeKind,
+    Subject,
+    short_id,
+)
 from weathervane_resources.http.errors import redact
 
 from weathervane_checks.alerts import BACKFILL, FAILED_RUN, NOT_RUN, STUCK_RUN, Due
@@ -26,6 +34,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069]+"
 HEADINGS = {"alert": "", "worse": " got worse", "reminder": " is still so", "recovery": " is over", "digest": ""}
 CAUSES: Mapping[str, str] = {
     "dataset_missing": "the run did not write the day; look at the run, then start it again for the day",
+    "table_unreadable": "a power cut or a full disk, or a table of another version; bring it back as docs/reliability.md says",
     "dataset_empty": "the source answered with nothing; look at the vendor's own figures for the day",
     "row_count_zero": "the source answered with nothing: a dead token, a closed shop or an outage at the vendor",
     "row_count_drop_warning": "a fetch that ended early, or fewer sales; compare with the vendor's own count",
@@ -71,8 +80,8 @@ def clean(text: str, most: int = PART_MOST) -> str:
 def compose(found: Sequence[Due], names: Mapping[str, str], ui_url: str) -> list[Notice]:
     """Return the messages: one for each, or one for all of a tenant and kind where there are many."""
     notices: list[Notice] = []
-    ordered = sorted(found, key=lambda d: (d.incident.subject.tenant, d.kind))
-    for (tenant, _), group in groupby(ordered, key=lambda d: (d.incident.subject.tenant, d.kind)):
+    ordered = sorted(found, key=_together_with)
+    for (tenant, *_), group in groupby(ordered, key=_together_with):
         items = list(group)
         name = clean(names.get(tenant, ""), 60)
         if len(items) > GROUP_OVER:
@@ -81,6 +90,10 @@ def compose(found: Sequence[Due], names: Mapping[str, str], ui_url: str) -> list
             notices += [_one(item, name, ui_url) for item in items]
     order = {item.incident.id: n for n, item in enumerate(found)}
     return sorted(notices, key=lambda n: (n.kind == "recovery", order.get(n.key.partition("-")[0], -1)))
+
+
+def _together_with(item: Due) -> tuple[str, NoticeKind, bool]:
+    return item.incident.subject.tenant, item.kind, item.is_quiet
 
 
 def _one(item: Due, name: str, ui_url: str) -> Notice:
@@ -100,7 +113,8 @@ def _notice(key: str, item: Due, severity: AlertSeverity, title: str, lines: Seq
     subject = item.incident.subject
     target = subject.dataset if subject.cause == "target_unreachable" else ""
     routed = item.incident.told_severity or item.incident.severity
-    return Notice(key, item.kind, subject.tenant, routed, f"[{severity}] {title}"[:120], "\n".join(lines), target)
+    told = f"[{severity}] {title}"[:120], "\n".join(lines)
+    return Notice(key, item.kind, subject.tenant, routed, *told, target, is_quiet=item.is_quiet)
 
 
 def _body(item: Due, name: str, days: str, ui_url: str) -> list[str]:
@@ -166,7 +180,8 @@ def _together(items: Sequence[Due], name: str) -> Notice:
     key = f"{short_id(*(d.key for d in ranked))}-many"
     title = f"{_whose(first.subject.tenant)}: {len(items)} incidents{HEADINGS[items[0].kind].replace(' is ', ' are ')}"
     lines = [f"tenant: {_whose(first.subject.tenant)}{f' ({name})' if name else ''}", *shown, *more]
-    return Notice(key, items[0].kind, first.subject.tenant, first.severity, f"[{severity}] {title}", "\n".join(lines))
+    told = f"[{severity}] {title}", "\n".join(lines)
+    return Notice(key, items[0].kind, first.subject.tenant, first.severity, *told, is_quiet=items[0].is_quiet)
 
 
 def days_said(days: Sequence[str]) -> str:

@@ -6,7 +6,8 @@ Belongs here: the rules of alerting, pure, the clock an argument. Does not belon
 An incident is a subject (tenant, dataset, check or cause) that is not ok, over any number of days. It is told once, again
 when it becomes critical, reminded of, and its end is told. A day that was told of is no news until it was ok in between:
 restatements judge the last month again every night. It ends when each of its days is ok, or a day after all of them is. A
-lesser matter of the same check (stub rows, a null value) does not keep it open: that is the next incident.
+lesser matter of the same check (stub rows, a null value) does not keep it open: that is the next incident. Nor does it
+hide a greater one.
 """
 
 from __future__ import annotations
@@ -88,6 +89,8 @@ class Progress:
     touched: dict[str, Incident] = field(default_factory=dict)
     verdicts: dict[tuple[Subject, str], Verdict] = field(default_factory=dict)
     opened: set[str] = field(default_factory=set)
+    outgrown: set[str] = field(default_factory=set)
+    """The incidents that ended because there is more: the next one of the subject says so."""
 
     def take(self, observations: Iterable[Observation]) -> None:
         """Take observations in: of one run and subject first what is wrong, then what is ok."""
@@ -111,6 +114,8 @@ class Progress:
     def _take_bad(self, seen: Observation) -> None:
         if seen.backfill and _is_standing(seen.facts):
             return
+        if not seen.backfill:
+            self._end_lesser(seen)
         news = [day for day in seen.labels if self._is_news(seen, day)]
         if seen.backfill and (held := self._held_open(seen.subject, news)):
             self._take_bad(replace(seen, days=held, backfill=""))
@@ -126,14 +131,29 @@ class Progress:
             self.opened.add(incident.id)
         elif SEVERITY_RANK[seen.severity] > SEVERITY_RANK[incident.severity]:
             incident.severity, incident.facts = seen.severity, seen.facts
-        elif _is_standing(incident.facts) and not _is_standing(seen.facts):
-            incident.facts = seen.facts  # what someone chose was told to nobody; this is another matter
         elif set(seen.facts.codes) > set(incident.facts.codes) and not seen.backfill:
             incident.facts = seen.facts  # all that was told and more: reminders say it
         incident.last_at = self.now
         self.touched[incident.id] = incident
         for day in news:
             self._write(seen.subject, day, Verdict(seen.severity, seen.event_id, incident.id))
+
+    def _end_lesser(self, seen: Observation) -> None:
+        """End an incident of only a lesser matter where there is more: that is the next one, told anew, whose days these are.
+
+        Joined to it, it would be told to nobody: what someone chose is silent, a value that is always null was told or snoozed.
+        """
+        incident = self.ledger.incidents.get(seen.subject)
+        if incident is None or not _is_more(seen.facts, incident.facts):
+            return
+        known = {day: self.ledger.days.get((seen.subject, day)) for day in seen.labels}
+        current = [day for day, one in known.items() if one is None or not 0 < seen.event_id < one.event_id]
+        if current:
+            self._close(incident)
+            self.opened.discard(incident.id)
+            self.outgrown.add(incident.id)
+        for day in current:
+            self.ledger.days.pop((seen.subject, day), None)
 
     def _held_open(self, subject: Subject, days: Sequence[str]) -> tuple[str, ...]:
         """Return those of the days that the subject's open incident is about: it would end if a backfill took them from it."""
@@ -161,9 +181,12 @@ class Progress:
         newest = max(seen.labels)
         is_newer = bool(bad) and newest > max(bad) and seen.event_id >= self._newest_event(incident)
         if not bad or is_newer:
-            incident.closed_at = incident.last_at = self.now
-            self.touched[incident.id] = incident
-            del self.ledger.incidents[seen.subject]
+            self._close(incident)
+
+    def _close(self, incident: Incident) -> None:
+        incident.closed_at = incident.last_at = self.now
+        self.touched[incident.id] = incident
+        del self.ledger.incidents[incident.subject]
 
     def _bad_days(self, incident: Incident) -> list[str]:
         return sorted(
@@ -192,6 +215,8 @@ class Due:
     incident: Incident
     lines: tuple[tuple[Subject, str, AlertSeverity], ...] = ()
     """Subject, day and severity of what is not ok."""
+    is_quiet: bool = False
+    """Whether only a receiver that keeps incidents of its own needs it."""
 
     @property
     def key(self) -> str:
@@ -215,7 +240,7 @@ def due(progress: Progress, unfinished: Collection[str] = ()) -> list[Due]:
             else _kinds(incident, progress)
         )
         for kind in kinds:
-            found.append(Due(kind, incident, _lines(ledger, incident)))
+            found.append(Due(kind, incident, _lines(ledger, incident), incident.id in progress.outgrown))
             progress.touched[incident.id] = incident
     return found
 
@@ -285,6 +310,11 @@ def _is_standing(facts: Facts) -> bool:
 
 def _is_only(facts: Facts, codes: Collection[str]) -> bool:
     return bool(facts.codes) and all(code in codes for code in facts.codes)
+
+
+def _is_more(seen: Facts, told: Facts) -> bool:
+    """Whether what was told is only a lesser matter, and what is seen is not."""
+    return any(_is_only(told, codes) and not _is_only(seen, codes) for codes in (STANDING, EXPLAINS_NOTHING))
 
 
 def _lines(ledger: Ledger, incident: Incident) -> tuple[tuple[Subject, str, AlertSeverity], ...]:

@@ -54,7 +54,7 @@ def build_dq_report(tenants: dg.PartitionsDefinition, draw: Draw, owner: str) ->
         from Open-Meteo's free hosts, it also shows how much of their quota was spent.
         """
         tenant, lake = platform.tenants()[context.partition_key], platform.lake()
-        quality = examine_quality(tenant, lake, clock.now())
+        quality = examine_quality(tenant, lake, clock.now(), platform)
         report = keep_run(lake, quality)
         metadata = _metadata(quality, report, draw, _spent(context, platform, open_meteo))
         return dg.MaterializeResult(metadata=metadata, check_results=[_kept(quality, report)])

@@ -16,6 +16,7 @@ import polars as pl
 from weathervane_assets.tables import CONTRACTS
 from weathervane_resources.credentials import UNREAD
 from weathervane_resources.lake import Lake, LakeError
+from weathervane_resources.platform import Platform
 from weathervane_resources.tenants import Tenant
 
 from weathervane_checks.dq_rules import Verdicts, judge_dataset
@@ -30,6 +31,7 @@ VERSION = 1
 FILE = "dq_monitoring.json"
 PICTURE_DAYS = 60
 FIGURES = ("row_count", "baseline_median", "baseline_least")
+ORDERS = {"date": pl.Date, "order_id": pl.String, "ship_geohash": pl.String, "geo_source": pl.String}
 COUNTS = {"date": pl.Date, "orders": pl.Int64, "usual": pl.Float64, "least": pl.Float64, "severity": pl.String}
 
 
@@ -48,13 +50,19 @@ class Quality:
     """`date`, `order_id`, `ship_geohash`, `geo_source` of `days`."""
 
 
-def examine_quality(tenant: Tenant, lake: Lake, now: datetime) -> Quality:
-    """Return how the tenant's datasets stand."""
+def examine_quality(tenant: Tenant, lake: Lake, now: datetime, platform: Platform | None = None) -> Quality:
+    """Return how the tenant's datasets stand; `platform`: where the credentials are, to say which of them end.
+
+    Raises: LakeError: the ledger cannot be read.
+    """
     limits = Thresholds().for_tenant(tenant.thresholds)
     ledger, today = lake.ledger(tenant.id), tenant.today(now)
     days = [today - timedelta(days=n) for n in range(PICTURE_DAYS, 0, -1)]
-    everything = {name: Evidence(name, tenant, dict.fromkeys(days, ""), lake, now, limits) for name in CONTRACTS}
-    orders = everything["orders"].orders_since(days_needed(limits))
+    everything = {
+        name: Evidence(name, tenant, dict.fromkeys(days, ""), lake, now, limits, platform=platform)
+        for name in CONTRACTS
+    }
+    orders = _orders(everything["orders"])
     datasets, severities, counts = {}, {}, _counts({})
     for name, evidence in everything.items():
         mine = ledger.filter(pl.col("dataset") == name)
@@ -71,7 +79,19 @@ def examine_quality(tenant: Tenant, lake: Lake, now: datetime) -> Quality:
         "alerts": sorted({code for d in datasets.values() for code in d["alerts"]}),
         "datasets": datasets,
     }
-    return Quality(tenant, run, days, severities, counts, orders.filter(pl.col("date").is_in(days)))
+    return Quality(tenant, run, days, severities, counts, _shown(orders, days))
+
+
+def _orders(evidence: Evidence) -> pl.DataFrame | None:
+    """Return the orders that judging places takes, or None where they cannot be read: their verdict says so."""
+    try:
+        return evidence.orders_since(days_needed(evidence.limits))
+    except LakeError:
+        return None
+
+
+def _shown(orders: pl.DataFrame | None, days: Sequence[date]) -> pl.DataFrame:
+    return pl.DataFrame(schema=ORDERS) if orders is None else orders.filter(pl.col("date").is_in(days))
 
 
 def _counts(findings: Mapping[date, Sequence[Finding]]) -> pl.DataFrame:

@@ -13,9 +13,10 @@ from datetime import date, datetime
 from typing import Any
 
 import polars as pl
+from weathervane_resources.lake import LakeError
 
 from weathervane_checks.catalog import CHECKS, COUNTED, RAW, conservation, contract, coverage
-from weathervane_checks.evidence import Evidence
+from weathervane_checks.evidence import CONNECTOR_OF, Evidence
 from weathervane_checks.findings import Finding
 from weathervane_checks.join_evidence import decisions_of, is_as_of
 from weathervane_checks.join_report import FILE as JOIN_FILE
@@ -23,7 +24,7 @@ from weathervane_checks.reports import FOLDER
 from weathervane_checks.rules.completeness import Counted, judge_completeness
 from weathervane_checks.rules.coverage import judge_join_coverage
 from weathervane_checks.rules.freshness import YEARLY
-from weathervane_checks.rules.geocoding import judge_geocoding
+from weathervane_checks.rules.geocoding import days_needed, judge_geocoding
 from weathervane_checks.rules.row_counts import judge_row_counts
 from weathervane_checks.rules.sources import judge_live_source
 
@@ -43,15 +44,33 @@ class Verdicts:
     not_judged: dict[str, str] = field(default_factory=dict)
     """The others, with the reason."""
 
+    def stop(self, error: LakeError, names: Sequence[str]) -> None:
+        """Take in that a table cannot be read: of the checks' `names` those that were not asked yet cannot be."""
+        self.not_judged |= {name: str(error) for name in names if name not in self.judged}
+        for day, found in self.by_day.items():
+            found.append(Finding(day, "critical", "cannot be read", alerts=("table_unreadable",), note=str(error)))
+        self.standing.append(self.by_day[max(self.by_day)][-1])
 
-def judge_dataset(evidence: Evidence, ledger: pl.DataFrame, orders: pl.DataFrame) -> Verdicts:
-    """Return what the rules say of the days that were written; `ledger`: the dataset's rows."""
+
+def judge_dataset(evidence: Evidence, ledger: pl.DataFrame, orders: pl.DataFrame | None) -> Verdicts:
+    """Return what the rules say of the days that were written; `ledger`: the dataset's rows.
+
+    A table that cannot be read is critical for what is made of it. `orders`: None where that is theirs.
+    """
     names = [check.name for check in CHECKS if check.asset == evidence.dataset]
     days = _days(evidence, ledger)
     if not days:
         return Verdicts({}, not_judged=dict.fromkeys(names, "no day of it was written"))
     verdicts = Verdicts({day: [] for day in days})
-    of_days = replace(evidence, keys=dict.fromkeys(days, ""))
+    try:
+        _ask(verdicts, evidence, ledger, orders)
+    except LakeError as error:
+        verdicts.stop(error, names)
+    return verdicts
+
+
+def _ask(verdicts: Verdicts, evidence: Evidence, ledger: pl.DataFrame, orders: pl.DataFrame | None) -> None:
+    of_days = replace(evidence, keys=dict.fromkeys(verdicts.by_day, ""))
     for name, found in _by_day(of_days, ledger, orders):
         verdicts.judged.append(name)
         for finding in found:
@@ -62,31 +81,36 @@ def judge_dataset(evidence: Evidence, ledger: pl.DataFrame, orders: pl.DataFrame
         _add_todays_forecast(verdicts, evidence, ledger)
     if evidence.dataset == "features" and "conservation" not in verdicts.judged:
         verdicts.not_judged["conservation"] = "a matrix in join mode as_of is not built again for a report"
-    return verdicts
+    if evidence.dataset in CONNECTOR_OF and evidence.platform is None:
+        verdicts.not_judged["credential_ends"] = (
+            "only the lake was looked at; `weathervane doctor` looks at credentials"
+        )
 
 
 def _days(evidence: Evidence, ledger: pl.DataFrame) -> list[date]:
     written = set(ledger["date"])
     if evidence.dataset == "features":  # made of what is left over of a demo, and not made again since
         written -= set(evidence.lake.left_over_days(evidence.tenant.id, "orders"))
-    return sorted(written if evidence.dataset in YEARLY else written.intersection(evidence.days))
+    days = {day.replace(month=1, day=1) if evidence.dataset in YEARLY else day for day in evidence.days}
+    return sorted(written & days)
 
 
-def _by_day(evidence: Evidence, ledger: pl.DataFrame, orders: pl.DataFrame) -> Iterator[Judged]:
-    """Yield each rule that judges by day, by the name of its check.
+def _by_day(evidence: Evidence, ledger: pl.DataFrame, orders: pl.DataFrame | None) -> Iterator[Judged]:
+    """Yield each rule that judges by day, by the name of its check; first those that read no rows, which may be damaged.
 
     What a matrix in join mode as_of leaves out is not built again for a report: of it conservation is the check's alone.
     """
     name, days, limits = evidence.dataset, evidence.days, evidence.limits
-    yield "contract", contract(evidence)
     if name in RAW:
-        yield "live_source", judge_live_source(ledger, days, evidence.dying_version)
+        yield "live_source", judge_live_source(ledger, days, evidence.dying_version, evidence.ending_credential)
     if name in COUNTED:
         yield "row_count_drop", judge_row_counts(ledger, days, limits, evidence.today, evidence.tenant.quiet_days)
     if name == "orders":
-        yield "geocoding_coverage", judge_geocoding(orders, days, limits)
         counted = Counted(ledger, evidence.quarantined, evidence.refusals)
         yield "completeness", judge_completeness(counted, days, evidence.today)
+        known = evidence.orders_since(days_needed(limits)) if orders is None else orders
+        yield "geocoding_coverage", judge_geocoding(known, days, limits)
+    yield "contract", contract(evidence)
     if name == "weather_daily":
         yield "coverage", coverage(evidence)
     if name == "features":

@@ -1,6 +1,7 @@
 """What a check may look at: the run's window, its table, the tables it was made from, and the ledger.
 
-Belongs here: reading, each thing at most once. Does not belong here: judging.
+Belongs here: reading, each thing at most once. Does not belong here: judging. What is read raises LakeError where a table
+is damaged or was made by another version.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import Connector, GoogleAdsConnector, MetaAdsConnector, ShopifyConnector
 from weathervane_resources.credentials import tenant_variable
-from weathervane_resources.lake import Lake
+from weathervane_resources.lake import Lake, whole
 from weathervane_resources.lake_io import tenant_days
 from weathervane_resources.partition_keys import split_key
 from weathervane_resources.platform import Platform
@@ -135,12 +136,13 @@ class Evidence:
 
     def orders_since(self, days_before: int) -> pl.DataFrame:
         """Return `date`, `order_id`, `ship_geohash`, `geo_source` of the window and of so many days before it."""
-        return self._orders(days_before).select("date", "order_id", "ship_geohash", "geo_source").collect()
+        return self._orders(days_before, pl.col("date", "order_id", "ship_geohash", "geo_source"))
 
-    def _orders(self, days_before: int) -> pl.LazyFrame:
+    def _orders(self, days_before: int, *columns: pl.Expr) -> pl.DataFrame:
         since = self.days[0] - timedelta(days=days_before)
         rows = self.lake.scan_own(self.tenant.id, "orders", shape_of(CONTRACTS["orders"]))
-        return rows.filter(pl.col("date").is_between(since, self.days[-1]))
+        mine = rows.filter(pl.col("date").is_between(since, self.days[-1])).select(columns)
+        return whole(mine, self.lake.uri(self.tenant.id, "orders"))
 
     @cached_property
     def ledger(self) -> pl.DataFrame:
@@ -169,17 +171,19 @@ class Evidence:
 
     def shipped(self, days_before: int) -> pl.DataFrame:
         """Return `date`, `geohash` of the orders of the window and of so many days before it: two columns."""
-        cells = self._orders(days_before).select("date", pl.col("ship_geohash").alias("geohash"))
-        return cells.drop_nulls().unique().collect()
+        cells = self._orders(days_before, pl.col("date"), pl.col("ship_geohash").alias("geohash"))
+        return cells.drop_nulls().unique()
 
     def table(self, dataset: str, days: Sequence[date] | None = None) -> pl.DataFrame:
         """Return another dataset's rows of the window, or of `days`."""
         shape = shape_of(CONTRACTS[dataset])
-        return self.lake.scan(self.tenant.id, dataset, shape, self.days if days is None else days).collect()
+        rows = self.lake.scan(self.tenant.id, dataset, shape, self.days if days is None else days)
+        return whole(rows, self.lake.uri(self.tenant.id, dataset))
 
     def own_orders(self) -> pl.DataFrame:
         """Return the window's orders that count: none that are left over of a demo."""
-        return self.lake.scan_own(self.tenant.id, "orders", shape_of(CONTRACTS["orders"]), self.days).collect()
+        rows = self.lake.scan_own(self.tenant.id, "orders", shape_of(CONTRACTS["orders"]), self.days)
+        return whole(rows, self.lake.uri(self.tenant.id, "orders"))
 
 
 def restatement_days(dataset: str, limits: Thresholds, tenant: Tenant) -> float | None:

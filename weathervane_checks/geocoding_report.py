@@ -67,7 +67,8 @@ def _fallen(tenant: Tenant, lake: Lake, limits: Thresholds, today: date) -> list
     """Return the newest days that the check would not call ok: over all orders a recent fall is not to be seen."""
     days = [today - timedelta(days=n) for n in range(1, RECENT_DAYS + 1)]
     since = days[-1] - timedelta(days=days_needed(limits))
-    orders = lake.scan_own(tenant.id, "orders", CELLS).filter(pl.col("date").is_between(since, days[0])).collect()
+    rows = lake.scan_own(tenant.id, "orders", CELLS).filter(pl.col("date").is_between(since, days[0]))
+    orders = whole(rows, lake.uri(tenant.id, "orders"))
     wrong = [f for f in judge_geocoding(orders, days, limits) if not f.is_ok]
     return [
         {

@@ -171,9 +171,11 @@ def _status(report: Mapping[str, Any]) -> tuple[str, list[str]]:
             f"{join['other_local_day_ratio']:.3f} of the sales were made on another date where they go, "
             f"above {join['other_local_day_threshold']:g}; their weather is of the shop's date"
         )
+    if leakage["total_rows"]:
+        return "error", issues
     if join["weather_rows"] == 0:
         return "missing", issues
-    return ("error" if leakage["total_rows"] else "warning" if issues else "ok"), issues
+    return ("warning" if issues else "ok"), issues
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -99,6 +99,8 @@ class Notice:
     """The target that this notice says is broken: it goes to the others."""
     parts: tuple[Notice, ...] = ()
     """The messages that this one stands for, for receivers that keep an incident of their own for each of ours."""
+    is_quiet: bool = False
+    """Whether it is for these receivers only."""
 
 
 @dataclass

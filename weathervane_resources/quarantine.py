@@ -11,7 +11,7 @@ from datetime import date, datetime
 
 import polars as pl
 
-from weathervane_resources.lake import Lake, day_predicate
+from weathervane_resources.lake import Lake, day_predicate, whole
 
 QUARANTINE_SCHEMA = pl.Schema(
     {
@@ -29,7 +29,7 @@ QUARANTINE_SCHEMA = pl.Schema(
 
 def read_quarantine(lake: Lake, tenant: str, dataset: str) -> pl.DataFrame:
     """Return the rows set aside of a dataset; empty where there are none."""
-    return lake.scan_shared(tenant, _table(dataset), QUARANTINE_SCHEMA).collect()
+    return whole(lake.scan_shared(tenant, _table(dataset), QUARANTINE_SCHEMA), lake.uri(tenant, _table(dataset)))
 
 
 def replace_quarantine(

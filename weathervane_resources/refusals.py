@@ -11,14 +11,14 @@ from datetime import date, datetime
 
 import polars as pl
 
-from weathervane_resources.lake import Lake, day_predicate
+from weathervane_resources.lake import Lake, day_predicate, whole
 
 REFUSALS_SCHEMA = pl.Schema({"date": pl.Date(), "reason": pl.String(), "seen_at_utc": pl.Datetime("us", "UTC")})
 
 
 def read_refusals(lake: Lake, tenant: str, dataset: str) -> pl.DataFrame:
     """Return the days refused, each once, with the reason and when."""
-    return lake.scan_shared(tenant, _table(dataset), REFUSALS_SCHEMA).collect()
+    return whole(lake.scan_shared(tenant, _table(dataset), REFUSALS_SCHEMA), lake.uri(tenant, _table(dataset)))
 
 
 def note_refusal(lake: Lake, tenant: str, dataset: str, days: Sequence[date], reason: str, now: datetime) -> None:

@@ -82,3 +82,12 @@ def test_what_a_failed_run_leaves_undone_is_said(installation: Installation, mon
     assert outcome.failures[-1] == (
         "not started: climatology, weather_daily, features; run the same command again when that is mended"
     )
+
+
+def test_a_report_that_cannot_be_made_does_not_hide_what_came_of_the_runs(installation: Installation) -> None:
+    """The days were in the lake, and the command ended in a traceback of the report after them."""
+    installation.lake.files.write("_reports/acme/dq_monitoring.json", "{")
+    outcome = installation.backfill("acme", LAST, LAST, "promos")
+    assert (outcome.is_good, outcome.partitions["promos"]) == (True, 1)
+    (warning,) = [said for said in outcome.warnings if "dq_monitoring.json" in said]
+    assert "move it away" in warning

@@ -251,3 +251,22 @@ def test_a_digest_calls_nobody(pagerduty: Target) -> None:
     digest = Notice("k", "digest", "acme", "critical", "t", "b")
     assert route(digest, [pagerduty]) == []
     assert route(replace(digest, kind="alert"), [pagerduty]) == [pagerduty]
+
+
+def test_at_pagerduty_an_incident_that_a_greater_one_took_the_place_of_is_resolved(
+    tmp_path: Path, hook: Webhook, pagerduty: Target
+) -> None:
+    """A chat needs no word of it; there it stood open for good, since nothing had its key any more."""
+    with watchtower(tmp_path, hook) as tower:
+        tower.targets = [pagerduty]
+        tower.tick()
+        for run_id, codes in (
+            ("a", "weather_values_missing"),
+            ("b", "weather_coverage_warning, weather_values_missing"),
+        ):
+            tower.judge("acme", "weather_daily", "coverage", "warning", DAY, alerts=codes, run_id=run_id)
+            tower.tick()
+    first, *later = [(said["event_action"], said["dedup_key"]) for said in hook.bodies]
+    assert first[0] == "trigger"
+    assert sorted(action for action, _ in later) == ["resolve", "trigger"]
+    assert [key for action, key in later if action == "resolve"] == [first[1]]

@@ -15,6 +15,7 @@ from tests.checks.alerting import Webhook, watchtower, webhook
 from weathervane_assets.doctor_sources import source_lines
 from weathervane_checks.alert_text import CAUSES
 from weathervane_checks.catalog import live_source
+from weathervane_checks.dq_report import examine_quality
 from weathervane_checks.evidence import open_evidence
 from weathervane_checks.findings import Finding
 from weathervane_resources.platform import Platform
@@ -80,6 +81,12 @@ def test_a_refresh_token_that_ends_is_warned_of_by_the_night_and_found_by_the_do
         listed = run(tmp_path, "tokens", "list", **env).stdout
         assert f"{ends:%Y-%m-%d}" in "".join(listed.split("\n"))
         assert "PLANTED" not in listed
+        platform, soon = Platform(threshold_names=[]), datetime(2026, 11, 3, 15, tzinfo=UTC)
+        end(env, soon + timedelta(days=10))
+        reported = examine_quality(platform.tenants()["acme"], platform.lake(), soon, platform).run["datasets"][
+            "orders"
+        ]
+        assert "credential_ends" in reported["alerts"], "the report asks what the check asks"
         monkeypatch.setenv("WEATHERVANE_STATE_URL", "sqlite:////proc/none/w.db")
         assert judged().is_ok, "what cannot be known is no verdict on the rows"
 

@@ -14,7 +14,10 @@ from tests.checks.test_join_report import ACME, DAY, NOW, fill, put
 from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_checks.catalog import CHECKS
 from weathervane_checks.dq_report import examine_quality
+from weathervane_checks.dq_rules import judge_dataset
+from weathervane_checks.evidence import Evidence
 from weathervane_checks.join_report import FILE, validate_join, write_join_report
+from weathervane_checks.thresholds import Thresholds
 from weathervane_resources.lake import Lake
 from weathervane_resources.lake_ledger import VendorCount
 
@@ -143,3 +146,48 @@ def test_the_forecast_of_today_is_judged_while_it_can_still_be_had(lake: Lake) -
     found = examine(lake, "weather_forecast")
     assert (found["severity"], "weather_coverage_critical" in found["alerts"]) == ("critical", True)
     assert any(issue.startswith(f"{today}: 0 of 1") for issue in found["issues"])
+
+
+def cut(lake: Lake, dataset: str) -> None:
+    """Leave half of the newest file of a table, as a power cut does."""
+    file = max(Path(lake.uri("acme", dataset)).rglob("*.parquet"), key=lambda one: one.stat().st_mtime_ns)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("dataset", ["orders", "promos"])
+def test_one_damaged_file_is_said_of_its_dataset_and_the_others_are_judged(lake: Lake, dataset: str) -> None:
+    """A file that a power cut had halved ended the report of all datasets in a panic of polars."""
+    fill(lake)
+    write(lake, "orders", [ORDER], source="shopify_api")
+    campaign = {"campaign_id": "c", "channel": "email", "status": "Sent", "is_archived": False}
+    write(lake, "promos", [campaign | dict.fromkeys(("created_at", "updated_at"), SOON)], source="klaviyo_api")
+    cut(lake, dataset)
+    quality = examine_quality(ACME, lake, SOON)
+    found = quality.run["datasets"][dataset]
+    assert (found["severity"], "table_unreadable" in found["alerts"]) == ("critical", True)
+    assert sum("is gone or damaged" in issue for issue in found["issues"]) == 1
+    assert "is gone or damaged" in found["not_judged"]["contract"]
+    assert "live_source" in found["rules"], "it reads no rows"
+    assert dict(zip(quality.days, quality.severities[dataset], strict=True))[DAY] == "critical"
+    other = quality.run["datasets"]["promos" if dataset == "orders" else "orders"]
+    assert "contract" in other["rules"]
+    assert "table_unreadable" not in other["alerts"]
+    assert quality.orders.height == (dataset != "orders")
+
+
+def test_of_normals_only_the_years_that_the_report_shows_are_read(lake: Lake) -> None:
+    """Each morning every year of normals was held against its contract again."""
+    for year in (2019, 2025, 2026):
+        write(lake, "climatology", day=date(year, 1, 1))
+    limits, ledger = Thresholds(), lake.ledger("acme", "climatology")
+    days = [date(2025, 12, 31), date(2026, 1, 1), date(2026, 1, 2)]
+    evidence = Evidence("climatology", ACME, dict.fromkeys(days, ""), lake, SOON, limits)
+    assert list(judge_dataset(evidence, ledger, None).by_day) == [date(2025, 1, 1), date(2026, 1, 1)]
+
+
+def test_a_report_of_the_lake_alone_says_that_it_did_not_look_at_credentials(lake: Lake) -> None:
+    """It listed `live_source` among the rules it had asked, and never asked when the credential ends."""
+    write(lake, "orders", [ORDER], source="shopify_api")
+    found = examine(lake, "orders")
+    assert "live_source" in found["rules"]
+    assert "doctor" in found["not_judged"]["credential_ends"]

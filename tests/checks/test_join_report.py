@@ -77,7 +77,7 @@ def report(lake: Lake) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("filled", "status"),
-    [({}, "ok"), ({"known": 3}, "warning"), ({"known": 0}, "missing"), ({"leak": True}, "error"), ({"known": 3, "leak": True}, "error")],
+    [({}, "ok"), ({"known": 3}, "warning"), ({"known": 0}, "missing"), ({"leak": True}, "error"), ({"known": 3, "leak": True}, "error"), ({"known": 0, "leak": True}, "error")],
 )  # fmt: skip
 def test_the_status_says_what_is_worst(lake: Lake, filled: dict[str, Any], status: str) -> None:
     """The baseline was seeded 'ok' with 0 rows and a coverage of 1.0."""

@@ -208,7 +208,7 @@ def _value(value: Any, source: Source) -> str:
 
 def _ad_spend(source: Source) -> Decimal | None:
     """Return what ads cost; None where they were read for no day, or some of it is in another currency than the tenant's."""
-    rows = source.table("ads").collect()
+    rows = source.table("ads")
     if not source.days_read("ads") or (rows["currency"] != source.tenant.currency).any():
         return None
     return _total(rows["spend"])
@@ -216,7 +216,7 @@ def _ad_spend(source: Source) -> Decimal | None:
 
 def _ads(source: Source) -> list[Campaign]:
     """Return the campaigns that cost most, each in its account's currency, by the account's days."""
-    rows = source.table("ads").collect().sort("date")
+    rows = source.table("ads").sort("date")
     by_campaign = (
         rows.group_by("platform", "account_id", "campaign_id", "currency")
         .agg(pl.col("spend").sum(), pl.col("campaign_name").drop_nulls().last())
@@ -232,7 +232,7 @@ def _ads(source: Source) -> list[Campaign]:
 
 def _promos(source: Source) -> list[Campaign]:
     """Return the campaigns that were sent last."""
-    sent = source.table("promos").filter(was_sent()).collect()
+    sent = source.table("promos").filter(was_sent())
     newest = sent.sort("send_time", "campaign_id", descending=True).head(MOST_CAMPAIGNS)
     kinds = {"email": "e-mail", "sms": "SMS", "mobile_push": "mobile push"}
     return [

@@ -19,7 +19,7 @@ from weathervane_checks.dq_report import Quality, examine_quality
 from weathervane_checks.rules.freshness import judge_freshness
 from weathervane_checks.thresholds import Thresholds
 from weathervane_resources.credentials import NOT_CONFIGURED, UNREAD
-from weathervane_resources.lake import Lake
+from weathervane_resources.lake import Lake, whole
 from weathervane_resources.lake_ledger import left_over_days
 from weathervane_resources.tenants import Tenant
 
@@ -78,22 +78,24 @@ class Source:
         first = max(self.tenant.start_date, min([day for day in written if day <= last], default=date.min))
         return tuple(day for day in days if day >= first) or (last,)
 
-    def table(self, dataset: str) -> pl.LazyFrame:
+    def table(self, dataset: str) -> pl.DataFrame:
         """Return a dataset's rows of the period."""
         rows = self.lake.scan(self.tenant.id, dataset, shape_of(CONTRACTS[dataset]))
-        return rows.filter(pl.col("date").is_between(self.days[0], self.days[-1]))
+        mine = rows.filter(pl.col("date").is_between(self.days[0], self.days[-1]))
+        return whole(mine, self.lake.uri(self.tenant.id, dataset))
 
     @cached_property
     def features(self) -> pl.DataFrame:
         """The matrix of the period."""
-        return self.table("features").collect()
+        return self.table("features")
 
     @cached_property
     def orders(self) -> pl.DataFrame:
         """`ORDER_COLUMNS` of the period's orders and of the year before it, which the weights of the cells need."""
         rows = self.lake.scan_own(self.tenant.id, "orders", shape_of(CONTRACTS["orders"]))
         since = history_start(self.days[0])
-        return rows.filter(pl.col("date").is_between(since, self.days[-1])).select(ORDER_COLUMNS).collect()
+        mine = rows.filter(pl.col("date").is_between(since, self.days[-1])).select(ORDER_COLUMNS)
+        return whole(mine, self.lake.uri(self.tenant.id, "orders"))
 
     @property
     def orders_of_period(self) -> pl.DataFrame:

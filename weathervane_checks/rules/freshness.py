@@ -63,10 +63,13 @@ def judge_freshness(
 
 
 def _first_late(dataset: str, newest: date | None, due: date, tenant: Tenant) -> date:
-    """Return the first day that is missing: of a year that has no normals its first one, but never one before the tenant's."""
+    """Return the first day that is missing: of a year that has no normals its first one, but never one before the tenant's.
+
+    A start that was moved forward leaves days before it, after which nothing is asked for until then.
+    """
     if dataset in YEARLY:
         return max(due, tenant.start_date)
-    return newest + timedelta(days=1) if newest else tenant.start_date
+    return max(newest + timedelta(days=1), tenant.start_date) if newest else tenant.start_date
 
 
 def _is_complete(dataset: str, tenant: Tenant, day: date, written_at: datetime) -> bool:

@@ -19,6 +19,8 @@ LOW = frozenset({"new_rows_low", "new_rows_drop_warning", "new_rows_drop_critica
 """The codes of a count that is low against what is usual."""
 LONG_DAYS, APART_DAYS = 7, 3
 """An incident of so many days moves what is usual for the days in and beside it; days no further apart are of one incident."""
+MOST_WEEKDAYS = 4
+"""What was wrong on so many of the seven within a week was of the whole shop."""
 DOUBT = 2
 """A new level may turn out to have been an incident for so many times as long as it took to be learnt."""
 
@@ -59,6 +61,11 @@ class Learnt:
         self.points = {day: n for day, n in self.points.items() if day not in forgotten}
         self.begun = {weekday: day for weekday, day in self.begun.items() if weekday not in ended}
 
+    def _was_shop_wide(self, start: int) -> bool:
+        """Return whether most weekdays were not ok within a week of `start`: else a weekday speaks for itself alone."""
+        firsts = [*(min(held) for held in self.held_back.values() if held), *self.begun.values()]
+        return len({day % 7 for day in firsts if abs(day - start) < 7}) >= MOST_WEEKDAYS
+
     def note(self, ordinal: int, count: int, codes: Sequence[str]) -> None:
         """Take in one day and what is wrong with it. Zero is never learnt, and ends what was held back of its weekday."""
         self.seen.add(ordinal)
@@ -70,7 +77,7 @@ class Learnt:
         if codes and count:
             self._hold_back(ordinal, count, held)
         else:
-            if held and not codes:
+            if held and not codes and self._was_shop_wide(min(held)):
                 self.come_back(min(held))
             held.clear()
         if codes:

@@ -20,7 +20,7 @@ from weathervane_assets.tenant_report.page import examine_tenant
 from weathervane_resources.alert_records import Facts, Incident, Snooze, Subject, Verdict
 from weathervane_resources.alert_store import AlertStore, Watch
 from weathervane_resources.geocoder import PLACES_SCHEMA, PostalPlaces, centre
-from weathervane_resources.lake import Lake
+from weathervane_resources.lake import Lake, LakeError
 from weathervane_resources.state import open_state
 from weathervane_resources.tenants import Tenant
 
@@ -218,3 +218,15 @@ def test_a_storm_of_incidents_is_bounded(tmp_path: Path, store: AlertStore) -> N
     assert len(page.table("Open incidents")) == 30
     assert "And 470 more: weathervane alerts list --tenant acme." in page.section("incidents").text
     assert page.card("Open incidents") == "500"
+
+
+@pytest.mark.parametrize("dataset", ["ads", "features", "orders", "promos"])
+def test_a_damaged_table_is_named(
+    filled: tuple[Installation, Outcome], tmp_path: Path, store: AlertStore, dataset: str
+) -> None:
+    """`weathervane report` ended in a panic of polars, which named no table."""
+    lake = copied(filled[0], tmp_path)
+    for file in Path(lake.uri("acme", dataset)).rglob("*.parquet"):
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(LakeError, match=f"acme/{dataset} is gone or damaged"):
+        read(lake, store)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
@@ -35,6 +36,13 @@ def test_only_the_due_day_makes_a_dataset_fresh() -> None:
     stale = judge(ledger(*march))
     assert (stale.severity, stale.newest, stale.due, stale.alerts) == ("critical", march[-1], DUE, ("dataset_stale",))
     assert stale.days_late == (DUE - march[-1]).days
+
+
+def test_a_start_date_that_was_moved_past_old_days_asks_for_nothing_before_it() -> None:
+    """The first night that was missed after it was 508 days late."""
+    moved = replace(ACME, start_date=DUE)
+    found = judge(ledger(DUE - timedelta(days=508)), tenant=moved)
+    assert (found.severity, found.newest, found.days_late) == ("warning", DUE - timedelta(days=508), 1)
 
 
 @pytest.mark.parametrize(("late", "severity"), [(0, "ok"), (1, "warning"), (2, "warning"), (3, "critical")])

@@ -73,6 +73,13 @@ def test_a_weekday_on_which_the_shop_now_closes_early_is_learnt_in_two_weeks_and
     assert wrong(weeks) == [6, 13, 28]
 
 
+@pytest.mark.parametrize("bad", [[9], [2], [7, 8], [3, 4]])
+def test_one_weekdays_bad_day_says_nothing_of_what_another_has_learnt(bad: list[int]) -> None:
+    """A shop gave up its Sundays, and one Wednesday after was bad: as the next one was fine, the Sundays were told anew."""
+    weeks = [30 if n % 7 == 6 else 90 if n in bad else count for n, count in enumerate(steady(90))]
+    assert wrong(weeks) == sorted([6, 13, *bad])
+
+
 def test_a_weekday_that_is_back_is_back_at_once() -> None:
     """Two Sundays of road works; the third was as before, the fourth fell again, and that was usual by then."""
     weeks = [40 if n in (6, 13, 27) else count for n, count in enumerate(steady(42))]
