@@ -234,6 +234,7 @@ def test_days_that_nobody_ever_read_are_a_finding(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_days_of_the_zone_before_are_found_once_it_is_corrected(tmp_path: Path) -> None:
     """The zone was corrected as `doctor` said, which was content then; a year of days was still cut at Berlin's midnight."""
     days = ["--from", "2026-11-02", "--to", "2026-11-04", "--asset", "orders"]
@@ -326,7 +327,9 @@ def test_another_name_of_the_same_hours_is_no_finding(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["proxy.internal:8080", "proxy.internal", "ftp://proxy", "http://", "http://p:PLANTED"]
+    "address",
+    ["proxy.internal:8080", "http://p:PLANTED"]
+    + [pytest.param(one, marks=pytest.mark.slow) for one in ("proxy.internal", "ftp://proxy", "http://")],
 )
 def test_an_address_that_is_none_is_one_finding_and_hides_nothing_else(tmp_path: Path, address: str) -> None:
     """A proxy without `http://` ended `doctor` in a traceback of a library, and no line was printed at all."""

@@ -21,6 +21,7 @@ META = {"ACME__META_ACCESS_TOKEN": "EAAlive", "ACME__META_AD_ACCOUNT_ID": "1"}
 KLAVIYO = {"ACME__KLAVIYO_API_KEY": "pk_live"}
 SHOP = {"ACME__SHOPIFY_SHOP_DOMAIN": "acme", "ACME__SHOPIFY_ACCESS_TOKEN": "shpat_live"}
 OPEN_METEO = {"OPEN_METEO_FORECAST_URL": "v1/forecast", "OPEN_METEO_ARCHIVE_URL": "v1/archive"}
+MATRIX = ("orders", "meta_ads", "google_ads", "ads", "features")
 Warned = dict[date, set[tuple[str, str]]]
 
 
@@ -196,11 +197,14 @@ def test_while_a_platform_is_lost_what_the_other_cost_is_not_the_total(
     set_up(monkeypatch, {**live, "ACME__GOOGLE_ADS_CUSTOMER_ID": "2", "ACME__GOOGLE_ADS_REFRESH_TOKEN": "1//live"})
     base = f"{installation.sandbox.url}/t/acme"
     set_up(monkeypatch, {"GOOGLE_ADS_BASE_URL": base, "GOOGLE_OAUTH_URL": f"{base}/token"})
-    assert installation.backfill("acme", LAST, LAST).failures == []
+    assert installation.backfill("acme", LAST, LAST, *MATRIX).failures == []
     give_up(monkeypatch, META)
     later = LAST + timedelta(days=16)
     for day in (NEXT, later):
-        assert installation.backfill("acme", day, day, now=f"{day + timedelta(days=1)}T12:00:00+00:00").failures == []
+        assert (
+            installation.backfill("acme", day, day, *MATRIX, now=f"{day + timedelta(days=1)}T12:00:00+00:00").failures
+            == []
+        )
     spend = installation.rows("acme", "features").select("date", "tenant_ad_spend", "tenant_google_spend").unique()
     known = {day: (total is not None, google is not None) for day, total, google in spend.iter_rows()}
     assert known == {LAST: (True, True), NEXT: (False, True), later: (True, True)}

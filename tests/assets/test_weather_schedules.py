@@ -56,6 +56,7 @@ def test_what_a_place_never_has_is_not_waited_for(installation: Installation, da
     assert spans(of_acme(daemon, "restate_weather", MORNING)) == [("2026-10-31|acme", "2026-11-19|acme")]
 
 
+@pytest.mark.slow
 def test_a_gap_that_stays_is_looked_at_less_and_less(installation: Installation, daemon: dg.DagsterInstance) -> None:
     """One day without rain in the archive itself: for 60 nights up to 70 days were read again, for nothing."""
     gap, dry = date(2026, 8, 1), WHOLE | {"precip_mm": None}
