@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -36,12 +35,6 @@ timezone = "UTC"
 currency = "USD"
 alert_urls = ["json://127.0.0.1:1/kiwi", "nonsense://x/PLANTEDsecret"]
 """
-
-
-@pytest.fixture
-def hook() -> Iterator[Webhook]:
-    with webhook() as running:
-        yield running
 
 
 def judge_many(tower: Watchtower, number: int) -> None:

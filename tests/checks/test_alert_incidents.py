@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -21,19 +20,6 @@ from weathervane_resources.state import open_state
 from weathervane_resources.state_tables import alert_watch
 
 DAY = "2026-11-19"
-
-
-@pytest.fixture
-def hook() -> Iterator[Webhook]:
-    with webhook() as running:
-        yield running
-
-
-@pytest.fixture
-def tower(tmp_path: Path, hook: Webhook) -> Iterator[Watchtower]:
-    with watchtower(tmp_path, hook) as running:
-        running.tick()
-        yield running
 
 
 def drop(tower: Watchtower, severity: str, day: str = DAY, **more: object) -> None:

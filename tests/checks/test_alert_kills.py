@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import random
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -13,17 +12,11 @@ import dagster as dg
 import pytest
 
 from tests.checks import alert_worker
-from tests.checks.alerting import Webhook, watchtower, webhook
+from tests.checks.alerting import Webhook, watchtower
 
 CHECKS = 5
 MOST_CALLS = 60_000
 """A tick makes some 10,000 calls, a message some 2,000: the points lie in the first few ticks."""
-
-
-@pytest.fixture
-def hook() -> Iterator[Webhook]:
-    with webhook() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

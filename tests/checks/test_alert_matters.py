@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
-from tests.checks.alerting import Watchtower, Webhook, watchtower, webhook
+from tests.checks.alerting import Watchtower, Webhook
 from weathervane_resources.alert_records import Snooze
 from weathervane_resources.alert_store import AlertStore
 from weathervane_resources.state import open_state
@@ -16,19 +14,6 @@ from weathervane_resources.state import open_state
 NIGHTS = tuple(f"2026-11-{day}" for day in range(19, 30))
 NIGHT = timedelta(days=1)
 RESTATED = 3
-
-
-@pytest.fixture
-def hook() -> Iterator[Webhook]:
-    with webhook() as running:
-        yield running
-
-
-@pytest.fixture
-def tower(tmp_path: Path, hook: Webhook) -> Iterator[Watchtower]:
-    with watchtower(tmp_path, hook) as running:
-        running.tick()
-        yield running
 
 
 def night(tower: Watchtower, n: int, *judged: tuple[str, str, str, str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import sqlalchemy as sa
 
 from tests.assets.test_cli import GOOD, run
 from tests.assets.test_doctor import findings, live
-from tests.checks.alerting import Webhook, watchtower, webhook
+from tests.checks.alerting import Webhook, watchtower
 from weathervane_assets.doctor_sources import source_lines
 from weathervane_checks.alert_text import CAUSES
 from weathervane_checks.catalog import live_source
@@ -109,12 +108,6 @@ def test_a_fixed_token_is_noted_until_shopify_stops_those_of_public_apps(
             lines = [line for line in source_lines(Platform(threshold_names=[]), now) if line.subject == "shopify acme"]
             texts = [line.text for line in lines if line.level == "note"]
             assert any("permanent token stops on 2027-01-01" in text for text in texts) is noted
-
-
-@pytest.fixture
-def hook() -> Iterator[Webhook]:
-    with webhook() as running:
-        yield running
 
 
 def test_a_credential_that_ends_is_told_with_what_to_do(tmp_path: Path, hook: Webhook) -> None:

@@ -104,21 +104,7 @@ class Unavailable(VendorError):
     is_transient = True
     next_step = "it lies with the vendor or the network; run the window again later"
     wait_s: float | None = None
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        vendor: str,
-        tenant: str,
-        window: str = "",
-        status: int | None = None,
-        hint: str = "",
-        is_late: bool = False,
-    ) -> None:
-        """Keep whether the vendor was reached."""
-        super().__init__(message, vendor=vendor, tenant=tenant, window=window, status=status, hint=hint)
-        self.is_late = is_late
+    is_late = False
 
 
 class Malformed(VendorError):

@@ -113,8 +113,9 @@ class Transport:
         except aiohttp.InvalidURL:
             raise BadRequest("the URL is not valid", hint="check the base URL", **where) from None
         except TimeoutError as error:
-            is_late = not isinstance(error, aiohttp.ConnectionTimeoutError)
-            raise Unavailable(f"no answer from {origin_of(str(url))} in time", is_late=is_late, **where) from None
+            late = Unavailable(f"no answer from {origin_of(str(url))} in time", **where)
+            late.is_late = not isinstance(error, aiohttp.ConnectionTimeoutError)
+            raise late from None
         except (aiohttp.ClientError, OSError) as error:
             raise Unavailable(f"{type(error).__name__} from {origin_of(str(url))}", **where) from None
 

@@ -148,17 +148,22 @@ def test_what_is_too_large_is_remembered(shop: Shop, sandbox: RunningSandbox, mo
     assert same(found, by_rest(sandbox))
 
 
-def test_an_operation_that_fails_is_not_tried_again_by_each_run(
-    shop: Shop, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """20 minutes until it failed, then no time for the others: it would be so for ever. Its part is read in pages."""
+def let_the_first_fail(shop: Shop, patch: pytest.MonkeyPatch, error_code: str) -> None:
+    """Let the first operation end as FAILED, after as long as the others take."""
     plain = Operation.shown
 
     def shown(self: Operation) -> dict[str, Any]:
         is_first = self is shop.operations[0] and not self.is_running
-        return {**plain(self), "status": "FAILED", "errorCode": "TIMEOUT", "url": None} if is_first else plain(self)
+        return {**plain(self), "status": "FAILED", "errorCode": error_code, "url": None} if is_first else plain(self)
 
-    monkeypatch.setattr(Operation, "shown", shown)
+    patch.setattr(Operation, "shown", shown)
+
+
+def test_an_operation_that_fails_is_not_tried_again_by_each_run(
+    shop: Shop, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """20 minutes until it failed, then no time for the others: it would be so for ever. Its part is read in pages."""
+    let_the_first_fail(shop, monkeypatch, "TIMEOUT")
     found = shop.backfill(sandbox)
     assert len(shop.operations) == 4
     assert same(found, by_rest(sandbox))
@@ -168,14 +173,7 @@ def test_an_operation_that_failed_by_chance_is_started_once_more(
     shop: Shop, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its part was read in pages by each run that came after; a cancelled one's too."""
-    plain = Operation.shown
-
-    def shown(self: Operation) -> dict[str, Any]:
-        is_first = self is shop.operations[0] and not self.is_running
-        failed = {"status": "FAILED", "errorCode": "INTERNAL_SERVER_ERROR", "url": None}
-        return {**plain(self), **failed} if is_first else plain(self)
-
-    monkeypatch.setattr(Operation, "shown", shown)
+    let_the_first_fail(shop, monkeypatch, "INTERNAL_SERVER_ERROR")
     found = shop.backfill(sandbox)
     assert [one.query for one in shop.operations].count(shop.operations[0].query) == 2
     assert len(shop.operations) == 5
