@@ -1,4 +1,4 @@
-"""What the code can say to an operator: every `raise` of an operator's error, with the fixed words of its message."""
+"""What the code can say to an operator: each operator's error that is raised, returned or named, with its fixed words."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HOLE = "…"
 
 @dataclass(frozen=True)
 class Said:
-    """One raise: the error, the fixed words, and whether it gives a hint of its own."""
+    """One place: the error, the fixed words, and whether it gives a hint of its own."""
 
     where: str
     error: str
@@ -32,7 +32,7 @@ class Said:
 
 
 def said() -> list[Said]:
-    """Return every raise of an operator's error in the three packages, the sandbox left out."""
+    """Return every place that makes an operator's error in the three packages, the sandbox left out."""
     return [one for file in python_files() if "sandbox" not in file.parts for one in _of_file(file)]
 
 
@@ -40,7 +40,12 @@ def _of_file(file) -> Iterator[Said]:
     tree = ast.parse(file.read_text())
     texts = _constants(tree)
     for node in ast.walk(tree):
-        call = node.exc if isinstance(node, ast.Raise) else node.value if isinstance(node, ast.Return) else None
+        if isinstance(node, ast.Raise):
+            call = node.exc
+        elif isinstance(node, ast.Return | ast.Assign):
+            call = node.value
+        else:
+            continue
         if not isinstance(call, ast.Call):
             continue
         name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
