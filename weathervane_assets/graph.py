@@ -104,8 +104,7 @@ GRAPH = (
         "weather",
         "raw",
         frozenset({"openmeteo", "polars", "deltalake"}),
-        reads=("climatology",),
-        follows=("orders",),
+        follows=("orders", "climatology"),
     ),
     Node(
         weather.weather_forecast,

@@ -148,11 +148,7 @@ def _normals_of_year(
 
 
 def weather_daily(
-    context: dg.AssetExecutionContext,
-    platform: Platform,
-    clock: Clock,
-    open_meteo: OpenMeteoConnector,
-    climatology: pl.LazyFrame,
+    context: dg.AssetExecutionContext, platform: Platform, clock: Clock, open_meteo: OpenMeteoConnector
 ) -> Batch:
     """The weather of each local day where a tenant ships: observed, or forecast until the archive has the day.
 
@@ -171,7 +167,7 @@ def weather_daily(
     start = window.first - timedelta(days=LOOKBACK_DAYS)
     requests = asyncio.run(_fill(open_meteo, access, platform, cache, (points, start, window.last), clock.now))
     values = _cell_values(cells, cache.latest(points, start, window.last), access)
-    normals_known, limits = _normals_since(start, window, climatology), FlagLimits.of(window.tenant.thresholds)
+    normals_known, limits = _normals_since(start, window), FlagLimits.of(window.tenant.thresholds)
     described = describe_days(values, normals_known, active, cells.drop("point"), limits)
     frame = conform(described.with_columns(tenant_id=pl.lit(window.tenant.id)), WeatherDaily)
     by_day = _coverage(frame, active, window)
@@ -193,12 +189,14 @@ def _cell_values(cells: pl.DataFrame, latest: pl.DataFrame, access: Access) -> p
     )
 
 
-def _normals_since(start: date, window: Window, climatology: pl.LazyFrame) -> pl.DataFrame:
-    """Return the normals of the window's years, and of the year before where the days that it looks back to begin in it."""
-    tables = [climatology]
-    if start.year < window.first.year:
-        tables.append(window.lake.scan(window.tenant.id, "climatology", NORMALS_SHAPE, [date(start.year, 1, 1)]))
-    return pl.concat(tables).with_columns(pl.col("date").dt.year().alias("year")).collect()
+def _normals_since(start: date, window: Window) -> pl.DataFrame:
+    """Return the normals of the years that the window's days and those that they look back to lie in.
+
+    Read here and not loaded by Dagster, which would map each day to its year one by one for it: a second for a year of days.
+    """
+    januaries = [date(year, 1, 1) for year in range(start.year, window.last.year + 1)]
+    table = window.lake.scan(window.tenant.id, "climatology", NORMALS_SHAPE, januaries)
+    return table.with_columns(pl.col("date").dt.year().alias("year")).collect()
 
 
 def _coverage(frame: pl.DataFrame, active: pl.DataFrame, window: Window) -> dict[date, dict[str, object]]:
