@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 
 import dagster as dg
 import polars as pl
@@ -48,8 +48,10 @@ FORECAST_DAYS = 7
 """Longest lead of `weather_forecast`, days after the day of issue."""
 ISSUES_AT_ONCE = 8
 """Days of issue asked for at the same time (stub mode only: live there is one, today)."""
-ISSUE_HOUR = 6
-"""Tenant-local hour at which the sandbox is asked for forecasts of past days of issue."""
+ISSUE_HOUR = 2
+"""Tenant-local hour at which each day's forecast is asked for (`schedules.py`)."""
+STUB_ISSUED_AT = time(ISSUE_HOUR, 10)
+"""When a past day's forecast of the sandbox is known, by the tenant's clock: a run started at that hour ends before the next."""
 ORDERS_SHAPE, NORMALS_SHAPE = shape_of(Orders), shape_of(Climatology)
 
 
@@ -292,7 +294,7 @@ async def _learn(
     gate = asyncio.Semaphore(ISSUES_AT_ONCE)
 
     async def learn(day: date, points: list[str]) -> tuple[list[Answer], int]:
-        issued = window.now if day == today else window.tenant.day_start(day) + timedelta(hours=ISSUE_HOUR)
+        issued = window.now if day == today else datetime.combine(day, STUB_ISSUED_AT, window.tenant.zone)
         plan = cache.whole_forecast(points, day, day + timedelta(days=FORECAST_DAYS))
         async with gate, connect(issued if access.is_stub else None) as client:
             known = now if day == today else lambda: issued
