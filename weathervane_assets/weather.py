@@ -178,7 +178,8 @@ def weather_daily(
     frame = conform(described.with_columns(tenant_id=pl.lit(window.tenant.id)), WeatherDaily)
     by_day = _coverage(frame, active, window)
     by_day.setdefault(window.last, {}).update(_spent(open_meteo, access, platform, requests))
-    return Batch(frame, access.source, {"requests": requests}, by_day)
+    noted = dict.fromkeys(window.days, limits.noted)
+    return Batch(frame, access.source, {"requests": requests}, by_day, flag_limits=noted)
 
 
 def _cell_values(cells: pl.DataFrame, latest: pl.DataFrame, access: Access) -> pl.DataFrame:
