@@ -325,8 +325,9 @@ def _yearly_schedules(status: dg.DefaultScheduleStatus) -> list[tuple[dg.JobDefi
                 has_struck(tenant, NEW_CELLS_HOUR, tick)
                 and _normals_request(tenant, today, today.year).run_key not in done
             ):
-                for year in years_without_normals(platform.lake(), tenant.id, today):
-                    yield _normals_request(tenant, today, year)
+                for year in years_without_normals(platform.lake(), tenant, today):
+                    if year >= platform.settings().start_date.year:  # before it there is no partition
+                        yield _normals_request(tenant, today, year)
 
     told = f"{says} On January 1, 7 and 8 at {NORMALS_HOUR:02}:00 of the tenant's clock; later, where the daemon was off then."
     new = "The normals of places that were shipped to for the first time: their anomalies are null until then."

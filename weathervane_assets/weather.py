@@ -19,6 +19,7 @@ from weathervane_assets.tables import (
     polars_schema,
     shape_of,
 )
+from weathervane_assets.transforms.as_of import NORMALS_DELAY_DAYS
 from weathervane_assets.transforms.calendar import active_cells, history_start
 from weathervane_assets.transforms.normals import base_period, normals
 from weathervane_assets.transforms.weather import LOOKBACK_DAYS, FlagLimits, describe_days
@@ -65,6 +66,15 @@ def shipping_days(window: Window, since: date, until: date) -> pl.DataFrame:
         .unique()
         .collect()
     )
+
+
+def places_of_year(window: Window, year: int) -> pl.DataFrame:
+    """Return the cells that the normals of `year` are for: shipped to in it or the year before, or in the first week after it.
+
+    Decisions of join mode as_of use them until the next year's are out, and the first days of January look back on December.
+    """
+    last = date(year, 12, 31) + timedelta(days=NORMALS_DELAY_DAYS)
+    return cell_table(shipping_days(window, history_start(date(year, 1, 1)), last)["geohash"].to_list())
 
 
 def active_in(window: Window) -> pl.DataFrame:
@@ -129,8 +139,7 @@ def _normals_of_year(
     window: Window, january_first: date, connector: OpenMeteoConnector, access: Access, platform: Platform, clock: Clock
 ) -> tuple[pl.DataFrame, int]:
     year = january_first.year
-    shipped = shipping_days(window, history_start(january_first), date(year, 12, 31))
-    cells = cell_table(shipped["geohash"].to_list())
+    cells = places_of_year(window, year)
     start, end = base_period(year, window.tenant.climatology_years)
     points = cells["point"].unique().sort().to_list()
     cache = WeatherCache(window.lake, access.source)
