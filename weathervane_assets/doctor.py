@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import polars as pl
 
-from weathervane_assets.doctor_sources import Line, source_lines
+from weathervane_assets.doctor_sources import Line, marks_in_use, source_lines
 from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.tables import Orders, shape_of
 from weathervane_checks.alert_routing import configured_targets
@@ -45,7 +45,7 @@ def examine(settings: Settings, now: datetime) -> Iterator[Line]:
     served = f"; shard {settings.shard}: {', '.join(own) or 'none'}" if settings.shard.count > 1 else ""
     yield Line("tenants", "ok", f"{settings.tenants_file}: {', '.join(tenants)}{served}")
     yield _lake(settings)
-    yield from _state(settings, now)
+    yield from _state(settings, platform, now)
     yield from _alerting(settings, list(tenants.values()), now)
     yield from _versions(list(tenants), now)
     for tenant in own.values():
@@ -61,7 +61,8 @@ def _lake(settings: Settings) -> Line:
     return Line("lake", "ok", settings.lake)
 
 
-def _state(settings: Settings, now: datetime) -> Iterator[Line]:
+def _state(settings: Settings, platform: Platform, now: datetime) -> Iterator[Line]:
+    """Yield how the state database is, and what is wrong with a stored token; that of a credential that was replaced needs nobody."""
     try:
         state = open_state(settings.state_url)
         state.check_whole()
@@ -70,7 +71,8 @@ def _state(settings: Settings, now: datetime) -> Iterator[Line]:
         yield Line("state", "finding", str(error))
         return
     yield Line("state", "ok", f"{state!r}, {len(stored)} stored tokens")
-    for token in stored:
+    in_use = marks_in_use(platform)
+    for token in (one for one in stored if (one.vendor, one.tenant, one.mark) in in_use):
         if token.status in ("dead", "unreadable"):
             cure = (
                 "connect the account again"

@@ -26,7 +26,6 @@ from weathervane_resources.connectors import (
     MetaAdsConnector,
     OpenMeteoConnector,
     ShopifyConnector,
-    shop_host,
 )
 from weathervane_resources.credentials import (
     GOOGLE_ADS,
@@ -44,6 +43,7 @@ from weathervane_resources.lake import Lake, LakeError
 from weathervane_resources.lake_ledger import LOST_FOR, own_days
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import ConfigurationError
+from weathervane_resources.shop_address import shop_host
 from weathervane_resources.tenants import Tenant
 
 Level = Literal["ok", "note", "finding"]
@@ -70,6 +70,20 @@ def source_lines(platform: Platform, now: datetime) -> Iterator[Line]:
     for tenant in platform.own_tenants().values():
         for connector, probe in PROBES:
             yield from _source(connector, probe, tenant, platform, now)
+
+
+def marks_in_use(platform: Platform) -> set[tuple[str, str, str]]:
+    """Return vendor, tenant and fingerprint of each credential of this shard's tenants that the vault may have a row of."""
+    found = set()
+    for tenant_id in platform.own_tenants():
+        for connector, _ in PROBES:
+            try:
+                mark = connector.mark(connector.access(tenant_id, platform))
+            except dg.Failure:
+                continue  # said of the source
+            if mark is not None:
+                found.add((connector.names.vendor, tenant_id, mark))
+    return found
 
 
 def _names_without_tenant(tenant_ids: list[str]) -> Iterator[Line]:
