@@ -19,6 +19,7 @@ import dagster as dg
 from dagster._core.storage.tags import RUN_KEY_TAG, SCHEDULE_NAME_TAG
 
 from weathervane_assets import graph
+from weathervane_assets.changed_places import spans_of_changed_places, years_of_changed_places
 from weathervane_assets.partitions import TENANT_PARTITIONS, day_key, range_tags, year_key
 from weathervane_assets.unread import (
     ISSUED,
@@ -64,7 +65,7 @@ class Routine:
     catches_up: bool = False
     """Whether nights that were missed are read with it, as one range."""
     settles: bool = False
-    """Whether older days that still stand as forecasts, or have a gap, are read with it."""
+    """Whether older days that still stand as forecasts, or have a gap, are read with it; those whose places changed, by runs of their own."""
     again_hour: int | None = None
     """A later hour of the day at which the same is read once more."""
 
@@ -125,7 +126,7 @@ ROUTINES = (
     ),
     Routine(
         "restate_weather",
-        "Weather of the last 10 days, and of older ones that still are forecasts or have a gap: the archive mends them later.",
+        "Weather of the last 10 days, and of older ones that still are forecasts, have a gap, or whose places changed since with old orders.",
         ("weather_daily", "features"),
         days=WEATHER_DAYS,
         hour=5,
@@ -296,8 +297,22 @@ def _requests(
         if span := routine.span(tenant, tick, earliest, written):
             if routine.settles:
                 span = (max(earliest, oldest_unsettled(platform.lake(), tenant.id, span[0], tick)), span[1])
-            tags = range_tags(tenant.id, *(day_key(tenant.id, day) for day in span))
-            yield dg.RunRequest(run_key=key, tags={**tags, PRIORITY_TAG: str(routine.priority)})
+                yield from _of_changed_places(routine, key, tenant, span[0], tick, platform)
+            yield _routine_request(routine, key, tenant, span)
+
+
+def _of_changed_places(
+    routine: Routine, key: str, tenant: Tenant, before: date, tick: datetime, platform: Platform
+) -> Iterator[dg.RunRequest]:
+    """Yield runs of their own for the days `before` whose places have changed: all of the days between would be too many."""
+    first = max(platform.settings().start_date, tenant.start_date)
+    for span in spans_of_changed_places(platform.lake(), tenant, first, before - timedelta(days=1), tick):
+        yield _routine_request(routine, f"{key} places {span[0]}", tenant, span)
+
+
+def _routine_request(routine: Routine, key: str, tenant: Tenant, span: tuple[date, date]) -> dg.RunRequest:
+    tags = range_tags(tenant.id, *(day_key(tenant.id, day) for day in span))
+    return dg.RunRequest(run_key=key, tags={**tags, PRIORITY_TAG: str(routine.priority)})
 
 
 def _yearly_schedules(status: dg.DefaultScheduleStatus) -> list[tuple[dg.JobDefinition, dg.ScheduleDefinition]]:
@@ -324,7 +339,7 @@ def _yearly_schedules(status: dg.DefaultScheduleStatus) -> list[tuple[dg.JobDefi
                 has_struck(tenant, NEW_CELLS_HOUR, tick)
                 and _normals_request(tenant, today, today.year).run_key not in done
             ):
-                for year in years_without_normals(platform.lake(), tenant.id, today):
+                for year in _years_of_new_cells(tenant, today, platform):
                     yield _normals_request(tenant, today, year)
 
     told = f"{says} On January 1, 7 and 8 at {NORMALS_HOUR:02}:00 of the tenant's clock; later, where the daemon was off then."
@@ -335,6 +350,13 @@ def _yearly_schedules(status: dg.DefaultScheduleStatus) -> list[tuple[dg.JobDefi
         (job, _hourly("normals", job, told, status, of_the_year, "not the day for it")),
         (job, _hourly(NEW_CELLS, job, f"{new} At {at} of the tenant's clock.", status, of_new_cells, none)),
     ]
+
+
+def _years_of_new_cells(tenant: Tenant, today: date, platform: Platform) -> list[int]:
+    lake = platform.lake()
+    old = years_of_changed_places(lake, tenant, today - timedelta(days=WEATHER_DAYS + 1))
+    years = {*years_without_normals(lake, tenant.id, today), *old}
+    return sorted(year for year in years if year >= platform.settings().start_date.year)
 
 
 def normals_are_due(tenant: Tenant, tick: datetime) -> bool:

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from weathervane_assets import graph
-from weathervane_resources.credentials import NOT_CONFIGURED
+from weathervane_assets.changed_places import is_given_up
 from weathervane_resources.lake import Lake, LakeError, Shape, whole
 from weathervane_resources.lake_ledger import IS_OWN
 from weathervane_resources.tenants import Tenant
@@ -72,7 +72,7 @@ def oldest_unsettled(lake: Lake, tenant_id: str, first: date, now: datetime) -> 
         ledger = lake.ledger(tenant_id, "weather_daily")
     except LakeError:
         return first
-    if _is_given_up(ledger):
+    if is_given_up(ledger):
         return first
     read = ledger.join(unsettled, on="date", how="semi")
     read_on = pl.col("written_at_utc").dt.date()
@@ -120,10 +120,4 @@ def normals_lack_december(lake: Lake, tenant: Tenant, now: datetime) -> bool:
     except LakeError:
         return False
     made = ledger.filter(pl.col("dataset") == "climatology", pl.col("date") == january)["written_at_utc"]
-    return not _is_given_up(ledger) and any(archive_end(at) < new_years_eve for at in made)
-
-
-def _is_given_up(ledger: pl.DataFrame) -> bool:
-    """Return whether nobody is asked for weather any more: then what was read stays as it is, however old."""
-    newest = ledger.filter(pl.col("dataset") == "weather_daily").sort("date")["source"].tail(1)
-    return newest.to_list() == [NOT_CONFIGURED]
+    return not is_given_up(ledger) and any(archive_end(at) < new_years_eve for at in made)
