@@ -26,7 +26,8 @@ and 69. What the archive lacks for good is read so often, and what it mends is l
 WEATHER_DAYS = 10
 """The archive has a day when it is 7 days old in UTC, where it may be yesterday still: each day is read with it at least twice."""
 ISSUED = "weather_forecast"
-"""Written on the day itself: complete whenever it was written."""
+"""Had on the day itself only: a night that reads it again brings nothing, so it is complete whenever it was written. `freshness` says
+where it was missed."""
 _VALUES = Shape(
     pl.Schema(
         {

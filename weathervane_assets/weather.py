@@ -27,7 +27,7 @@ from weathervane_resources import metrics
 from weathervane_resources.clients.open_meteo import OpenMeteoClient
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import OpenMeteoConnector
-from weathervane_resources.credentials import Access
+from weathervane_resources.credentials import NOT_KEPT, Access
 from weathervane_resources.failures import as_failure
 from weathervane_resources.lake_io import Batch
 from weathervane_resources.platform import Platform
@@ -219,8 +219,8 @@ def weather_forecast(
 ) -> Batch:
     """The forecast as it was issued on each day, for that day and the seven after it; never rewritten.
 
-    A day of issue that is past is served only from forecasts learnt on that day. Where none was, it stays empty. Rows of a cell
-    that has no order in the year any more (one was deleted, or found another place) stay.
+    A day of issue that is past is served only from forecasts learnt on that day. Where none was, it stays empty and its source is
+    `not_kept`. Rows of a cell that has no order in the year any more (one was deleted, or found another place) stay.
     """
     window = open_window(context.partition_keys, platform, clock)
     access = open_meteo.access(window.tenant.id, platform)
@@ -235,7 +235,14 @@ def weather_forecast(
     issued = _issued_forecasts(window, wanted, cache).with_columns(source=pl.lit(access.source))
     frame = _with_those_before(conform(issued, WeatherForecast), window, access.source)
     spent = _spent(open_meteo, access, platform, requests)
-    return Batch(frame, access.source, {"requests": requests}, {window.last: spent})
+    missed = {} if access.is_stub else dict.fromkeys(_days_missed(wanted, frame, window), NOT_KEPT)
+    return Batch(frame, access.source, {"requests": requests}, {window.last: spent}, source_by_day=missed)
+
+
+def _days_missed(wanted: pl.DataFrame, issued: pl.DataFrame, window: Window) -> list[date]:
+    """Return the days that are past and have no forecast, though there were cells before the day's own orders."""
+    were_asked_for = wanted.filter(~pl.col("is_first_order_day") & (pl.col("date") < window.tenant.today(window.now)))
+    return were_asked_for.join(issued, on="date", how="anti")["date"].unique().to_list()
 
 
 async def _learn_forecasts(
