@@ -11,9 +11,12 @@ matrix at the same time could leave the older of two answers.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from itertools import takewhile
+from time import monotonic
 
 import dagster as dg
 from dagster._core.storage.tags import RUN_KEY_TAG, SCHEDULE_NAME_TAG
@@ -38,6 +41,8 @@ STARTED_WITHIN = timedelta(hours=50)
 """A local day and as much again: how far back a run of today can have been started."""
 MOST_CAUGHT_UP = 14
 """Days; a longer outage is a backfill's, which someone should look at."""
+LOOK_SECONDS = 30
+"""Dagster cuts a tick off after a minute, and nothing would start: tenants that were not looked at by then are the next tick's."""
 NORMALS_HOUR = 8
 NORMALS_DAYS = ((1, 1), (1, 7), (1, 8))
 """Month and day on which the year's normals are made: for the first night, and again when the archive has all of December.
@@ -240,6 +245,11 @@ def _dq_report(status: dg.DefaultScheduleStatus) -> tuple[dg.JobDefinition, dg.S
     return job, _hourly(DQ_REPORT, job, told, status, requests, f"it is {at} for no tenant")
 
 
+def _in_time(tenants: Sequence[Tenant]) -> Iterator[Tenant]:
+    ends_at_s = monotonic() + LOOK_SECONDS
+    return takewhile(lambda _: monotonic() < ends_at_s, tenants)
+
+
 def _with_their_checks(assets: Sequence[str]) -> dg.AssetSelection:
     """Select assets and what judges their rows; that no day is missing is looked at on a schedule of its own."""
     return dg.AssetSelection.assets(*assets) - FRESHNESS_CHECKS
@@ -289,10 +299,8 @@ def _requests(
     routine: Routine, tenants: Sequence[Tenant], tick: datetime, platform: Platform, done: Collection[str]
 ) -> Iterator[dg.RunRequest]:
     earliest = platform.settings().start_date
-    for tenant in tenants:
-        key = routine.run_key(tenant, tick)
-        if key is None or key in done:
-            continue
+    for tenant in _in_time([one for one in tenants if (key := routine.run_key(one, tick)) and key not in done]):
+        key = str(routine.run_key(tenant, tick))
         written = complete_nights(platform.lake(), tenant) if routine.catches_up else ()
         if span := routine.span(tenant, tick, earliest, written):
             if routine.settles:
@@ -333,7 +341,8 @@ def _yearly_schedules(status: dg.DefaultScheduleStatus) -> list[tuple[dg.JobDefi
     def of_new_cells(
         tick: datetime, tenants: Sequence[Tenant], platform: Platform, done: Collection[str]
     ) -> Iterator[dg.RunRequest]:
-        for tenant in tenants:
+        # in another order each time: those at the end must not wait for ever
+        for tenant in _in_time(random.sample(tenants, len(tenants))):
             today = tenant.today(tick)
             if (
                 has_struck(tenant, NEW_CELLS_HOUR, tick)

@@ -11,10 +11,12 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from tests.assets.conftest import Installation
-from tests.assets.ticks import of_acme, spans
+from tests.assets.ticks import of_acme, spans, start
+from weathervane_assets import schedules
 from weathervane_assets.backfill import MATRIX
 from weathervane_assets.definitions import build_defs
 from weathervane_assets.graph import NODES
+from weathervane_assets.partitions import TENANT_TAG
 from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_resources.clock import Clock
 
@@ -87,3 +89,14 @@ def test_days_after_a_changed_order_are_made_as_if_anew(
     make(installation, FIRST, LAST, "climatology", *MATRIX)
     for name in ("features", "weather_daily"):
         assert_frame_equal(healed[name], stored(installation, name))
+
+
+def test_tenants_that_a_tick_has_no_time_for_are_the_next_ones(
+    installation: Installation, daemon: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred large shops took a tick more than a minute: Dagster cut it off, and nobody's weather was read again."""
+    at = datetime(2026, 11, 20, 17, tzinfo=UTC)
+    passed_s = iter(range(0, 1000, 20))
+    monkeypatch.setattr(schedules, "monotonic", lambda: next(passed_s))
+    asked = [{one.tags[TENANT_TAG] for one in start(daemon, "restate_weather", at)} for _ in range(3)]
+    assert asked == [{"acme"}, {"kiwi"}, set()]
