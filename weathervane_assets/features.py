@@ -77,6 +77,11 @@ def is_as_of(window: Window) -> bool:
     return window.tenant.join_mode == "as_of"
 
 
+def matrix_cells(window: Window) -> pl.DataFrame:
+    """Return `date`, `geohash`, `is_first_order_day` of the rows that the window's days have, as the stored orders make them."""
+    return _sold(AsOf(window).active if is_as_of(window) else active_in(window), _fetched(window))
+
+
 def _observed(window: Window, tables: Tables, weather: pl.DataFrame) -> pl.DataFrame:
     fetched = _fetched(window)
     return build_matrix(

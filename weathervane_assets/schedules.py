@@ -11,14 +11,18 @@ matrix at the same time could leave the older of two answers.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from itertools import takewhile
+from time import monotonic
 
 import dagster as dg
 from dagster._core.storage.tags import RUN_KEY_TAG, SCHEDULE_NAME_TAG
 
 from weathervane_assets import graph
+from weathervane_assets.changed_places import spans_of_changed_places, years_of_changed_places
 from weathervane_assets.partitions import TENANT_PARTITIONS, day_key, range_tags, year_key
 from weathervane_assets.unread import (
     ISSUED,
@@ -38,6 +42,8 @@ STARTED_WITHIN = timedelta(hours=50)
 """A local day and as much again: how far back a run of today can have been started."""
 MOST_CAUGHT_UP = 14
 """Days; a longer outage is a backfill's, which someone should look at."""
+LOOK_SECONDS = 30
+"""Dagster cuts a tick off after a minute, and nothing would start: tenants that were not looked at by then are the next tick's."""
 NORMALS_HOUR = 8
 NORMALS_DAYS = ((1, 1), (1, 7), (1, 8))
 """Month and day on which the year's normals are made: for the first night, and again when the archive has all of December.
@@ -65,7 +71,7 @@ class Routine:
     catches_up: bool = False
     """Whether nights that were missed are read with it, as one range."""
     settles: bool = False
-    """Whether older days that still stand as forecasts, or have a gap, are read with it."""
+    """Whether older days that still stand as forecasts, or have a gap, are read with it; those whose places changed, by runs of their own."""
     again_hour: int | None = None
     """A later hour of the day at which the same is read once more."""
 
@@ -126,7 +132,7 @@ ROUTINES = (
     ),
     Routine(
         "restate_weather",
-        "Weather of the last 10 days, and of older ones that still are forecasts or have a gap: the archive mends them later.",
+        "Weather of the last 10 days, and of older ones that still are forecasts, have a gap, or whose places changed since with old orders.",
         ("weather_daily", "features"),
         days=WEATHER_DAYS,
         hour=5,
@@ -240,6 +246,11 @@ def _dq_report(status: dg.DefaultScheduleStatus) -> tuple[dg.JobDefinition, dg.S
     return job, _hourly(DQ_REPORT, job, told, status, requests, f"it is {at} for no tenant")
 
 
+def _in_time(tenants: Sequence[Tenant]) -> Iterator[Tenant]:
+    ends_at_s = monotonic() + LOOK_SECONDS
+    return takewhile(lambda _: monotonic() < ends_at_s, tenants)
+
+
 def _with_their_checks(assets: Sequence[str]) -> dg.AssetSelection:
     """Select assets and what judges their rows; that no day is missing is looked at on a schedule of its own."""
     return dg.AssetSelection.assets(*assets) - FRESHNESS_CHECKS
@@ -289,16 +300,28 @@ def _requests(
     routine: Routine, tenants: Sequence[Tenant], tick: datetime, platform: Platform, done: Collection[str]
 ) -> Iterator[dg.RunRequest]:
     earliest = platform.settings().start_date
-    for tenant in tenants:
-        key = routine.run_key(tenant, tick)
-        if key is None or key in done:
-            continue
+    for tenant in _in_time([one for one in tenants if (key := routine.run_key(one, tick)) and key not in done]):
+        key = str(routine.run_key(tenant, tick))
         written = complete_nights(platform.lake(), tenant) if routine.catches_up else ()
         if span := routine.span(tenant, tick, earliest, written):
             if routine.settles:
                 span = (max(earliest, oldest_unsettled(platform.lake(), tenant.id, span[0], tick)), span[1])
-            tags = range_tags(tenant.id, *(day_key(tenant.id, day) for day in span))
-            yield dg.RunRequest(run_key=key, tags={**tags, PRIORITY_TAG: str(routine.priority)})
+                yield from _of_changed_places(routine, key, tenant, span[0], tick, platform)
+            yield _routine_request(routine, key, tenant, span)
+
+
+def _of_changed_places(
+    routine: Routine, key: str, tenant: Tenant, before: date, tick: datetime, platform: Platform
+) -> Iterator[dg.RunRequest]:
+    """Yield runs of their own for the days `before` whose places have changed: all of the days between would be too many."""
+    first = max(platform.settings().start_date, tenant.start_date)
+    for span in spans_of_changed_places(platform.lake(), tenant, first, before - timedelta(days=1), tick):
+        yield _routine_request(routine, f"{key} places {span[0]}", tenant, span)
+
+
+def _routine_request(routine: Routine, key: str, tenant: Tenant, span: tuple[date, date]) -> dg.RunRequest:
+    tags = range_tags(tenant.id, *(day_key(tenant.id, day) for day in span))
+    return dg.RunRequest(run_key=key, tags={**tags, PRIORITY_TAG: str(routine.priority)})
 
 
 def _yearly_schedules(status: dg.DefaultScheduleStatus) -> list[tuple[dg.JobDefinition, dg.ScheduleDefinition]]:
@@ -319,15 +342,15 @@ def _yearly_schedules(status: dg.DefaultScheduleStatus) -> list[tuple[dg.JobDefi
     def of_new_cells(
         tick: datetime, tenants: Sequence[Tenant], platform: Platform, done: Collection[str]
     ) -> Iterator[dg.RunRequest]:
-        for tenant in tenants:
+        # in another order each time: those at the end must not wait for ever
+        for tenant in _in_time(random.sample(tenants, len(tenants))):
             today = tenant.today(tick)
             if (
                 has_struck(tenant, NEW_CELLS_HOUR, tick)
                 and _normals_request(tenant, today, today.year).run_key not in done
             ):
-                for year in years_without_normals(platform.lake(), tenant, today):
-                    if year >= platform.settings().start_date.year:  # before it there is no partition
-                        yield _normals_request(tenant, today, year)
+                for year in _years_of_new_cells(tenant, today, platform):
+                    yield _normals_request(tenant, today, year)
 
     told = f"{says} On January 1, 7 and 8 at {NORMALS_HOUR:02}:00 of the tenant's clock; later, where the daemon was off then."
     new = "The normals of places that were shipped to for the first time: their anomalies are null until then."
@@ -337,6 +360,13 @@ def _yearly_schedules(status: dg.DefaultScheduleStatus) -> list[tuple[dg.JobDefi
         (job, _hourly("normals", job, told, status, of_the_year, "not the day for it")),
         (job, _hourly(NEW_CELLS, job, f"{new} At {at} of the tenant's clock.", status, of_new_cells, none)),
     ]
+
+
+def _years_of_new_cells(tenant: Tenant, today: date, platform: Platform) -> list[int]:
+    lake = platform.lake()
+    old = years_of_changed_places(lake, tenant, today - timedelta(days=WEATHER_DAYS + 1))
+    years = {*years_without_normals(lake, tenant, today), *old}
+    return sorted(year for year in years if year >= platform.settings().start_date.year)
 
 
 def normals_are_due(tenant: Tenant, tick: datetime) -> bool:

@@ -12,8 +12,8 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from weathervane_assets import graph
+from weathervane_assets.changed_places import is_given_up
 from weathervane_assets.transforms.as_of import decision_frame
-from weathervane_resources.credentials import NOT_CONFIGURED
 from weathervane_resources.lake import Lake, LakeError, Shape, whole
 from weathervane_resources.lake_ledger import IS_OWN
 from weathervane_resources.tenants import Tenant
@@ -27,7 +27,8 @@ and 69. What the archive lacks for good is read so often, and what it mends is l
 WEATHER_DAYS = 10
 """The archive has a day when it is 7 days old in UTC, where it may be yesterday still: each day is read with it at least twice."""
 ISSUED = "weather_forecast"
-"""Written on the day itself: complete whenever it was written."""
+"""Had on the day itself only: a night that reads it again brings nothing, so it is complete whenever it was written. `freshness` says
+where it was missed."""
 _VALUES = Shape(
     pl.Schema(
         {
@@ -74,7 +75,7 @@ def oldest_unsettled(lake: Lake, tenant_id: str, first: date, now: datetime) -> 
         ledger = lake.ledger(tenant_id, "weather_daily")
     except LakeError:
         return first
-    if _is_given_up(ledger):
+    if is_given_up(ledger):
         return first
     read = ledger.join(unsettled, on="date", how="semi")
     read_on = pl.col("written_at_utc").dt.date()
@@ -127,10 +128,4 @@ def normals_lack_december(lake: Lake, tenant: Tenant, now: datetime) -> bool:
     except LakeError:
         return False
     made = ledger.filter(pl.col("dataset") == "climatology", pl.col("date") == january)["written_at_utc"]
-    return not _is_given_up(ledger) and any(archive_end(at) < new_years_eve for at in made)
-
-
-def _is_given_up(ledger: pl.DataFrame) -> bool:
-    """Return whether nobody is asked for weather any more: then what was read stays as it is, however old."""
-    newest = ledger.filter(pl.col("dataset") == "weather_daily").sort("date")["source"].tail(1)
-    return newest.to_list() == [NOT_CONFIGURED]
+    return not is_given_up(ledger) and any(archive_end(at) < new_years_eve for at in made)

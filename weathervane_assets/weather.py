@@ -28,7 +28,7 @@ from weathervane_resources import metrics
 from weathervane_resources.clients.open_meteo import OpenMeteoClient
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import OpenMeteoConnector
-from weathervane_resources.credentials import Access
+from weathervane_resources.credentials import NOT_KEPT, Access
 from weathervane_resources.failures import as_failure
 from weathervane_resources.lake_io import Batch
 from weathervane_resources.platform import Platform
@@ -73,8 +73,12 @@ def places_of_year(window: Window, year: int) -> pl.DataFrame:
 
     Decisions of join mode as_of use them until the next year's are out, and the first days of January look back on December.
     """
-    last = date(year, 12, 31) + timedelta(days=NORMALS_DELAY_DAYS)
-    return cell_table(shipping_days(window, history_start(date(year, 1, 1)), last)["geohash"].to_list())
+    return cell_table(shipping_days(window, *days_of_places(year))["geohash"].to_list())
+
+
+def days_of_places(year: int) -> tuple[date, date]:
+    """Return the first and the last day whose orders say which places the normals of `year` are for."""
+    return history_start(date(year, 1, 1)), date(year, 12, 31) + timedelta(days=NORMALS_DELAY_DAYS)
 
 
 def active_in(window: Window) -> pl.DataFrame:
@@ -231,8 +235,8 @@ def weather_forecast(
 ) -> Batch:
     """The forecast as it was issued on each day, for that day and the seven after it; never rewritten.
 
-    A day of issue that is past is served only from forecasts learnt on that day. Where none was, it stays empty. Rows of a cell
-    that has no order in the year any more (one was deleted, or found another place) stay.
+    A day of issue that is past is served only from forecasts learnt on that day. Where none was, it stays empty and its source is
+    `not_kept`. Rows of a cell that has no order in the year any more (one was deleted, or found another place) stay.
     """
     window = open_window(context.partition_keys, platform, clock)
     access = open_meteo.access(window.tenant.id, platform)
@@ -247,7 +251,14 @@ def weather_forecast(
     issued = _issued_forecasts(window, wanted, cache).with_columns(source=pl.lit(access.source))
     frame = _with_those_before(conform(issued, WeatherForecast), window, access.source)
     spent = _spent(open_meteo, access, platform, requests)
-    return Batch(frame, access.source, {"requests": requests}, {window.last: spent})
+    missed = {} if access.is_stub else dict.fromkeys(_days_missed(wanted, frame, window), NOT_KEPT)
+    return Batch(frame, access.source, {"requests": requests}, {window.last: spent}, source_by_day=missed)
+
+
+def _days_missed(wanted: pl.DataFrame, issued: pl.DataFrame, window: Window) -> list[date]:
+    """Return the days that are past and have no forecast, though there were cells before the day's own orders."""
+    were_asked_for = wanted.filter(~pl.col("is_first_order_day") & (pl.col("date") < window.tenant.today(window.now)))
+    return were_asked_for.join(issued, on="date", how="anti")["date"].unique().to_list()
 
 
 async def _learn_forecasts(

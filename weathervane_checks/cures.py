@@ -35,7 +35,7 @@ CURES = {
     ),
     "freshness": (
         "Look whether the schedules are on and the daemon runs, then whether the newest run failed and why; materialise the "
-        "days that are missing."
+        "days that are missing. A forecast that was missed stays missing: let `issue_forecasts_schedule` run."
     ),
     "kept": "Another run wrote the report at the same time: run `dq_report` again.",
     "stands_alone": (

@@ -146,7 +146,9 @@ def _dataset(evidence: Evidence, ledger: pl.DataFrame, verdicts: Verdicts, fresh
     severity: Severity = max([worst(said), fresh.severity if fresh else "ok"], key=RANK.__getitem__)
     issues = [f"{f.day}: {f.note}" for f in said]
     if fresh and fresh.severity != "ok":
-        issues.append(f"{fresh.due} is due; the newest complete day before it is {fresh.newest or 'none'}")
+        issues.append(
+            f"{fresh.due} is due; the newest complete day before it is {fresh.newest or 'none'}{_missed(fresh)}"
+        )
     codes = {code for f in said for code in f.alerts} | set(fresh.alerts if fresh else ())
     return {
         "status": "unreadable" if FRESHNESS in verdicts.not_judged else _status(row, severity, fresh),
@@ -163,6 +165,10 @@ def _dataset(evidence: Evidence, ledger: pl.DataFrame, verdicts: Verdicts, fresh
         "not_judged": verdicts.not_judged,
         "history": _history(over, findings, int(evidence.limits.baseline_days)),
     }
+
+
+def _missed(fresh: Freshness) -> str:
+    return "; no forecast was issued on it: let `issue_forecasts_schedule` run" if fresh.was_missed else ""
 
 
 def _status(row: Mapping[str, Any], severity: Severity, fresh: Freshness | None) -> str:

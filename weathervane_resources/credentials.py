@@ -16,7 +16,7 @@ from weathervane_resources.settings import ConfigurationError, is_on
 STUB = "stub"
 NOT_CONFIGURED = "not_configured"
 NOT_KEPT = "not_kept"
-"""Of a day that is older than what the vendor keeps: nothing was asked, and nothing will come."""
+"""Of a day that the vendor has nothing of any more: older than what it keeps, or a forecast that nobody asked for on its day."""
 UNREAD = frozenset({NOT_CONFIGURED, NOT_KEPT})
 """Of days of which no vendor was asked: unknown, not zero."""
 

@@ -188,6 +188,11 @@ class WeatherCache:
         asked = self._scan("unanswered", UNANSWERED_SCHEMA, points, start, end)
         return asked.filter((pl.col("model") == model) & is_lately)
 
+    def unknown(self, points: Sequence[str], start: date, end: date) -> pl.LazyFrame:
+        """Return `point` and `valid_date` of the days that a host was asked for, whenever, and of which no version is known."""
+        asked = self._scan("unanswered", UNANSWERED_SCHEMA, points, start, end).select("point", "valid_date")
+        return asked.join(self.versions(points, start, end), on=["point", "valid_date"], how="anti").unique()
+
     def whole_forecast(self, points: Sequence[str], start: date, end: date) -> list[Request]:
         """Return requests for start..end of every point, whatever is known already."""
         return split(points, start, end, FORECAST_MODEL)

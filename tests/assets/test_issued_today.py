@@ -54,6 +54,28 @@ def test_a_place_that_the_night_found_has_todays_forecast_before_the_decision(in
     assert set(new) - set(shipped.filter(pl.col("date") < YESTERDAY)["ship_geohash"].drop_nulls()), "none is new"
 
 
+@pytest.mark.parametrize("asked_on_its_day", [True, False])
+def test_a_day_that_nobody_asked_for_while_it_went_on_is_noted_as_such(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, asked_on_its_day: bool
+) -> None:
+    """Nights wrote nine empty days of forecasts that nobody had asked for, and they counted as if they had been issued."""
+    monkeypatch.setenv("ACME__OPEN_METEO_NON_COMMERCIAL", "on")
+    for name, path in (("FORECAST", "forecast"), ("ARCHIVE", "archive")):
+        monkeypatch.setenv(f"OPEN_METEO_{name}_URL", f"{installation.sandbox.url}/t/acme/v1/{path}")
+    before = YESTERDAY - timedelta(days=1)
+    installation.backfill("acme", before, YESTERDAY, "orders")
+    if asked_on_its_day:
+        evening = (datetime.fromisoformat(MORNING) - timedelta(days=1)).isoformat()
+        installation.backfill("acme", YESTERDAY, YESTERDAY, "weather_forecast", now=evening)
+    outcome = installation.backfill("acme", before, YESTERDAY, "weather_forecast", now=MORNING)
+    assert outcome.failures == []
+    rows = installation.lake.ledger("acme", "weather_forecast").sort("date").select("row_count", "source").rows()
+    # on the first day there was no place to ask for before its own orders
+    assert rows[0] == (0, "open_meteo")
+    assert rows[1][1] == ("open_meteo" if asked_on_its_day else "not_kept")
+    assert (rows[1][0] > 0) == asked_on_its_day
+
+
 def test_a_forecast_that_is_whole_is_not_asked_for_again(installation: Installation) -> None:
     installation.backfill("acme", YESTERDAY, TODAY, "orders")
     installation.backfill("acme", TODAY, TODAY, "weather_forecast", now=MORNING)

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import polars as pl
+from weathervane_resources.credentials import NOT_KEPT
 from weathervane_resources.tenants import Tenant
 
 from weathervane_checks.findings import RANK, Severity
 from weathervane_checks.thresholds import Thresholds
 
 ISSUED = frozenset({"weather_forecast"})
-"""Written on the day itself: complete whenever they were written."""
+"""Written on the day itself: complete whenever they were written, but on days that came too late for it (`not_kept`)."""
 YEARLY = frozenset({"climatology"})
 """One partition a year, filed under January 1."""
 
@@ -30,12 +31,16 @@ class Freshness:
     newest: date | None
     due: date
     days_late: int
+    was_missed: bool = False
+    """Whether the due day was written without the forecast that was to be had on it."""
 
     @property
     def alerts(self) -> tuple[str, ...]:
         """The alert codes."""
         if self.severity == "ok":
             return ()
+        if self.was_missed:
+            return ("forecast_not_issued",)
         return ("dataset_missing",) if self.newest is None else ("dataset_stale",)
 
 
@@ -44,22 +49,29 @@ def judge_freshness(
 ) -> Freshness | None:
     """Return how fresh the dataset is, or None where nothing is due yet.
 
-    `ledger`: `date`, `written_at_utc` of the tenant's dataset. A day is complete if it was written after it was over. The
-    due day is the newest that has been over for `freshness_grace_hours`.
+    `ledger`: `date`, `written_at_utc`, `source` of the tenant's dataset. A day is complete if it was written after it was over. The
+    due day is the newest that has been over for `freshness_grace_hours`. A forecast that was missed cannot be had any more: it is
+    critical only until one was issued since, and of history before the first write nothing is missed.
     """
     last = tenant.today(now - timedelta(hours=limits.freshness_grace_hours)) - timedelta(days=1)
     if last < tenant.start_date:
         return None
     due = last.replace(month=1, day=1) if dataset in YEARLY else last
-    complete = [
-        day for day, at in ledger.select("date", "written_at_utc").iter_rows() if _is_complete(dataset, tenant, day, at)
-    ]
+    missed = set(ledger.filter(pl.col("source") == NOT_KEPT)["date"]) if dataset in ISSUED else set()
+    written = ledger.filter(~pl.col("date").is_in(missed)).select("date", "written_at_utc")
+    complete = [day for day, at in written.iter_rows() if _is_complete(dataset, tenant, day, at)]
     if due in complete:
         return Freshness(tenant.id, "ok", max(complete), due, 0)
     newest = max((day for day in complete if day < due), default=None)
-    late = (last - _first_late(dataset, newest, due, tenant)).days + 1
-    is_critical = late >= limits.freshness_critical_days
-    return Freshness(tenant.id, "critical" if is_critical else "warning", newest, due, late)
+    first = _first_late(dataset, newest, due, tenant)
+    if due in missed and newest is None:
+        first = max(first, tenant.today(ledger["written_at_utc"].min()))  # type: ignore[arg-type] # some row is there
+    late = (last - first).days + 1
+    if late < 1:
+        return Freshness(tenant.id, "ok", newest, due, 0)
+    is_over = due in missed and max(complete, default=due) > due
+    is_critical = late >= limits.freshness_critical_days and not is_over
+    return Freshness(tenant.id, "critical" if is_critical else "warning", newest, due, late, due in missed)
 
 
 def _first_late(dataset: str, newest: date | None, due: date, tenant: Tenant) -> date:

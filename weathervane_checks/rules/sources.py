@@ -43,8 +43,6 @@ def _judge(day: date, source: str | None, own: Sequence[date]) -> Finding:
         says = f"{says}. {LOST_FOR.days} days after that it counts as given up"
         return Finding(day, "warning", NOT_CONFIGURED, "live", ("source_lost",), says)
     if source == NOT_KEPT:
-        return Finding(
-            day, "ok", NOT_KEPT, "live", note="the vendor keeps no numbers of so old a day; nothing was asked"
-        )
+        return Finding(day, "ok", NOT_KEPT, "live", note="the vendor keeps nothing of so old a day; nothing was asked")
     note = "the source is not configured; the partition is empty" if source == NOT_CONFIGURED else f"from {source}"
     return Finding(day, "ok", source, "live", note=note)

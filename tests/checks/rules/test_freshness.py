@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -18,9 +19,9 @@ NOON = datetime(2026, 11, 20, 17, tzinfo=UTC)  # noon in New York: the 19th is d
 DUE = date(2026, 11, 19)
 
 
-def ledger(*days: date, at: datetime = NOON, dataset: str = "orders") -> pl.DataFrame:
-    schema = {"dataset": pl.String, "date": pl.Date, "written_at_utc": pl.Datetime("us", "UTC")}
-    return pl.DataFrame([(dataset, day, at) for day in days], schema=schema, orient="row")
+def ledger(*days: date, at: datetime = NOON, dataset: str = "orders", source: str = "live") -> pl.DataFrame:
+    schema = {"dataset": pl.String, "date": pl.Date, "written_at_utc": pl.Datetime("us", "UTC"), "source": pl.String}
+    return pl.DataFrame([(dataset, day, at, source) for day in days], schema=schema, orient="row")
 
 
 def judge(rows: pl.DataFrame, now: datetime = NOON, dataset: str = "orders", tenant: Tenant = ACME) -> Freshness:
@@ -79,6 +80,44 @@ def test_a_forecast_is_complete_when_issued_and_normals_are_due_by_the_year() ->
     assert judge(ledger(DUE, at=early), dataset="weather_forecast").severity == "ok"
     assert judge(ledger(date(2026, 1, 1)), dataset="climatology").severity == "ok"
     assert judge(ledger(date(2025, 1, 1)), dataset="climatology").severity == "critical"
+
+
+def forecasts(issued: Sequence[date], missed: Sequence[date], first_written: datetime = NOON) -> pl.DataFrame:
+    """Return the ledger of days with their forecast, and of days that the night after them wrote without."""
+    late = ledger(*missed, dataset="weather_forecast", source="not_kept", at=first_written)
+    return pl.concat([ledger(*issued, dataset="weather_forecast"), late])
+
+
+def days_before(day: date, *ago: int) -> list[date]:
+    return [day - timedelta(days=n) for n in ago]
+
+
+@pytest.mark.parametrize(("late", "severity"), [(1, "warning"), (2, "warning"), (3, "critical"), (9, "critical")])
+def test_a_forecast_that_nobody_asked_for_on_its_day_is_late_though_a_night_wrote_it(late: int, severity: str) -> None:
+    """`issue_forecasts` never ran, nine days of forecasts were lost, and the night's empty days were fresh."""
+    found = judge(forecasts([DUE - timedelta(days=late)], days_before(DUE, *range(late))), dataset="weather_forecast")
+    assert (found.severity, found.days_late, found.alerts) == (severity, late, ("forecast_not_issued",))
+    assert found.newest == DUE - timedelta(days=late)
+
+
+def test_a_missed_forecast_is_no_emergency_once_there_is_one_again() -> None:
+    """Nothing can be done about a day that is lost, and someone was woken for it."""
+    missed = days_before(DUE, *range(9))
+    found = judge(forecasts([DUE - timedelta(days=9), DUE + timedelta(days=1)], missed), dataset="weather_forecast")
+    assert (found.severity, found.days_late) == ("warning", 9)
+    back = judge(forecasts([DUE], missed[1:]), dataset="weather_forecast")
+    assert (back.severity, back.alerts) == ("ok", ())
+
+
+@pytest.mark.parametrize(("days_ago", "severity"), [(0, "ok"), (1, "warning"), (2, "warning"), (3, "critical")])
+def test_history_without_forecasts_is_not_late_and_days_since_it_was_brought_in_are(
+    days_ago: int, severity: str
+) -> None:
+    """A year was backfilled, none of whose forecasts could ever be had: the tenant would be 365 days late on its first morning."""
+    brought_in = NOON - timedelta(days=days_ago)
+    found = judge(forecasts([], days_before(DUE, *range(365)), brought_in), dataset="weather_forecast")
+    assert (found.severity, found.newest) == (severity, None)
+    assert found.days_late == max(0, days_ago)
 
 
 def test_a_dataset_that_never_was_is_missing_and_a_tenant_that_begins_later_owes_nothing() -> None:
