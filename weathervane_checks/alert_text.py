@@ -21,7 +21,7 @@ from weathervane_resources.alert_records import (
     Subject,
     short_id,
 )
-from weathervane_resources.http.errors import redact
+from weathervane_resources.http.errors import scrub
 
 from weathervane_checks.alerts import BACKFILL, FAILED_RUN, NOT_RUN, STUCK_RUN, Due
 
@@ -29,6 +29,8 @@ MOST_LINES = 20
 GROUP_OVER = 5
 """More messages of one kind for one tenant at once are one message."""
 PART_MOST = 300
+NOTE_MOST, CURE_MOST = 600, 400
+"""Of what happened, which quotes a vendor (at most 300 of it), and of what to do, which must not be what is cut off."""
 _HARMLESS = str.maketrans({"@": "＠", "<": "‹", ">": "›", "`": "'", "[": "(", "]": ")", "&": "+", "#": "＃"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069]+")
 HEADINGS = {"alert": "", "worse": " got worse", "reminder": " is still so", "recovery": " is over", "digest": ""}
@@ -73,7 +75,7 @@ CAUSES: Mapping[str, str] = {
 
 def clean(text: str, most: int = PART_MOST) -> str:
     """Return text from outside, without credentials, control characters and what a chat or a browser would act on."""
-    flat = _CONTROL.sub(" ", redact(text)).translate(_HARMLESS)
+    flat = " ".join(_CONTROL.sub(" ", scrub(text)).translate(_HARMLESS).split()).rstrip(".")
     return flat if len(flat) <= most else flat[: most - 1] + "…"
 
 
@@ -126,19 +128,26 @@ def _body(item: Due, name: str, days: str, ui_url: str) -> list[str]:
         *([f"days: {days}"] if days else []),
         *([f"observed: {clean(facts.observed)}"] if facts.observed else []),
         *([f"expected: {clean(facts.threshold)}"] if facts.threshold else []),
-        *([f"what: {clean(facts.note)}"] if facts.note else []),
+        *([f"what: {clean(facts.note, NOTE_MOST)}"] if facts.note else []),
     ]
     if item.kind == "recovery":
         still = days_said([day for _, day, severity in item.lines if day and severity != "ok"])
         lines.append(f"ended after {_span(incident)}" + (f"; stored as they were: {still}" if still else ""))
     else:
-        cause = next((CAUSES[code] for code in (*facts.codes, subject.cause) if code in CAUSES), "")
-        lines += [f"likely cause: {cause}"] if cause else []
+        lines += _advice(item.incident)
     return [
         *lines,
         *_links(incident, ui_url),
         f"incident: {incident.id} (since {incident.opened_at:%Y-%m-%d %H:%M} UTC)",
     ]
+
+
+def _advice(incident: Incident) -> list[str]:
+    """Return what to do, where the failure itself says it, else what is mostly behind such a thing."""
+    if incident.facts.cure:
+        return [f"what to do: {clean(incident.facts.cure, CURE_MOST)}"]
+    cause = next((CAUSES[code] for code in (*incident.facts.codes, incident.subject.cause) if code in CAUSES), "")
+    return [f"likely cause: {cause}"] if cause else []
 
 
 def _links(incident: Incident, ui_url: str) -> list[str]:
