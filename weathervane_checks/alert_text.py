@@ -32,6 +32,8 @@ PART_MOST = 300
 NOTE_MOST, CURE_MOST = 600, 400
 """Of what happened, which quotes a vendor (at most 300 of it), and of what to do, which must not be what is cut off."""
 _HARMLESS = str.maketrans({"@": "＠", "<": "‹", ">": "›", "`": "'", "[": "(", "]": ")", "&": "+", "#": "＃"})
+_UI_BACKFILL = re.compile(r"[a-z]{8}")
+"""How Dagster calls a backfill; `weathervane backfill` and a run of old days have no page of their own there."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069]+")
 HEADINGS = {"alert": "", "worse": " got worse", "reminder": " is still so", "recovery": " is over", "digest": ""}
 CAUSES: Mapping[str, str] = {
@@ -102,9 +104,8 @@ def _one(item: Due, name: str, ui_url: str) -> Notice:
     incident, kind = item.incident, item.kind
     severity = "ok" if kind == "recovery" else incident.severity
     if incident.subject.dataset == BACKFILL:
-        return _notice(
-            item.key, item, severity, f"backfill of {_whose(incident.subject.tenant)}", _digest_lines(item, name)
-        )
+        title = f"backfill of {_whose(incident.subject.tenant)}"
+        return _notice(item.key, item, severity, title, _digest_lines(item, name, ui_url))
     where = f"{_whose(incident.subject.tenant)} {incident.subject.dataset}: {incident.subject.cause}"
     days = days_said([day for _, day, _ in item.lines if day])
     title = f"{where}{HEADINGS[kind]}{f' ({days})' if days else ''}"
@@ -158,8 +159,12 @@ def _links(incident: Incident, ui_url: str) -> list[str]:
     return lines
 
 
-def _digest_lines(item: Due, name: str) -> list[str]:
-    """Return a line for each check that is not ok in a backfill."""
+def _digest_lines(item: Due, name: str, ui_url: str) -> list[str]:
+    """Return a line for each check that is not ok in a backfill, and what is wrong with the first of the worst.
+
+    No incident's id: whoever looks for it finds none, since a digest ends what it tells of.
+    """
+    facts = item.incident.facts
     bad = [line for line in item.lines if line[2] != "ok"]
     lines = [
         f"tenant: {_whose(item.incident.subject.tenant)}{f' ({name})' if name else ''}",
@@ -168,7 +173,19 @@ def _digest_lines(item: Due, name: str) -> list[str]:
     for subject, rows in groupby(bad, key=lambda line: line[0]):
         lines.append(_digest_line(subject, list(rows)))
     lines[MOST_LINES + 2 :] = [f"and {len(lines) - MOST_LINES - 2} more"] if len(lines) > MOST_LINES + 2 else []
-    return [*lines, f"backfill: {clean(item.incident.subject.cause, 64)}", f"incident: {item.incident.id}"]
+    return [
+        *lines,
+        *([f"what: {clean(facts.note, NOTE_MOST)}"] if facts.note else []),
+        *_advice(item.incident),
+        *_backfill_links(item.incident, ui_url),
+    ]
+
+
+def _backfill_links(incident: Incident, ui_url: str) -> list[str]:
+    """Return where to look: at the run, and at the backfill, where it is one of the UI's."""
+    base, cause = ui_url.rstrip("/"), incident.subject.cause
+    lines = [f"run: {base}/runs/{quote(incident.facts.run_id)}"] if incident.facts.run_id else []
+    return [*lines, f"backfill: {base}/runs/b/{quote(cause)}"] if _UI_BACKFILL.fullmatch(cause) else lines
 
 
 def _digest_line(subject: Subject, rows: Sequence[tuple[Subject, str, AlertSeverity]]) -> str:
