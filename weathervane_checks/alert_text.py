@@ -31,7 +31,9 @@ GROUP_OVER = 5
 PART_MOST = 300
 NOTE_MOST, CURE_MOST = 600, 400
 """Of what happened, which quotes a vendor (at most 300 of it), and of what to do, which must not be what is cut off."""
-_HARMLESS = str.maketrans({"@": "＠", "<": "‹", ">": "›", "`": "'", "[": "(", "]": ")", "&": "+", "#": "＃"})
+_HARMLESS = str.maketrans({"@": "＠", "<": "‹", ">": "›", "`": "'", "&": "+", "#": "＃"})
+_LINKS, _ROUND = re.compile(r"\]\s*[(\[:]"), str.maketrans("[]", "()")
+"""Brackets make a link only with an address, a name or a definition behind them; an error's own, `Expected ']'`, must stay what they are."""
 _UI_BACKFILL = re.compile(r"[a-z]{8}")
 """How Dagster calls a backfill; `weathervane backfill` and a run of old days have no page of their own there."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069]+")
@@ -78,6 +80,7 @@ CAUSES: Mapping[str, str] = {
 def clean(text: str, most: int = PART_MOST) -> str:
     """Return text from outside, without credentials, control characters and what a chat or a browser would act on."""
     flat = " ".join(_CONTROL.sub(" ", scrub(text)).translate(_HARMLESS).split()).rstrip(".")
+    flat = flat.translate(_ROUND) if _LINKS.search(flat) else flat
     return flat if len(flat) <= most else flat[: most - 1] + "…"
 
 
