@@ -6,7 +6,7 @@ starting deferred runs again (`weathervane_assets.deferral`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -26,7 +26,8 @@ _MAX_RETRIES_TAG = "dagster/max_retries"
 def as_failure(cure: str = "") -> Iterator[None]:
     """Turn a `VendorError`, `StateError` or `ConfigurationError` into a `dagster.Failure`.
 
-    `cure` says who must do what when the credential is dead. A `Deferred` marks the run, whose retries would be futile.
+    `cure` says who must do what when the credential is dead. A `Deferred` marks the run, whose retries would be futile, and so
+    does what needs a person: Dagster would run it again twice, and tell of it after the third.
     """
     try:
         yield
@@ -37,18 +38,35 @@ def as_failure(cure: str = "") -> Iterator[None]:
     except VendorError as error:
         if cure and isinstance(error, AuthDead | AuthExpired):
             error.hint = cure
-        raise dg.Failure(str(error), allow_retries=error.is_transient) from error
+        raise _failure(error) from error
     except StateError as error:
-        raise dg.Failure(str(error), allow_retries=error.is_transient) from error
+        raise _failure(error) from error
     except ConfigurationError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+        raise needs_someone(str(error)) from error
+
+
+def _failure(error: VendorError | StateError) -> dg.Failure:
+    return dg.Failure(str(error)) if error.is_transient else needs_someone(str(error))
+
+
+def needs_someone(message: str) -> dg.Failure:
+    """Return the failure to raise where no retry helps, and keep Dagster from starting the run that executes right now again.
+
+    `allow_retries` alone is about the step: a run is retried whatever its failures say, unless its tag forbids it.
+    """
+    _tag_run({_MAX_RETRIES_TAG: "0"})
+    return dg.Failure(message, allow_retries=False)
 
 
 def defer_run(until: datetime) -> None:
     """Tag the run that executes right now, if any: when to start it again, and that Dagster must not retry it."""
+    _tag_run({DEFERRED_UNTIL_TAG: until.isoformat(), DEFERRED_TAG: WAITING, _MAX_RETRIES_TAG: "0"})
+
+
+def _tag_run(tags: Mapping[str, str]) -> None:
+    """Tag the run that executes right now; a sensor or a command has none."""
     try:
-        context = dg.AssetExecutionContext.get()
+        context = dg.OpExecutionContext.get()
     except dg.DagsterInvariantViolationError:
         return
-    tags = {DEFERRED_UNTIL_TAG: until.isoformat(), DEFERRED_TAG: WAITING, _MAX_RETRIES_TAG: "0"}
-    context.instance.add_run_tags(context.run.run_id, tags)
+    context.instance.add_run_tags(context.run.run_id, dict(tags))
