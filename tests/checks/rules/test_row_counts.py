@@ -21,7 +21,9 @@ SCHEMA = {"date": pl.Date, "row_count": pl.Int64, "previous_row_count": pl.Int64
 
 
 def ledger(*rows: tuple[date, int, int, str]) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+    """Return a ledger whose days were written the night after."""
+    written = (pl.col("date").cast(pl.Datetime("us", "UTC")) + timedelta(days=1, hours=3)).alias("written_at_utc")
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row").with_columns(written)
 
 
 def series(*counts: int, previous: int = 0, last: date = DAY) -> pl.DataFrame:
