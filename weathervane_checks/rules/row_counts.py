@@ -275,16 +275,25 @@ def _combine(counted: Counted, found: Sequence[Judgement], limits: Thresholds) -
     usual = counted.usual
     extra: dict[str, object] = {
         "row_count": counted.count,
-        "baseline_median": usual.expected,
-        "baseline_least": usual.least,
+        "baseline_median": round(usual.expected, 2),
+        "baseline_least": round(usual.least, 2),
         "baseline_days": len(usual.known.near),
         "baseline_weekdays": len(usual.known.same_weekday),
     }
     if not found:
-        return Finding(counted.day, "ok", counted.count, note=_calm(counted, limits, extra), extra=extra)
+        note = _calm(counted, limits, extra)
+        return Finding(counted.day, "ok", counted.count, _fewest(counted, limits), note=note, extra=extra)
     lead = max(found, key=lambda j: RANK[j.severity])
     codes = tuple(j.code for j in found)
     return Finding(counted.day, lead.severity, lead.observed, lead.threshold, codes, lead.note, extra=extra)
+
+
+def _fewest(counted: Counted, limits: Thresholds) -> float | None:
+    """Return how few rows would have been ok: by chance and by the fixed ratio; None where neither is asked."""
+    usual = counted.usual
+    if counted.is_quiet or not usual.is_known or usual.expected < limits.new_rows_median_min:
+        return None
+    return round(max(usual.least, limits.new_rows_ratio_warning * usual.expected), 2)
 
 
 def _calm(counted: Counted, limits: Thresholds, extra: dict[str, object]) -> str:
