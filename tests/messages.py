@@ -14,7 +14,7 @@ VENDOR_ERRORS = {
 }
 OPERATORS_ERRORS = {
     "ConfigurationError", "LakeError", "StateError", "TokenKeyError", "Complaint", "BadPlacesFile", "BadCursor",
-    "StubWouldReplaceLive", "LockTimeout", "Failure",
+    "StubWouldReplaceLive", "LockTimeout", "Failure", "needs_someone",
 }  # fmt: skip
 """What someone who runs the installation reads. ValueError and the like are for whoever wrote the call."""
 HOLE = "…"

@@ -210,7 +210,10 @@ def _tick(
     """Read what changed of all tenants; the runs and the cursor go together, or not at all."""
     now, positions = clock.now(), read_cursor(context.cursor)
     synced = set(context.instance.get_dynamic_partitions(TENANT_PARTITIONS))
-    tenants = active_tenants(context.instance, platform)
+    try:
+        tenants = active_tenants(context.instance, platform)
+    except ConfigurationError as error:
+        return dg.SensorResult(skip_reason=str(error))
     days = ReadDays(asset, platform.lake(), context.instance)
     found = asyncio.run(_read_all(tenants, positions, platform, access_of, reader_of, days, now))
     for one in found:

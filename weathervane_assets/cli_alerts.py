@@ -199,6 +199,7 @@ def _plain(incident: Incident, days: list[str], snoozes: list[Snooze], now: date
         "threshold": incident.facts.threshold,
         "alerts": list(incident.facts.codes),
         "note": incident.facts.note,
+        "what_to_do": incident.facts.cure,
         "opened_at": incident.opened_at.isoformat(),
         "told_at": incident.told_at.isoformat() if incident.told_at else None,
         "snoozed_until": max(until).isoformat() if until else None,

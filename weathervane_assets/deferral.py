@@ -22,6 +22,7 @@ from weathervane_resources.partition_keys import (
     tenant_of,
 )
 from weathervane_resources.platform import Platform
+from weathervane_resources.settings import ConfigurationError
 
 CHECK_SECONDS = 60
 MOST_PER_TICK = 10
@@ -47,13 +48,16 @@ def deferred_runs(
     context: dg.SensorEvaluationContext, platform: Platform, clock: Clock
 ) -> dg.SensorResult | dg.SkipReason:
     """Start runs again that a vendor's long wait has ended, once that time has come: same assets, same partitions."""
+    try:
+        paused = {tenant.id for tenant in platform.tenants().values() if tenant.paused}
+    except ConfigurationError as error:
+        return dg.SkipReason(str(error))
     waiting: Sequence[dg.DagsterRun] = context.instance.get_runs(
         dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], tags={DEFERRED_TAG: WAITING}),
         limit=SCANNED_PER_TICK,
         ascending=True,
     )
     shard = platform.settings().shard
-    paused = {tenant.id for tenant in platform.tenants().values() if tenant.paused}
     waiting = [run for run in waiting if shard.has(tenant_of(run.tags)) and _may_go_on(run, paused)]
     due = sorted((run for run in waiting if due_at(run) <= clock.now()), key=due_at)
     requests: list[dg.RunRequest] = []

@@ -38,6 +38,7 @@ from weathervane_resources.connectors import (
     OpenMeteoConnector,
     ShopifyConnector,
 )
+from weathervane_resources.failures import needs_someone
 from weathervane_resources.lake import Shape
 from weathervane_resources.lake_care import optimize
 from weathervane_resources.lake_io import DeltaLakeIOManager
@@ -63,9 +64,8 @@ class LakeIOManager(DeltaLakeIOManager):
         broken = [one for one in judge_contract(frame, CONTRACTS[dataset], days) if one.severity == "critical"]
         if broken:
             worst = "; ".join(f"{one.day}: {one.note}" for one in broken[:MOST_BROKEN_DAYS])
-            raise dg.Failure(
-                f"{dataset}: rows of {len(broken)} days break their contract; what was stored before stays as it is. {worst}",
-                allow_retries=False,
+            raise needs_someone(
+                f"{dataset}: rows of {len(broken)} days break their contract; what was stored before stays as it is. {worst}"
             )
 
     def drift_picture(self, drift: pl.DataFrame) -> str | None:

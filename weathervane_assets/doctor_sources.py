@@ -40,7 +40,7 @@ from weathervane_resources.credentials import (
     tenant_variable,
 )
 from weathervane_resources.lake import Lake, LakeError
-from weathervane_resources.lake_ledger import LOST_FOR, own_days
+from weathervane_resources.lake_ledger import IS_OWN, LOST_FOR, own_days
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import ConfigurationError
 from weathervane_resources.shop_address import shop_host
@@ -197,17 +197,18 @@ def _without_credentials(
     Raises: LakeError: the tenant's ledger cannot be read.
     """
     subject, wanted = f"{connector.names.vendor} {tenant.id}", _wanted(connector, tenant, platform)
-    last = max(own_days(platform.lake().ledger(tenant.id, _DATASETS[connector.names.vendor])), default=None)
-    if last is None:
+    own = platform.lake().ledger(tenant.id, _DATASETS[connector.names.vendor]).filter(IS_OWN)
+    if own.is_empty():
         serves = f"stub rows; set {wanted}" if access.is_stub else "its partitions stay empty"
         return Line(subject, "note", f"no credentials: {serves}")
+    last, read_on = max(own["date"]), tenant.today(max(own["written_at_utc"]))
     lost = f"no credentials, though it was live until {last}"
     if access.is_stub:
         text = f"{lost}: its runs fail; set {wanted}, or, where it was given up, WEATHERVANE_STUBS=never"
         return Line(subject, "finding", text)
-    if tenant.today(now) - last > LOST_FOR:
+    over = max(last, read_on) + LOST_FOR + timedelta(days=1)
+    if tenant.today(now) >= over:
         return Line(subject, "note", f"{lost}: it counts as given up, and its new days stay empty")
-    over = last + LOST_FOR + timedelta(days=1)
     text = f"{lost}: its new days stay empty; set {wanted}; where it was given up, this is no finding any more from {over} on"
     return Line(subject, "finding", text)
 

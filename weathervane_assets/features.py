@@ -30,7 +30,7 @@ from weathervane_resources.clock import Clock
 from weathervane_resources.credentials import NOT_CONFIGURED, STUB, UNREAD, is_made_up
 from weathervane_resources.lake import Lake
 from weathervane_resources.lake_io import Batch
-from weathervane_resources.lake_ledger import left_over_days, lost_after, own_days
+from weathervane_resources.lake_ledger import left_over_days, lost_days
 from weathervane_resources.platform import Platform
 from weathervane_resources.tenants import Tenant
 
@@ -175,8 +175,8 @@ def _fetched(window: Window) -> pl.DataFrame:
 
     def was_absent(dataset: str) -> pl.Expr:
         mine = noted.filter(pl.col("dataset") == dataset)
-        own, absent = own_days(mine), mine.filter(pl.col("source") == NOT_CONFIGURED)["date"]
-        return pl.col("date").is_in([day for day in absent if not lost_after(own, day)])
+        absent = mine.filter(pl.col("source") == NOT_CONFIGURED)["date"].to_list()
+        return pl.col("date").is_in(sorted({*absent} - {*lost_days(mine)}))
 
     def was_joined(dataset: str) -> pl.Expr:
         source = pl.col("source")

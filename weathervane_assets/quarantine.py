@@ -18,6 +18,7 @@ import polars as pl
 from weathervane_assets.transforms.rejects import REJECTS, Sorted
 from weathervane_assets.window import Window
 from weathervane_resources.clients.rows import BadRow
+from weathervane_resources.failures import needs_someone
 from weathervane_resources.http.errors import PermissionLost
 from weathervane_resources.lake import VendorCount
 from weathervane_resources.refusals import note_refusal
@@ -121,11 +122,10 @@ def _worst_days(found: Sorted, known: pl.DataFrame) -> list[tuple[date, int]]:
 def _refuse(rejects: pl.DataFrame, read: int, where: str, what: str) -> None:
     if rejects.height <= max(ALWAYS_TOLERATED, MOST_REJECTED_RATIO * read):
         return
-    raise dg.Failure(
+    raise needs_someone(
         f"{what} of {where}: {rejects.height} of {read} rows cannot be used, more than {MOST_REJECTED_RATIO:.0%}; "
         f"nothing was written ({_sample(rejects)}). If the vendor changed its format, update Weathervane; a few rows "
-        "that are wrong at the vendor must be mended there.",
-        allow_retries=False,
+        "that are wrong at the vendor must be mended there."
     )
 
 

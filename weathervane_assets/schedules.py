@@ -35,6 +35,7 @@ from weathervane_assets.unread import (
 from weathervane_assets.weather import ISSUE_HOUR
 from weathervane_resources.partition_keys import PRIORITY_TAG, TENANT_TAG
 from weathervane_resources.platform import Platform
+from weathervane_resources.settings import ConfigurationError
 from weathervane_resources.tenants import Tenant
 
 HOURLY = "0 * * * *"
@@ -216,7 +217,8 @@ def _freshness(status: dg.DefaultScheduleStatus) -> tuple[dg.JobDefinition, dg.S
     """Return the job that looks whether each tenant's newest due day is there, and its schedule; it brings in nothing."""
     says = "Whether the newest due day of every tenant is there; every hour, for all tenants at once."
     job = _job(FRESHNESS, FRESHNESS_CHECKS, says)
-    schedule = dg.ScheduleDefinition(
+
+    @dg.schedule(
         name=f"{FRESHNESS}_schedule",
         job=job,
         cron_schedule=HALF_PAST,
@@ -224,7 +226,14 @@ def _freshness(status: dg.DefaultScheduleStatus) -> tuple[dg.JobDefinition, dg.S
         default_status=status,
         description=says,
     )
-    return job, schedule
+    def of_all(platform: Platform) -> dg.RunRequest | dg.SkipReason:
+        try:
+            platform.tenants()
+        except ConfigurationError as error:
+            return dg.SkipReason(str(error))
+        return dg.RunRequest()
+
+    return job, of_all
 
 
 def _dq_report(status: dg.DefaultScheduleStatus) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
@@ -287,7 +296,10 @@ def _hourly(
         description=says,
     )
     def of_tenants(context: dg.ScheduleEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
-        tenants = active_tenants(context.instance, platform)
+        try:
+            tenants = active_tenants(context.instance, platform)
+        except ConfigurationError as error:
+            return dg.SkipReason(str(error))
         tick = context.scheduled_execution_time
         done = started(context.instance, f"{name}_schedule", tick)
         found = [request for request in requests(tick, tenants, platform, done) if request.run_key not in done]

@@ -12,6 +12,7 @@ import polars as pl
 
 from weathervane_resources.clock import Clock
 from weathervane_resources.credentials import NOT_CONFIGURED, NOT_KEPT, Access
+from weathervane_resources.failures import needs_someone
 from weathervane_resources.lake import Lake
 from weathervane_resources.lake_io import Batch, tenant_days
 from weathervane_resources.lake_ledger import own_days
@@ -52,14 +53,13 @@ def open_window(keys: Sequence[str], platform: Platform, clock: Clock) -> Window
     try:
         tenants = platform.tenants()
     except ConfigurationError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+        raise needs_someone(str(error)) from error
     tenant = tenants.get(span.tenant)
     if tenant is None:
         known = ", ".join(tenants)
-        raise dg.Failure(
+        raise needs_someone(
             f"tenant {span.tenant} is not in {platform.settings().tenants_file} (known: {known}); "
-            "add it there again, or start no runs of its partitions",
-            allow_retries=False,
+            "add it there again, or start no runs of its partitions"
         )
     return Window(tenant, span.days, clock.now(), platform.lake())
 
@@ -73,11 +73,10 @@ def vet_stubs(context: dg.AssetExecutionContext, access: Access, window: Window)
     if not access.is_stub:
         return
     if live := own_days(window.lake.ledger(window.tenant.id, context.asset_key.path[-1])):
-        raise dg.Failure(
+        raise needs_someone(
             f"{window.tenant.id}/{context.asset_key.path[-1]}: {len(live)} days were read from the vendor, and no credentials are"
             " set now; made-up rows do not go beside them, and nothing was written. Set the source's credentials again, or,"
-            " where it was given up, WEATHERVANE_STUBS=never",
-            allow_retries=False,
+            " where it was given up, WEATHERVANE_STUBS=never"
         )
     context.log.warning(
         f"{access.tenant_id}: no credentials for this source are set, so these are stub rows from the sandbox. "

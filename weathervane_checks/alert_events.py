@@ -21,10 +21,11 @@ from dagster._serdes import deserialize_value
 from weathervane_assets.tables import CONTRACTS
 from weathervane_resources.alert_records import Facts, Subject
 from weathervane_resources.failures import DEFERRED_TAG, WAITING
+from weathervane_resources.http.errors import parted
 from weathervane_resources.partition_keys import BACKFILL_TAGS, days_of, tenant_of
 
 from weathervane_checks.alert_evaluations import Judged, are_old, observe_evaluations
-from weathervane_checks.alert_text import clean
+from weathervane_checks.alert_text import CURE_MOST, NOTE_MOST, clean
 from weathervane_checks.alerts import FAILED_RUN, NOT_RUN, STUCK_RUN, Observation
 
 OVERLAP = 500
@@ -264,10 +265,10 @@ class _RunFacts:
     def tenant(self) -> str:
         return tenant_of(self.run.tags)
 
-    def observe(self, dataset: str, cause: str, severity: str, note: str = "") -> Observation:
+    def observe(self, dataset: str, cause: str, severity: str, note: str = "", cure: str = "") -> Observation:
         days = days_of(self.run.tags)
         backfill = backfill_of(self.run.run_id, self.run.tags) or (self.run.run_id if are_old(days, self.now) else "")
-        facts = Facts(note=note, run_id=self.run.run_id)
+        facts = Facts(note=note, run_id=self.run.run_id, cure=cure)
         return Observation(Subject(self.tenant, dataset, cause), severity, days, self.event_id, facts, backfill)  # type: ignore[arg-type]
 
     def datasets(self) -> list[str]:
@@ -286,22 +287,23 @@ class _RunFacts:
         for event in events:
             data = event.step_failure_data
             if data.error is None or data.error.cls_name != BLOCKED:
-                yield self.observe(_dataset_of(event.step_key), FAILED_RUN, "critical", failure_said(event))
+                yield self.observe(_dataset_of(event.step_key), FAILED_RUN, "critical", *failure_said(event))
 
 
 def _dataset_of(step_key: str | None) -> str:
     return (step_key or "run").removesuffix("_checks")
 
 
-def failure_said(event: dg.DagsterEvent) -> str:
-    """Return why a step failed, in one line and without credentials."""
+def failure_said(event: dg.DagsterEvent) -> tuple[str, str]:
+    """Return why a step failed, in one line and without credentials, and what to do, where the error says it."""
     data = event.step_failure_data
     if data.user_failure_data and data.user_failure_data.description:
-        return clean(data.user_failure_data.description)
+        said, cure = parted(data.user_failure_data.description)
+        return clean(said, NOTE_MOST), clean(cure, CURE_MOST)
     root = data.error
     while root and root.cause:
         root = root.cause
-    return clean(root.message.strip().partition("\n")[0] if root else "the step failed")
+    return clean(root.message.strip().partition("\n")[0] if root else "the step failed"), ""
 
 
 def _not_run(instance: dg.DagsterInstance, about: _RunFacts) -> Iterator[Observation]:

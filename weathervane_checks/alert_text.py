@@ -21,7 +21,7 @@ from weathervane_resources.alert_records import (
     Subject,
     short_id,
 )
-from weathervane_resources.http.errors import redact
+from weathervane_resources.http.errors import scrub
 
 from weathervane_checks.alerts import BACKFILL, FAILED_RUN, NOT_RUN, STUCK_RUN, Due
 
@@ -29,7 +29,13 @@ MOST_LINES = 20
 GROUP_OVER = 5
 """More messages of one kind for one tenant at once are one message."""
 PART_MOST = 300
-_HARMLESS = str.maketrans({"@": "＠", "<": "‹", ">": "›", "`": "'", "[": "(", "]": ")", "&": "+", "#": "＃"})
+NOTE_MOST, CURE_MOST = 600, 400
+"""Of what happened, which quotes a vendor (at most 300 of it), and of what to do, which must not be what is cut off."""
+_HARMLESS = str.maketrans({"@": "＠", "<": "‹", ">": "›", "`": "'", "&": "+", "#": "＃"})
+_LINKS, _ROUND = re.compile(r"\]\s*[(\[:]"), str.maketrans("[]", "()")
+"""Brackets make a link only with an address, a name or a definition behind them; an error's own, `Expected ']'`, must stay what they are."""
+_UI_BACKFILL = re.compile(r"[a-z]{8}")
+"""How Dagster calls a backfill; `weathervane backfill` and a run of old days have no page of their own there."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069]+")
 HEADINGS = {"alert": "", "worse": " got worse", "reminder": " is still so", "recovery": " is over", "digest": ""}
 CAUSES: Mapping[str, str] = {
@@ -74,7 +80,8 @@ CAUSES: Mapping[str, str] = {
 
 def clean(text: str, most: int = PART_MOST) -> str:
     """Return text from outside, without credentials, control characters and what a chat or a browser would act on."""
-    flat = _CONTROL.sub(" ", redact(text)).translate(_HARMLESS)
+    flat = " ".join(_CONTROL.sub(" ", scrub(text)).translate(_HARMLESS).split()).rstrip(".")
+    flat = flat.translate(_ROUND) if _LINKS.search(flat) else flat
     return flat if len(flat) <= most else flat[: most - 1] + "…"
 
 
@@ -101,9 +108,8 @@ def _one(item: Due, name: str, ui_url: str) -> Notice:
     incident, kind = item.incident, item.kind
     severity = "ok" if kind == "recovery" else incident.severity
     if incident.subject.dataset == BACKFILL:
-        return _notice(
-            item.key, item, severity, f"backfill of {_whose(incident.subject.tenant)}", _digest_lines(item, name)
-        )
+        title = f"backfill of {_whose(incident.subject.tenant)}"
+        return _notice(item.key, item, severity, title, _digest_lines(item, name, ui_url))
     where = f"{_whose(incident.subject.tenant)} {incident.subject.dataset}: {incident.subject.cause}"
     days = days_said([day for _, day, _ in item.lines if day])
     title = f"{where}{HEADINGS[kind]}{f' ({days})' if days else ''}"
@@ -127,19 +133,26 @@ def _body(item: Due, name: str, days: str, ui_url: str) -> list[str]:
         *([f"days: {days}"] if days else []),
         *([f"observed: {clean(facts.observed)}"] if facts.observed else []),
         *([f"expected: {clean(facts.threshold)}"] if facts.threshold else []),
-        *([f"what: {clean(facts.note)}"] if facts.note else []),
+        *([f"what: {clean(facts.note, NOTE_MOST)}"] if facts.note else []),
     ]
     if item.kind == "recovery":
         still = days_said([day for _, day, severity in item.lines if day and severity != "ok"])
         lines.append(f"ended after {_span(incident)}" + (f"; stored as they were: {still}" if still else ""))
     else:
-        cause = next((CAUSES[code] for code in (*facts.codes, subject.cause) if code in CAUSES), "")
-        lines += [f"likely cause: {cause}"] if cause else []
+        lines += _advice(item.incident)
     return [
         *lines,
         *_links(incident, ui_url),
         f"incident: {incident.id} (since {incident.opened_at:%Y-%m-%d %H:%M} UTC)",
     ]
+
+
+def _advice(incident: Incident) -> list[str]:
+    """Return what to do, where the failure itself says it, else what is mostly behind such a thing."""
+    if incident.facts.cure:
+        return [f"what to do: {clean(incident.facts.cure, CURE_MOST)}"]
+    cause = next((CAUSES[code] for code in (*incident.facts.codes, incident.subject.cause) if code in CAUSES), "")
+    return [f"likely cause: {cause}"] if cause else []
 
 
 def _links(incident: Incident, ui_url: str) -> list[str]:
@@ -150,8 +163,12 @@ def _links(incident: Incident, ui_url: str) -> list[str]:
     return lines
 
 
-def _digest_lines(item: Due, name: str) -> list[str]:
-    """Return a line for each check that is not ok in a backfill."""
+def _digest_lines(item: Due, name: str, ui_url: str) -> list[str]:
+    """Return a line for each check that is not ok in a backfill, and what is wrong with the first of the worst.
+
+    No incident's id: whoever looks for it finds none, since a digest ends what it tells of.
+    """
+    facts = item.incident.facts
     bad = [line for line in item.lines if line[2] != "ok"]
     lines = [
         f"tenant: {_whose(item.incident.subject.tenant)}{f' ({name})' if name else ''}",
@@ -160,7 +177,19 @@ def _digest_lines(item: Due, name: str) -> list[str]:
     for subject, rows in groupby(bad, key=lambda line: line[0]):
         lines.append(_digest_line(subject, list(rows)))
     lines[MOST_LINES + 2 :] = [f"and {len(lines) - MOST_LINES - 2} more"] if len(lines) > MOST_LINES + 2 else []
-    return [*lines, f"backfill: {clean(item.incident.subject.cause, 64)}", f"incident: {item.incident.id}"]
+    return [
+        *lines,
+        *([f"what: {clean(facts.note, NOTE_MOST)}"] if facts.note else []),
+        *_advice(item.incident),
+        *_backfill_links(item.incident, ui_url),
+    ]
+
+
+def _backfill_links(incident: Incident, ui_url: str) -> list[str]:
+    """Return where to look: at the run, and at the backfill, where it is one of the UI's."""
+    base, cause = ui_url.rstrip("/"), incident.subject.cause
+    lines = [f"run: {base}/runs/{quote(incident.facts.run_id)}"] if incident.facts.run_id else []
+    return [*lines, f"backfill: {base}/runs/b/{quote(cause)}"] if _UI_BACKFILL.fullmatch(cause) else lines
 
 
 def _digest_line(subject: Subject, rows: Sequence[tuple[Subject, str, AlertSeverity]]) -> str:

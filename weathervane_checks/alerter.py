@@ -32,7 +32,7 @@ from weathervane_resources.state import open_state
 from weathervane_checks.alert_events import OVERLAP, Batch, read_events, stuck_runs, unfinished_backfills
 from weathervane_checks.alert_metrics import publish_incidents, publish_runs
 from weathervane_checks.alert_routing import address, configured_targets
-from weathervane_checks.alert_text import clean, compose
+from weathervane_checks.alert_text import NOTE_MOST, clean, compose
 from weathervane_checks.alerts import BACKFILL, STUCK_RUN, Observation, Progress, due
 
 TICK_SECONDS = 30
@@ -150,7 +150,7 @@ class Alerter:
         return found
 
     def _unreadable(self) -> Observation:
-        facts = Facts("cannot be read", "", (), clean(self.misconfigured))
+        facts = Facts("cannot be read", "", (), clean(self.misconfigured, NOTE_MOST))
         return Observation(Subject("", "tenants.toml", MISCONFIGURED), "critical", (), 0, facts)
 
 

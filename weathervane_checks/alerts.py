@@ -124,6 +124,7 @@ class Progress:
         incident = self.ledger.incidents.get(subject)
         if not news and (incident is None or seen.backfill):
             return
+        seen = _named(seen) if seen.backfill else seen
         if incident is None:
             incident_id = short_id(*subject, seen.event_id, *([self.now] if not seen.event_id else []))
             incident = Incident(incident_id, subject, seen.severity, seen.facts, self.now, self.now)
@@ -302,6 +303,12 @@ def _is_silent(incident: Incident, progress: Progress) -> bool:
 
 def _is_snoozed(incident: Incident, progress: Progress) -> bool:
     return any(snooze.covers(incident, progress.now) for snooze in progress.ledger.snoozes)
+
+
+def _named(seen: Observation) -> Observation:
+    """Say in the note whose it is: a digest is of many datasets, and tells what is wrong with the first of the worst."""
+    note = f"{seen.subject.dataset} {seen.subject.cause}: {seen.facts.note}" if seen.facts.note else ""
+    return replace(seen, facts=replace(seen.facts, note=note))
 
 
 def _is_standing(facts: Facts) -> bool:

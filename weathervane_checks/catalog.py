@@ -47,7 +47,7 @@ def contract(evidence: Evidence) -> list[Finding]:
 def live_source(evidence: Evidence) -> list[Finding]:
     """The rows come from the vendor, not from the sandbox, in an API version that has more than 60 days to live.
 
-    Warns on stub rows (set the source's credentials), on a source that was live in the last 15 days and has none any more,
+    Warns on stub rows (set the source's credentials), on a source that was live, or was read, in the last 15 days and has none any more,
     on a version that ends (set another one), and on a credential that ends within 14 days and could not be renewed.
     """
     return judge_live_source(evidence.ledger, evidence.days, evidence.dying_version, evidence.ending_credential)

@@ -15,13 +15,15 @@ from weathervane_resources.connectors import OpenMeteoConnector
 from weathervane_resources.platform import Platform
 from weathervane_resources.quota_use import Spent, spent_metadata
 
+from weathervane_checks.alert_text import clean
 from weathervane_checks.cures import described
 from weathervane_checks.dq_report import FILE, Quality, examine_quality, keep_run
 
 Draw = Callable[
     [Mapping[str, Sequence[str | None]], Sequence[date], pl.DataFrame, pl.DataFrame, Sequence[Spent]], Mapping[str, str]
 ]
-COLUMNS = ("dataset", "severity", "status", "row_count", "day", "days_late", "alerts", "issues", "not_judged")
+COLUMNS = ("dataset", "severity", "status", "row_count", "day", "days_late", "alerts")
+"""What fits into a line of the run's page; the sentences stand below the table."""
 
 
 def build_dq_report(tenants: dg.PartitionsDefinition, draw: Draw, owner: str) -> dg.AssetsDefinition:
@@ -95,6 +97,7 @@ def _metadata(quality: Quality, report: Mapping[str, Any], draw: Draw, spent: Se
         "runs": len(report["runs"]),
         "file": FILE,
         "datasets": _table(quality.run["datasets"]),
+        **_sentences(quality.run["datasets"]),
         **spent_metadata(spent),
         **{name: dg.MetadataValue.md(one) for name, one in pictures.items()},
     }
@@ -103,11 +106,22 @@ def _metadata(quality: Quality, report: Mapping[str, Any], draw: Draw, spent: Se
 def _table(datasets: Mapping[str, Mapping[str, Any]]) -> dg.TableMetadataValue:
     records = []
     for name, entry in datasets.items():
-        shown = {**entry, **entry["metadata"], "dataset": name}
-        shown |= {name: ", ".join(entry[name]) for name in ("alerts", "not_judged")}
-        shown |= {"issues": "; ".join(entry["issues"])}
+        shown = {**entry, **entry["metadata"], "dataset": name, "alerts": ", ".join(entry["alerts"])}
         records.append(dg.TableRecord({key: _text(shown[key]) for key in COLUMNS}))
     return dg.TableMetadataValue(records, schema=dg.TableSchema([dg.TableColumn(name) for name in COLUMNS]))
+
+
+def _sentences(datasets: Mapping[str, Mapping[str, Any]]) -> dict[str, dg.MarkdownMetadataValue]:
+    """Return a list of what is wrong with the datasets, and one of the checks that were not asked and why, where there is any."""
+    issues = [f"- {name}: {clean(one)}" for name, entry in datasets.items() for one in entry["issues"]]
+    unasked = [
+        f"- {n}: {check}: {clean(why)}" for n, entry in datasets.items() for check, why in entry["not_judged"].items()
+    ]
+    return {
+        name: dg.MetadataValue.md("\n".join(said))
+        for name, said in (("issues", issues), ("not_judged", unasked))
+        if said
+    }
 
 
 def _text(value: object) -> str:

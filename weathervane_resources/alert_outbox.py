@@ -57,7 +57,7 @@ def enqueue(session: Session, notice: Notice, targets: Sequence[Target], now: da
 
 def send_by_apprise(target: Target, row: Mapping[str, Any]) -> str:
     """Send one row; return what is wrong, or ""."""
-    return deliver(target, row["title"], row["body"], key=row["key"], kind=row["kind"])
+    return deliver(target, row["title"], row["body"], key=row["key"], kind=row["kind"], severity=row["severity"])
 
 
 def send_due(

@@ -42,6 +42,8 @@ class Facts:
     codes: tuple[str, ...] = ()
     note: str = ""
     run_id: str = ""
+    cure: str = ""
+    """What to do, where what happened says so itself."""
 
 
 @dataclass

@@ -6,19 +6,23 @@ starting deferred runs again (`weathervane_assets.deferral`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 import dagster as dg
 
 from weathervane_resources.http.errors import AuthDead, AuthExpired, Deferred, VendorError
+from weathervane_resources.partition_keys import days_of, tenant_of
 from weathervane_resources.settings import ConfigurationError
 from weathervane_resources.state import StateError
 
 DEFERRED_UNTIL_TAG = "weathervane/deferred_until"
 DEFERRED_TAG = "weathervane/deferred"
 WAITING, RESUMED = "waiting", "resumed"
+_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T")
 _MAX_RETRIES_TAG = "dagster/max_retries"
 
 
@@ -26,29 +30,72 @@ _MAX_RETRIES_TAG = "dagster/max_retries"
 def as_failure(cure: str = "") -> Iterator[None]:
     """Turn a `VendorError`, `StateError` or `ConfigurationError` into a `dagster.Failure`.
 
-    `cure` says who must do what when the credential is dead. A `Deferred` marks the run, whose retries would be futile.
+    `cure` says who must do what when the credential is dead. A `Deferred` marks the run, whose retries would be futile, and so
+    does what needs a person: Dagster would run it again twice, and tell of it after the third.
     """
     try:
         yield
     except Deferred as error:
         defer_run(error.until)
-        metadata = {"deferred_until": dg.MetadataValue.timestamp(error.until)}
+        metadata: dict[str, Any] = {"deferred_until": dg.MetadataValue.timestamp(error.until), **_said(error)}
         raise dg.Failure(str(error), metadata=metadata, allow_retries=False) from error
     except VendorError as error:
         if cure and isinstance(error, AuthDead | AuthExpired):
             error.hint = cure
-        raise dg.Failure(str(error), allow_retries=error.is_transient) from error
+        raise _failure(error, _said(error)) from error
     except StateError as error:
-        raise dg.Failure(str(error), allow_retries=error.is_transient) from error
+        raise _failure(error, _whose()) from error
     except ConfigurationError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+        raise needs_someone(str(error)) from error
+
+
+def _failure(error: VendorError | StateError, metadata: Mapping[str, str]) -> dg.Failure:
+    return dg.Failure(str(error), metadata) if error.is_transient else needs_someone(str(error), metadata)
+
+
+def _said(error: VendorError) -> dict[str, str]:
+    """Return the parts of a vendor's failure for the run's page, and let it name its window by the run's days: nobody reads instants."""
+    about = _whose()
+    if _INSTANT.search(error.window):
+        error.window = about.get("days", error.window)
+    status = f" (HTTP {error.status})" if error.status is not None else ""
+    cause = f"{type(error).__name__} of {error.vendor}: {error.message}{status}"
+    return {"cause": cause, "what_to_do": error.hint, **({"tenant": error.tenant} if error.tenant else {}), **about}
+
+
+def _whose() -> dict[str, str]:
+    """Return the tenant and the days (or years) of the run that executes right now, as far as it has them."""
+    tags = context.run.tags if (context := _context()) else {}
+    try:
+        days = days_of(tags)
+    except ValueError:  # the partitions are not ours
+        days = ()
+    found = {"tenant": tenant_of(tags), "days": f"{days[0]}..{days[-1]}" if days else ""}
+    return {name: value for name, value in found.items() if value}
+
+
+def needs_someone(message: str, metadata: Mapping[str, str] | None = None) -> dg.Failure:
+    """Return the failure to raise where no retry helps, and keep Dagster from starting the run that executes right now again.
+
+    `allow_retries` alone is about the step: a run is retried whatever its failures say, unless its tag forbids it.
+    """
+    _tag_run({_MAX_RETRIES_TAG: "0"})
+    return dg.Failure(message, _whose() if metadata is None else metadata, allow_retries=False)
 
 
 def defer_run(until: datetime) -> None:
     """Tag the run that executes right now, if any: when to start it again, and that Dagster must not retry it."""
+    _tag_run({DEFERRED_UNTIL_TAG: until.isoformat(), DEFERRED_TAG: WAITING, _MAX_RETRIES_TAG: "0"})
+
+
+def _tag_run(tags: Mapping[str, str]) -> None:
+    if context := _context():
+        context.instance.add_run_tags(context.run.run_id, dict(tags))
+
+
+def _context() -> dg.OpExecutionContext | None:
+    """Return the context of the run that executes right now; a sensor or a command has none."""
     try:
-        context = dg.AssetExecutionContext.get()
+        return dg.OpExecutionContext.get()
     except dg.DagsterInvariantViolationError:
-        return
-    tags = {DEFERRED_UNTIL_TAG: until.isoformat(), DEFERRED_TAG: WAITING, _MAX_RETRIES_TAG: "0"}
-    context.instance.add_run_tags(context.run.run_id, tags)
+        return None

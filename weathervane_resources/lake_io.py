@@ -20,6 +20,7 @@ from dagster_polars import BasePolarsUPathIOManager
 
 from weathervane_resources import metrics
 from weathervane_resources.clock import system_now
+from weathervane_resources.failures import needs_someone
 from weathervane_resources.lake import LEDGER_SCHEMA, Lake, Shape, VendorCount, Written
 from weathervane_resources.partition_keys import split_key
 from weathervane_resources.partition_metadata import show_partitions
@@ -84,7 +85,7 @@ def tenant_days(keys: Iterable[str]) -> TenantDays:
     tenants = {tenant for tenant, _ in parts}
     if len(tenants) != 1:
         found = ", ".join(sorted(tenants)) or "no partition"
-        raise dg.Failure(f"a run is one tenant x a range of days, not: {found}; start one run for each tenant")
+        raise needs_someone(f"a run is one tenant x a range of days, not: {found}; start one run for each tenant")
     return TenantDays(tenants.pop(), tuple(day for _, day in parts))
 
 

@@ -6,13 +6,14 @@ Belongs here: its columns, and which of its commits goes with which version of a
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import polars as pl
 
-from weathervane_resources.credentials import STUB, UNREAD, is_made_up
+from weathervane_resources.credentials import NOT_CONFIGURED, STUB, UNREAD, is_made_up
 
 LEDGER = "_ledger"
 DATASET_MARK, VERSION_MARK = "weathervane.dataset", "weathervane.table_version"
@@ -41,7 +42,8 @@ IS_OWN = ~IS_MADE_UP & (pl.col("source").str.split("+").list.set_difference(sort
 """Whether a row of the ledger notes what a vendor said: rows, or that it has none."""
 
 LOST_FOR = timedelta(days=15)
-"""So long after its last day a source without credentials counts as lost, and someone is told; later it was given up.
+"""So long after its last day, and after it was last read, a source without credentials counts as lost, and someone is told; later it
+was given up.
 
 The counts of `ads`, which such a loss brings down too, have learnt it after two weeks (`relearn_weeks`), a day before: nothing is told after it."""
 
@@ -60,13 +62,27 @@ def own_days(ledger: pl.DataFrame) -> list[date]:
     return ledger.filter(IS_OWN)["date"].to_list()
 
 
-def lost_after(own: Collection[date], day: date) -> date | None:
-    """Return the last day before `day` that was read from the vendor, if a source without credentials is lost on `day`.
+def lost_days(ledger: pl.DataFrame) -> dict[date, date]:
+    """Return the days on which the source had lost its credentials, each with the last day that was read from the vendor.
 
-    None where no day before was read, and where the last is longer ago than `LOST_FOR`. `own`: the days that were read.
+    Lost is a day at most `LOST_FOR` after one that was read; and one that was found without credentials at most so long after the
+    vendor was last read, whatever days that were: an October that was brought in this morning. By the ledger alone, whatever the
+    time is now: a matrix that is built again must come out as it did. `ledger`: the rows of one dataset.
     """
-    last = max((one for one in own if one < day), default=None)
-    return last if last is not None and day - last <= LOST_FOR else None
+    own, absent = ledger.filter(IS_OWN), ledger.filter(pl.col("source") == NOT_CONFIGURED)
+    if own.is_empty() or absent.is_empty():
+        return {}
+    days, reads = sorted(own["date"]), sorted(own["written_at_utc"])
+    found = {day: _lost_after(days, reads, day, at) for day, at in absent.select("date", "written_at_utc").iter_rows()}
+    return {day: last for day, last in found.items() if last}
+
+
+def _lost_after(days: Sequence[date], reads: Sequence[datetime], day: date, at: datetime) -> date | None:
+    before, earlier = bisect_left(days, day), bisect_right(reads, at)
+    if before and day - days[before - 1] <= LOST_FOR:
+        return days[before - 1]
+    is_lately = earlier and at - reads[earlier - 1] <= LOST_FOR
+    return days[before - 1 if before else -1] if is_lately else None
 
 
 @dataclass(frozen=True)

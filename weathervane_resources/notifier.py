@@ -27,7 +27,8 @@ PAGERS = frozenset({"pagerduty", "opsgenie", "pagertree", "signl4", "spike", "sp
 """Services that call somebody out of bed."""
 THIS_MACHINE = frozenset({"syslog", "dbus", "kde", "qt", "glib", "gnome", "macosx", "windows"})
 NOTIFY_TYPES = {"alert": "failure", "worse": "failure", "reminder": "warning", "recovery": "success"}
-"""How Apprise calls what is sent; anything else is "info"."""
+DIGEST_TYPES = {"critical": "failure", "warning": "warning"}
+"""How Apprise calls what is sent, a digest by the worst in it; anything else is "info"."""
 _QUIET = ("apprise", "urllib3")
 
 
@@ -74,7 +75,7 @@ def open_target(url: str, *, min_severity: str = "warning", tenant: str = "", wh
     return Target(url, digest, label, min_severity, tenant)
 
 
-def deliver(target: Target, title: str, body: str, *, key: str, kind: NoticeKind) -> str:
+def deliver(target: Target, title: str, body: str, *, key: str, kind: NoticeKind, severity: str = "") -> str:
     """Send one message and return "" if it was taken, else what is wrong; never raises for what the receiver does.
 
     `key` begins with the incident's id and a dash. A webhook gets it as the header Idempotency-Key, PagerDuty the id as its
@@ -100,7 +101,9 @@ def deliver(target: Target, title: str, body: str, *, key: str, kind: NoticeKind
         result = sender.notify(
             body[:BODY_MOST],
             title[:TITLE_MOST],
-            notify_type=apprise.NotifyType(NOTIFY_TYPES.get(kind, "info")),
+            notify_type=apprise.NotifyType(
+                DIGEST_TYPES.get(severity if kind == "digest" else "", NOTIFY_TYPES.get(kind, "info"))
+            ),
             body_format=apprise.NotifyFormat.TEXT,
             timeout=DEADLINE_S,
         )

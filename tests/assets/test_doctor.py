@@ -314,12 +314,12 @@ def test_a_live_source_without_credentials_is_a_finding(tmp_path: Path) -> None:
     )
 
 
-def read_on(folder: Path, dataset: str, *days: date) -> None:
+def read_on(folder: Path, dataset: str, *days: date, at: datetime = datetime(2026, 10, 2, tzinfo=UTC)) -> None:
     """Put days into the lake that were read from the vendor, without rows."""
     shape = shape_of(CONTRACTS[dataset])
     Lake(str(folder / "lake")).replace(
         "acme", dataset, shape.schema.to_frame(), shape=shape, days=days, source="live", run_id="r",
-        now=datetime(2026, 10, 2, tzinfo=UTC),
+        now=at,
     )  # fmt: skip
 
 
@@ -328,14 +328,18 @@ def test_a_source_that_was_lost_without_stubs_is_a_finding_and_later_a_note(tmp_
     (tmp_path / "tenants.toml").write_text(GOOD)
     today = datetime.now(ZoneInfo("America/New_York")).date()
     lately, long_ago = today - timedelta(days=5), today - timedelta(days=20)
-    read_on(tmp_path, "meta_ads", lately)
-    read_on(tmp_path, "promos", long_ago)
+    read_on(tmp_path, "meta_ads", lately, at=datetime.now(UTC) - timedelta(days=4))
+    read_on(tmp_path, "promos", long_ago, at=datetime.now(UTC) - timedelta(days=19))
+    read_on(tmp_path, "orders", long_ago, at=datetime.now(UTC))
     env = {"WEATHERVANE_LAKE": str(tmp_path / "lake"), "WEATHERVANE_STUBS": "never"}
     code, found = findings(tmp_path, **env)
     assert code == 1
+    orders = found.pop("shopify acme")
+    assert orders.startswith(f"no credentials, though it was live until {long_ago}: its new days stay empty")
+    assert orders.endswith(f"no finding any more from {today + timedelta(days=16)} on"), "it was read a moment ago"
     assert found == {
         "meta_ads acme": f"no credentials, though it was live until {lately}: its new days stay empty; set META_ACCESS_TOKEN and"
-        f" META_AD_ACCOUNT_ID; where it was given up, this is no finding any more from {lately + timedelta(days=16)} on"
+        f" META_AD_ACCOUNT_ID; where it was given up, this is no finding any more from {lately + timedelta(days=17)} on"
     }
     _, noted = said(tmp_path, "note", **env)
     assert (

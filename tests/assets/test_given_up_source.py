@@ -13,6 +13,7 @@ from tests.assets.conftest import Installation
 from weathervane_assets.definitions import build_defs
 from weathervane_assets.partitions import day_key, range_tags, year_key
 from weathervane_assets.tables import CONTRACTS, shape_of
+from weathervane_resources import lake_io
 from weathervane_resources.clock import Clock
 
 FIRST, LAST = date(2026, 11, 12), date(2026, 11, 14)
@@ -43,6 +44,11 @@ def set_up(patch: pytest.MonkeyPatch, *sources: dict[str, str]) -> None:
 def give_up(patch: pytest.MonkeyPatch, *sources: dict[str, str]) -> None:
     for name in (name for source in sources for name in source):
         patch.delenv(name)
+
+
+def written_at(patch: pytest.MonkeyPatch, day: date) -> None:
+    """Let what is written from now on be of that day: the lake notes the machine's own time."""
+    patch.setattr(lake_io, "system_now", lambda: datetime(day.year, day.month, day.day, 12, tzinfo=UTC))
 
 
 def scheduled(here: Installation, job: str, first: date, last: date) -> dg.ExecuteInProcessResult:
@@ -178,14 +184,28 @@ def test_a_source_is_lost_for_two_weeks_and_given_up_after_that(
 ) -> None:
     """It was given up on purpose, and the reminder came each week until someone snoozed it."""
     set_up(monkeypatch, META)
+    written_at(monkeypatch, NEXT)
     installation.backfill("acme", LAST, LAST, "meta_ads")
     give_up(monkeypatch, META)
     nights = [LAST + timedelta(days=n) for n in range(1, 17)]
+    written_at(monkeypatch, nights[-1] + timedelta(days=1))
     result = scheduled(installation, "restate_ads", nights[0], nights[-1])
     assert result.success
     found = warned(result)
     assert {day for day, checks in found.items() if ("meta_ads", "live_source") in checks} == set(nights[:15])
     assert {day for day, checks in found.items() if ("meta_ads", "row_count_drop") in checks} == set(nights[:15])
+
+
+def test_a_source_that_was_read_this_morning_is_lost_though_its_days_are_long_past(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An October was brought in as the README says; then the variables were gone, and `backfill` was content with empty days."""
+    october = date(2026, 10, 1)
+    set_up(monkeypatch, SHOP)
+    assert installation.backfill("acme", october, october, "orders").failures == []
+    give_up(monkeypatch, SHOP)
+    found = warned(scheduled(installation, "nightly", LAST, LAST))
+    assert found[LAST] >= {("orders", "live_source"), ("orders", "row_count_drop")}
 
 
 def test_while_a_platform_is_lost_what_the_other_cost_is_not_the_total(
@@ -197,10 +217,12 @@ def test_while_a_platform_is_lost_what_the_other_cost_is_not_the_total(
     set_up(monkeypatch, {**live, "ACME__GOOGLE_ADS_CUSTOMER_ID": "2", "ACME__GOOGLE_ADS_REFRESH_TOKEN": "1//live"})
     base = f"{installation.sandbox.url}/t/acme"
     set_up(monkeypatch, {"GOOGLE_ADS_BASE_URL": base, "GOOGLE_OAUTH_URL": f"{base}/token"})
+    written_at(monkeypatch, NEXT)
     assert installation.backfill("acme", LAST, LAST, *MATRIX).failures == []
     give_up(monkeypatch, META)
     later = LAST + timedelta(days=16)
     for day in (NEXT, later):
+        written_at(monkeypatch, day + timedelta(days=1))
         assert (
             installation.backfill("acme", day, day, *MATRIX, now=f"{day + timedelta(days=1)}T12:00:00+00:00").failures
             == []

@@ -188,6 +188,21 @@ def test_text_from_outside_is_harmless() -> None:
     assert len(clean("x" * 1000)) == 300
 
 
+@pytest.mark.parametrize(
+    "text", ["[y](http://z)", "[a[b]](http://z)", "[y]\u200b(http://z)", "[y]\n(http://z)", "[y][z]", "[y]: http://z", "![y](z)"]
+)  # fmt: skip
+def test_brackets_that_can_be_a_link_are_none_any_more(text: str) -> None:
+    """Whatever stands between a bracket and what makes it a link, in one pass or in two, as stored notes go through it again."""
+    for said in (clean(text), clean(clean(text)), clean("x" * 290 + text)):
+        assert not {"[", "]"} & set(said), said
+
+
+def test_a_syntax_errors_brackets_stay_what_they_are() -> None:
+    """ "Expected ')' at the end of a table declaration" sends someone to look for a round bracket."""
+    said = "tenants.toml: Expected ']' at the end of a table declaration (at line 3, column 5); [tenants.acme] is one"
+    assert clean(said) == said
+
+
 @pytest.fixture
 def pagerduty(hook: Webhook, monkeypatch: pytest.MonkeyPatch) -> Target:
     """PagerDuty's address leads to the webhook of the test."""

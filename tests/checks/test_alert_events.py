@@ -7,10 +7,18 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from tests.checks.alerting import Webhook, watchtower
 from weathervane_checks.alert_events import Batch, read_by_runs, read_events, read_index, stuck_runs
 from weathervane_checks.alerts import Observation
-from weathervane_resources.failures import DEFERRED_TAG, WAITING
+from weathervane_resources.alert_store import AlertStore
+from weathervane_resources.failures import DEFERRED_TAG, WAITING, as_failure
+from weathervane_resources.http.errors import AuthDead
+from weathervane_resources.state import open_state
 
+CURE = (
+    "someone who manages the shop opens the app once more to allow it; then set WEATHERVANE_ACME_SHOPIFY_ACCESS_TOKEN"
+)
+REFUSED = f"GET https://shop.example/admin: (API) Invalid API key or access token {'(unrecognized login) ' * 30}"
 Read = Callable[[dg.DagsterInstance, int | None, set[int], datetime], Batch]
 broken: set[str] = set()
 daily = dg.MultiPartitionsDefinition(
@@ -26,6 +34,9 @@ RANGE = {
 def orders() -> None:
     if "asset" in broken:
         raise dg.Failure("shop refused access_token=PLANTED", allow_retries=False)
+    if "credential" in broken:
+        with as_failure(CURE):
+            raise AuthDead(REFUSED, vendor="shopify", tenant="acme", window="2026-11-17..2026-11-19", status=401)
 
 
 @dg.asset(partitions_def=daily, backfill_policy=dg.BackfillPolicy.single_run(), deps=[orders])
@@ -135,6 +146,26 @@ def test_a_failed_step_is_told_with_its_reason_and_days(
     assert seen.days == ("2026-11-17", "2026-11-18", "2026-11-19")
     assert seen.facts.note.startswith("shop refused")
     assert "PLANTED" not in seen.facts.note
+
+
+def test_what_to_do_has_a_line_of_its_own_however_much_the_vendor_says(tmp_path: Path, hook: Webhook) -> None:
+    """The message ended with "someone opens the app once more to allow it; t…": its next step was what was cut off."""
+    broken.clear()
+    broken.add("credential")
+    with watchtower(tmp_path, hook) as tower:
+        run(tower.instance)
+        tower.now = datetime.now(UTC) + timedelta(minutes=1)
+        tower.tick()
+        with AlertStore(open_state(tower.state_url)).session() as session:
+            ((incident, _),) = session.listed("acme")
+    (body,) = [body for _, title, body in hook.taken if title.startswith("[critical] acme orders: failed_run")]
+    lines = body.splitlines()
+    assert f"what to do: {CURE}" in lines
+    (what,) = [line for line in lines if line.startswith("what: ")]
+    assert what.startswith("what: shopify for tenant acme, window 2026-11-17..2026-11-19: GET https://shop.example")
+    assert what.endswith("(HTTP 401)")
+    assert not [line for line in lines if line.startswith("likely cause")], "the error itself says what to do"
+    assert (incident.facts.note, incident.facts.cure) == (what.removeprefix("what: "), CURE)
 
 
 def test_a_run_that_is_retried_or_put_off_is_no_incident_yet(

@@ -19,7 +19,8 @@ def test_the_incident_of_a_lost_source_ends_by_itself_when_it_counts_as_given_up
         written = {last: "meta_api"} | {last + timedelta(days=n): "not_configured" for n in nights}
         for n in nights:
             until = list(written.items())[: n + 1]
-            known = pl.DataFrame(until, schema={"date": pl.Date, "source": pl.String}, orient="row")
+            night = (pl.col("date").cast(pl.Datetime("us", "UTC")) + timedelta(days=1, hours=3)).alias("written_at_utc")
+            known = pl.DataFrame(until, schema={"date": pl.Date, "source": pl.String}, orient="row").with_columns(night)
             for found in judge_live_source(known, known["date"].to_list()[1:]):
                 said = {"alerts": ", ".join(found.alerts), "note": found.note, "run_id": f"night {n}"}
                 tower.judge("acme", "meta_ads", "live_source", found.severity, str(found.day), **said)

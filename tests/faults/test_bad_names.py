@@ -69,4 +69,5 @@ def test_a_name_of_any_text_is_plain_text_in_alerts_and_on_the_terminal(
         console.print_tenants([Tenant("acme", text, "UTC", "USD", START)])
         shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)  # our own bold and faint
         assert not [c for c in shown if unicodedata.category(c) == "Cc" and c != "\n"], repr(text)
-        assert not set("@<>[`\x1b\u202e\r\n") & set(clean(text)), repr(text)
+        assert not set("@<>`\x1b\u202e\r\n") & set(clean(text)), repr(text)
+        assert not re.search(r"\]\s*[(\[:]", clean(text)), repr(text)  # brackets are a link only so

@@ -85,7 +85,7 @@ def _shown(incident: Incident, days: Sequence[str], now: datetime, *, is_snoozed
         severity=incident.severity,
         days=days,
         note=facts.note,
-        advice=_sentence(likely) or CURES.get(cause, ""),
+        advice=_sentence(facts.cure or likely) or CURES.get(cause, ""),
         opened_at=incident.opened_at,
         closed_at=incident.closed_at,
         lasted=(incident.closed_at or now) - incident.opened_at,

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import polars as pl
 from weathervane_resources.credentials import NOT_CONFIGURED, NOT_KEPT, UNREAD
-from weathervane_resources.lake_ledger import IS_MADE_UP, lost_after
+from weathervane_resources.lake_ledger import IS_MADE_UP, lost_days
 from weathervane_resources.quiet_days import QuietDays
 
 from weathervane_checks.findings import RANK, Finding, Severity
@@ -60,15 +60,16 @@ def judge_row_counts(
 ) -> list[Finding]:
     """Return one finding a day.
 
-    `ledger`: `date`, `row_count`, `previous_row_count`, `source` of one tenant and dataset. `today` is the tenant's: a day
+    `ledger`: `date`, `row_count`, `previous_row_count`, `source`, `written_at_utc` of one tenant and dataset. `today` is the tenant's: a day
     that is not over is not judged. `backfilled` days are judged by the days around them, the others by those before. Made-up
     days say nothing of a shop's own, nor the other way round.
     """
     made_up, asked, findings = set(ledger.filter(IS_MADE_UP)["date"]), set(days), list[Finding]()
+    lost = lost_days(ledger)
     for part, mine in ((ledger.filter(~IS_MADE_UP), asked - made_up), (ledger.filter(IS_MADE_UP), asked & made_up)):
         history = History.of(part, limits, today, quiet or QuietDays())
         counted = {**history.around(mine & set(backfilled)), **history.nights(mine - set(backfilled))}
-        findings += [_judge_day(day, history, counted.get(day), limits) for day in mine]
+        findings += [_judge_day(day, history, counted.get(day), lost.get(day)) for day in mine]
     return sorted(findings, key=lambda finding: finding.day)
 
 
@@ -181,7 +182,7 @@ def _streaks(counts: Mapping[int, int], quiet: QuietDays) -> dict[int, int]:
     return streaks
 
 
-def _judge_day(day: date, history: History, counted: Counted | None, limits: Thresholds) -> Finding:
+def _judge_day(day: date, history: History, counted: Counted | None, lost: date | None) -> Finding:
     row = history.rows.get(day.toordinal())
     if row is None:
         return Finding(day, "critical", "never written", alerts=("dataset_missing",), note="the day was never written")
@@ -190,16 +191,16 @@ def _judge_day(day: date, history: History, counted: Counted | None, limits: Thr
             day, "ok", NOT_KEPT, note="the vendor keeps no numbers of so old a day; there is nothing to count"
         )
     if counted is None:
-        return _not_configured(day, history.counts)
+        return _not_configured(day, lost)
     if day >= history.today:
         return Finding(
             day, "ok", counted.count, note="the day is not over; not judged yet", extra={"not_judged": "not over"}
         )
-    return _combine(counted, list(judgements(counted, limits)), limits)
+    return _combine(counted, list(judgements(counted, history.limits)), history.limits)
 
 
-def _not_configured(day: date, counts: Mapping[int, int]) -> Finding:
-    if last := lost_after([date.fromordinal(one) for one in counts], day):
+def _not_configured(day: date, last: date | None) -> Finding:
+    if last:
         note = f"the source was configured until {last}"
         return Finding(day, "warning", NOT_CONFIGURED, alerts=("dataset_missing",), note=note)
     return Finding(day, "ok", NOT_CONFIGURED, note="the source is not configured; there is nothing to count")
@@ -281,16 +282,25 @@ def _combine(counted: Counted, found: Sequence[Judgement], limits: Thresholds) -
     usual = counted.usual
     extra: dict[str, object] = {
         "row_count": counted.count,
-        "baseline_median": usual.expected,
-        "baseline_least": usual.least,
+        "baseline_median": round(usual.expected, 2),
+        "baseline_least": round(usual.least, 2),
         "baseline_days": len(usual.known.near),
         "baseline_weekdays": len(usual.known.same_weekday),
     }
     if not found:
-        return Finding(counted.day, "ok", counted.count, note=_calm(counted, limits, extra), extra=extra)
+        note = _calm(counted, limits, extra)
+        return Finding(counted.day, "ok", counted.count, _fewest(counted, limits), note=note, extra=extra)
     lead = max(found, key=lambda j: RANK[j.severity])
     codes = tuple(j.code for j in found)
     return Finding(counted.day, lead.severity, lead.observed, lead.threshold, codes, lead.note, extra=extra)
+
+
+def _fewest(counted: Counted, limits: Thresholds) -> float | None:
+    """Return how few rows would have been ok: by chance and by the fixed ratio; None where neither is asked."""
+    usual = counted.usual
+    if counted.is_quiet or not usual.is_known or usual.expected < limits.new_rows_median_min:
+        return None
+    return round(max(usual.least, limits.new_rows_ratio_warning * usual.expected), 2)
 
 
 def _calm(counted: Counted, limits: Thresholds, extra: dict[str, object]) -> str:

@@ -7,7 +7,7 @@ from datetime import date
 
 import polars as pl
 from weathervane_resources.credentials import NOT_CONFIGURED, NOT_KEPT, STUB, UNREAD
-from weathervane_resources.lake_ledger import LOST_FOR, lost_after, own_days
+from weathervane_resources.lake_ledger import LOST_FOR, lost_days
 
 from weathervane_checks.findings import Finding
 
@@ -23,8 +23,8 @@ def judge_live_source(
     credential; they warn on the last day, once a run.
     """
     sources = dict(ledger.select("date", "source").iter_rows())
-    own = own_days(ledger)
-    findings = [_judge(day, sources.get(day), own) for day in sorted(days)]
+    lost = lost_days(ledger)
+    findings = [_judge(day, sources.get(day), lost.get(day)) for day in sorted(days)]
     ends = {"credential_ends": ending_credential, "version_sunset": dying_version}
     said = {code: text for code, text in ends.items() if text}
     if said and findings and findings[-1].is_ok and findings[-1].observed not in UNREAD:
@@ -33,14 +33,15 @@ def judge_live_source(
     return findings
 
 
-def _judge(day: date, source: str | None, own: Sequence[date]) -> Finding:
+def _judge(day: date, source: str | None, last: date | None) -> Finding:
+    """Return the finding of a day; `last` is the last day that was read of a source that had lost its credentials then."""
     if source is None:
         return Finding(day, "warning", "never written", "live", ("dataset_missing",), "the day was never written")
     if source == STUB:
         return Finding(day, "warning", STUB, "live", ("stub_source",), "stub rows from the sandbox, not the vendor's")
-    if source == NOT_CONFIGURED and (last := lost_after(own, day)):
+    if last:
         says = f"the source was live until {last} and has no credentials any more; the partition is empty"
-        says = f"{says}. {LOST_FOR.days} days after that it counts as given up"
+        says = f"{says}. {LOST_FOR.days} days after that, and after it was last read, it counts as given up"
         return Finding(day, "warning", NOT_CONFIGURED, "live", ("source_lost",), says)
     if source == NOT_KEPT:
         return Finding(day, "ok", NOT_KEPT, "live", note="the vendor keeps nothing of so old a day; nothing was asked")

@@ -32,6 +32,7 @@ _GUARDED_NAME = (
 _SECRET_PAIR = re.compile(_GUARDED_NAME + r"""("?\s*[=:]\s*)"?[^\s&,"'}]+""")
 _SECRET_SHAPE = re.compile(r"\b(?:shp[a-z]{2}_\w+|EAA\w{12,}|pk_\w{6,}|ya29\.[\w.-]+|1//[\w-]{10,}|Bearer\s+\S+)")
 _MAX_MESSAGE = 300
+_WHAT_TO_DO = ". What to do: "
 
 
 class Where(TypedDict):
@@ -68,7 +69,7 @@ class VendorError(Exception):
         window = f", window {self.window}" if self.window else ""
         status = f" (HTTP {self.status})" if self.status is not None else ""
         whose = f"tenant {self.tenant}" if self.tenant else "all tenants"
-        return f"{self.vendor} for {whose}{window}: {self.message}{status}. What to do: {self.hint}"
+        return f"{self.vendor} for {whose}{window}: {self.message}{status}{_WHAT_TO_DO}{self.hint}"
 
 
 class Throttled(VendorError):
@@ -190,6 +191,12 @@ class BodyTooLarge(VendorError):
     """The answer exceeds the size cap, possibly only after decompression."""
 
     next_step = "ask for a shorter window"
+
+
+def parted(text: str) -> tuple[str, str]:
+    """Return what went wrong and what to do, from a vendor error's whole text; of another text all of it, and nothing to do."""
+    said, _, cure = text.rpartition(_WHAT_TO_DO)
+    return (said, cure) if said else (text, "")
 
 
 def redact(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from math import ceil
 
 import polars as pl
 import pytest
@@ -21,7 +22,9 @@ SCHEMA = {"date": pl.Date, "row_count": pl.Int64, "previous_row_count": pl.Int64
 
 
 def ledger(*rows: tuple[date, int, int, str]) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+    """Return a ledger whose days were written the night after."""
+    written = (pl.col("date").cast(pl.Datetime("us", "UTC")) + timedelta(days=1, hours=3)).alias("written_at_utc")
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row").with_columns(written)
 
 
 def series(*counts: int, previous: int = 0, last: date = DAY) -> pl.DataFrame:
@@ -47,6 +50,20 @@ def test_a_usual_day_is_ok_and_says_what_it_was_measured_by() -> None:
     assert found.extra == {
         "row_count": 97, "baseline_median": 100.0, "baseline_least": 0.0, "baseline_days": 7, "baseline_weekdays": 1,
     }  # fmt: skip
+
+
+def test_the_threshold_of_a_usual_day_is_the_fewest_rows_that_are_ok() -> None:
+    """It said `threshold: not known`, and the limit stood beside it; a row fewer must be told, and the limit itself not."""
+    months = [100 + n % 7 for n in range(70)]
+    found = judge(series(*months, 100))
+    least = found.threshold
+    assert isinstance(least, float)
+    assert least == found.extra["baseline_least"] == round(least, 2)
+    assert judge(series(*months, ceil(least))).is_ok
+    assert judge(series(*months, ceil(least) - 1)).alerts == ("new_rows_low",)
+    by_ratio = judge(series(*WEEK, 97)).threshold
+    assert by_ratio == 50, "where too little is known of chance, the fixed ratio"
+    assert judge(series(1, 2, 1, 2, 1, 2, 1, 2)).threshold is None, "too few a day to judge by a ratio"
 
 
 def test_made_up_days_say_nothing_of_the_shops_own() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
 
 import polars as pl
 import pytest
@@ -12,8 +13,11 @@ from weathervane_checks.rules.sources import judge_live_source
 DAY, NEXT = date(2025, 6, 20), date(2025, 6, 21)
 
 
-def ledger(*rows: tuple[date, str]) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema={"date": pl.Date, "source": pl.String}, orient="row")
+def ledger(*rows: tuple[date, str], at: Mapping[date, datetime] | None = None) -> pl.DataFrame:
+    """Return a ledger whose days were written the night after, or `at`."""
+    written = [(at or {}).get(day, datetime.combine(day, time(3), UTC) + timedelta(days=1)) for day, _ in rows]
+    schema = {"date": pl.Date, "source": pl.String, "written_at_utc": pl.Datetime("us", "UTC")}
+    return pl.DataFrame([(*row, one) for row, one in zip(rows, written, strict=True)], schema=schema, orient="row")
 
 
 @pytest.mark.parametrize(
@@ -49,6 +53,22 @@ def test_a_source_that_was_given_up_warns_for_two_weeks_and_no_longer() -> None:
         (DAY, "shopify_api"), (days[16], "shopify_api"), *((d, "not_configured") for d in days if d != days[16])
     )
     assert [f.alerts for f in judge_live_source(back, days)][15:] == [(), (), *[("source_lost",)] * 3]
+
+
+def test_a_source_that_was_read_this_morning_is_lost_whatever_days_were_read() -> None:
+    """An October was brought in on November 27, and ten minutes later the variables were gone: the days since counted as given up."""
+    october, since = [date(2026, 10, n) for n in range(1, 32)], [date(2026, 9, 1), date(2026, 11, 20)]
+    read = datetime(2026, 11, 27, 10, tzinfo=UTC)
+
+    def alerts(found_at: datetime) -> list[tuple[str, ...]]:
+        at = dict.fromkeys(october, read) | dict.fromkeys(since, found_at)
+        rows = [(day, "shopify_api") for day in october] + [(day, "not_configured") for day in since]
+        return [found.alerts for found in judge_live_source(ledger(*rows, at=at), since)]
+
+    assert alerts(read + timedelta(minutes=10)) == [("source_lost",)] * 2
+    assert alerts(read + timedelta(days=15)) == [("source_lost",)] * 2
+    assert alerts(read + timedelta(days=15, seconds=1)) == [(), ()], "given up"
+    assert alerts(read - timedelta(minutes=10)) == [(), ()], "not yet connected"
 
 
 def test_a_day_that_the_vendor_does_not_keep_is_no_lost_source() -> None:
