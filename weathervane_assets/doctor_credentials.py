@@ -29,9 +29,14 @@ from weathervane_resources.credentials import (
 from weathervane_resources.lake_ledger import LOST_FOR, own_days
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import ConfigurationError
+from weathervane_resources.spelling import nearest
 from weathervane_resources.tenants import Tenant
 
 Level = Literal["ok", "note", "finding"]
+_TENANTS_OWN = tuple(
+    dict.fromkeys(name for source in SOURCES for name in (*source.own, *source.app, *source.overrides))
+)
+"""What a tenant may have for itself, behind its prefix."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,24 @@ def names_without_tenant(tenant_ids: list[str]) -> Iterator[Line]:
         if without:
             counts = f"{name} is set but counts for no tenant, since there are {len(tenant_ids)}"
             yield Line("credentials", "finding", f"{counts}; write {tenant_variable(without[0], name)}")
+
+
+def names_of_nobody(tenant_ids: list[str]) -> Iterator[Line]:
+    """Yield the prefixes of variables that no tenant has, as a slip of the pen makes them; a value is never shown."""
+    known = {tenant_variable(one, "") for one in tenant_ids}
+    strange: dict[str, list[str]] = {}
+    for variable in sorted(name for name, value in os.environ.items() if value.strip()):
+        prefix = next((variable.removesuffix(name) for name in _TENANTS_OWN if variable.endswith(f"__{name}")), "")
+        if len(prefix) > len("__") and prefix not in known:
+            strange.setdefault(prefix, []).append(variable)
+    for prefix, variables in strange.items():
+        near = nearest(prefix.upper(), known)
+        cure = (
+            f"did you mean {near}?"
+            if near
+            else f"unset what a tenant left behind; there are: {', '.join(sorted(known))}"
+        )
+        yield Line("credentials", "finding", f"{prefix}… belongs to no tenant ({', '.join(variables)}); {cure}")
 
 
 def shared_accounts(connector: Connector, tenant_ids: list[str], platform: Platform) -> Iterator[Line]:

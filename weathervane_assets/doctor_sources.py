@@ -17,6 +17,7 @@ import dagster as dg
 from weathervane_assets.doctor_credentials import (
     Level,
     Line,
+    names_of_nobody,
     names_without_tenant,
     shared_accounts,
     without_credentials,
@@ -48,6 +49,7 @@ ARCHIVE_PROBE_AGE = timedelta(days=30)
 def source_lines(platform: Platform, now: datetime) -> Iterator[Line]:
     """Yield what each source says of each tenant of this shard, after what concerns several of them."""
     yield from names_without_tenant(list(platform.tenants()))
+    yield from names_of_nobody(list(platform.tenants()))
     for connector, _ in PROBES:
         yield from shared_accounts(connector, list(platform.own_tenants()), platform)
     for tenant in platform.own_tenants().values():

@@ -186,6 +186,26 @@ def test_with_two_tenants_every_name_is_the_one_that_counts(tmp_path: Path) -> N
     assert "PLANTED" not in done.stdout + done.stderr
 
 
+def test_a_prefix_that_no_tenant_has_is_named_with_the_one_that_was_meant(tmp_path: Path) -> None:
+    """`SECNOD__SHOPIFY_ACCESS_TOKEN`: to doctor the second shop had no credentials, as one that nobody had connected yet."""
+    (tmp_path / "tenants.toml").write_text(GOOD + GOOD.replace("acme", "north-wind"))
+    typed = {"NORTHWIND__SHOPIFY_ACCESS_TOKEN": "shpat_PLANTED", "NORTHWIND__META_BASE_URL": "http://PLANTED"}
+    fine = {"FOO__BAR": "PLANTED", "ACME__META_ACCESS_TOKEN": "", "GONE__KLAVIYO_API_KEY": " "}
+    done = run(tmp_path, "doctor", "--json", **typed, **fine, XYZZY__OPEN_METEO_API_KEY="PLANTED")
+    assert done.returncode == 1
+    assert "PLANTED" not in done.stdout + done.stderr
+    assert [line["text"] for line in json.loads(done.stdout) if line["level"] == "finding"] == [
+        (
+            "NORTHWIND__… belongs to no tenant (NORTHWIND__META_BASE_URL, NORTHWIND__SHOPIFY_ACCESS_TOKEN);"
+            " did you mean NORTH_WIND__?"
+        ),
+        (
+            "XYZZY__… belongs to no tenant (XYZZY__OPEN_METEO_API_KEY);"
+            " unset what a tenant left behind; there are: ACME__, NORTH_WIND__"
+        ),
+    ]
+
+
 def test_half_of_what_renews_a_token_is_found_and_what_all_tenants_share_of_it_is_noted(tmp_path: Path) -> None:
     """Doctor was content at noon, and the token died at one."""
     (tmp_path / "tenants.toml").write_text(GOOD + GOOD.replace("acme", "north-wind"))
