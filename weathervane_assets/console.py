@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -19,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from weathervane_assets.backfill import OnPartition, Outcome
+    from weathervane_assets.backfill import NotOk, OnPartition, Outcome
     from weathervane_assets.doctor_sources import Line
     from weathervane_assets.weather_costs import Costs
     from weathervane_resources.tenants import Tenant
@@ -68,6 +69,8 @@ def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool = False) -> Non
     out.print(rows)
     _print_checks(outcomes)
     for outcome in outcomes:
+        _print_not_ok(outcome)
+    for outcome in outcomes:
         out.print(f"{outcome.tenant}: {outcome.seconds:.1f} s, {len(outcome.run_ids)} runs", highlight=False)
         for failure in outcome.failures:
             err.print(f"[bold red]failed[/] {outcome.tenant} {plain(failure)}", highlight=False, markup=True)
@@ -88,6 +91,7 @@ def _plain(outcome: Outcome) -> dict[str, object]:
         "partitions": dict(outcome.partitions),
         "rows": dict(outcome.rows),
         "checks": {name: {s: counts[s] for s in SEVERITIES} for name, counts in sorted(outcome.checks.items())},
+        "not_ok": {name: asdict(said) for name, said in sorted(outcome.not_ok.items())},
         "failures": outcome.failures,
         "warnings": outcome.warnings,
     }
@@ -106,6 +110,16 @@ def _print_checks(outcomes: Sequence[Outcome]) -> None:
         cells = [f"[{STYLES[s]}]{counts[s]}[/]" if counts[s] else "-" for s in SEVERITIES]
         table.add_row(name, *cells)
     out.print(table)
+
+
+def _print_not_ok(outcome: Outcome) -> None:
+    """Print what each check that is not content says and what to do, once where several say the same."""
+    names: dict[NotOk, list[str]] = {}
+    for name, said in outcome.not_ok.items():
+        names.setdefault(said, []).append(name)
+    for said, alike in names.items():
+        text = plain(f"{outcome.tenant} {', '.join(alike)}: {said.says}. {said.next_step}.")
+        out.print(f"[{STYLES[said.severity]}]{said.severity}[/] {text}", highlight=False, soft_wrap=True)
 
 
 def print_diagnosis(lines: Sequence[Line]) -> None:

@@ -148,6 +148,10 @@ def test_a_backfill_brings_in_an_asset_and_exits_0(tmp_path: Path, sandbox: Runn
     done = run(tmp_path, *BACKFILL, "--asset", "promos", WEATHERVANE_SANDBOX_URL=sandbox.url)
     assert done.returncode == 0, done.stderr
     assert "promos" in done.stdout
+    says = "2 of 2 days not ok; 2026-11-01: stub rows from the sandbox, not the vendor's (threshold live). Set the source's cred"
+    assert f"warning acme promos.live_source: {says}" in done.stdout, (
+        "a table that says `1` under `warning` is no reason"
+    )
     assert (tmp_path / "storage/lake/acme/promos/_delta_log").is_dir()
 
 
