@@ -66,20 +66,35 @@ def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool = False) -> Non
     for outcome in outcomes:
         for asset, partitions in outcome.partitions.items():
             rows.add_row(outcome.tenant, asset, f"{partitions:,}", f"{outcome.rows[asset]:,}")
-    out.print(rows)
+    _print_rows(rows)
     _print_checks(outcomes)
     for outcome in outcomes:
         _print_not_ok(outcome)
     for outcome in outcomes:
-        out.print(f"{outcome.tenant}: {outcome.seconds:.1f} s, {len(outcome.run_ids)} runs", highlight=False)
+        runs = counted(len(outcome.run_ids), "run")
+        out.print(f"{outcome.tenant}: {outcome.seconds:.1f} s, {runs}", highlight=False)
         for failure in outcome.failures:
-            err.print(f"[bold red]failed[/] {outcome.tenant} {plain(failure)}", highlight=False, markup=True)
+            err.print(f"[bold red]failed[/] {outcome.tenant} {plain(failure)}", highlight=False, soft_wrap=True)
+        if outcome.failures and outcome.run_ids:  # the one that failed is the last that was begun
+            last = f"its log is that of run {outcome.run_ids[-1]} in the UI (`weathervane dev`)"
+            err.print(last, highlight=False, soft_wrap=True)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, which takes an s unless there is one."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _print_rows(table: Table) -> None:
+    """Print a table that has any rows."""
+    if table.row_count:
+        out.print(table)
 
 
 def print_warnings(outcome: Outcome) -> None:
     """Print what the assets of a backfill warned of."""
     for warning in outcome.warnings:
-        err.print(f"[yellow]warning[/] {outcome.tenant} {plain(warning)}", highlight=False, markup=True, soft_wrap=True)
+        err.print(f"[yellow]warning[/] {outcome.tenant} {plain(warning)}", highlight=False, soft_wrap=True)
 
 
 def _plain(outcome: Outcome) -> dict[str, object]:
@@ -109,7 +124,7 @@ def _print_checks(outcomes: Sequence[Outcome]) -> None:
     for name, counts in sorted(totals.items()):
         cells = [f"[{STYLES[s]}]{counts[s]}[/]" if counts[s] else "-" for s in SEVERITIES]
         table.add_row(name, *cells)
-    out.print(table)
+    _print_rows(table)
 
 
 def _print_not_ok(outcome: Outcome) -> None:

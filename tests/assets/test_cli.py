@@ -180,9 +180,11 @@ def test_a_failed_backfill_exits_1_and_says_why(tmp_path: Path, sandbox: Running
     shop = {"SHOPIFY_SHOP_DOMAIN": "acme", "SHOPIFY_ACCESS_TOKEN": "expired-planted"}
     done = run(tmp_path, *BACKFILL, "--asset", "orders", **shop, SHOPIFY_BASE_URL=f"{sandbox.url}/t/acme")
     assert done.returncode == 1
-    assert "orders: shopify for tenant acme" in " ".join(done.stderr.split())
-    assert "What to do:" in done.stderr
-    assert "Traceback" not in done.stderr
+    failed, log = done.stderr.splitlines()
+    assert failed.startswith("failed acme orders: shopify for tenant acme"), "one line, also in a pipe"
+    assert "What to do:" in failed
+    assert re.fullmatch(r"its log is that of run [0-9a-f-]{36} in the UI \(`weathervane dev`\)", log)
+    assert re.fullmatch(r"acme: \d+\.\d s, 1 run\n", done.stdout), "no table without a row"
 
 
 def test_the_demo_runs_twice_and_changes_nothing(tmp_path: Path) -> None:
