@@ -21,7 +21,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from weathervane_assets.backfill import NotOk, OnPartition, Outcome
-    from weathervane_assets.doctor_sources import Line
+    from weathervane_assets.doctor_credentials import Line
     from weathervane_assets.weather_costs import Costs
     from weathervane_resources.tenants import Tenant
     from weathervane_resources.tokens import TokenInfo

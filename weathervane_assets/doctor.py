@@ -10,11 +10,14 @@ import os
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import polars as pl
 
-from weathervane_assets.doctor_sources import Line, source_lines
+from weathervane_assets.doctor_credentials import Line
+from weathervane_assets.doctor_sources import source_lines
 from weathervane_assets.overridable import OVERRIDABLE
+from weathervane_assets.schedules import MOST_CAUGHT_UP
 from weathervane_assets.tables import Orders, shape_of
 from weathervane_checks.alert_routing import configured_targets
 from weathervane_resources.alert_outbox import count_waiting
@@ -49,7 +52,7 @@ def examine(settings: Settings, now: datetime) -> Iterator[Line]:
     yield from _alerting(settings, list(tenants.values()), now)
     yield from _versions(list(tenants), now)
     for tenant in own.values():
-        yield from _days(tenant, platform.lake())
+        yield from _days(tenant, platform.lake(), now)
     yield from source_lines(platform, now)
 
 
@@ -131,11 +134,12 @@ def _version(subject: str, name: str, version: str, warning: VersionWarning | No
     return Line(subject, "ok", f"{name}={version} is served until {row.day if row else 'an unknown day'}")
 
 
-def _days(tenant: Tenant, lake: Lake) -> Iterator[Line]:
+def _days(tenant: Tenant, lake: Lake, now: datetime) -> Iterator[Line]:
     """Yield what is wrong with the days of a tenant's orders as a whole; no night and no check looks at all of them."""
     try:
         ledger = lake.ledger(tenant.id, "orders")
         yield from _unread_days(tenant, ledger)
+        yield from _days_since(tenant, ledger["date"].max(), now)
         yield from _days_of_another_zone(tenant, lake, sorted(own_days(ledger)))
     except LakeError as error:
         yield Line(f"days {tenant.id}", "finding", str(error))
@@ -158,6 +162,16 @@ def _days_of_another_zone(tenant: Tenant, lake: Lake, days: list[date]) -> Itera
     zone = f"another time zone than {tenant.timezone}"
     text = f"{len(cut)} days of orders are cut by {zone} ({cut[0]} to {cut[-1]}): {command}"
     yield Line(f"days {tenant.id}", "finding", text)
+
+
+def _days_since(tenant: Tenant, newest: Any, now: datetime) -> Iterator[Line]:
+    """Yield the days since the newest where they are more than a night catches up on; of a paused tenant nobody wants them."""
+    due = tenant.today(now) - timedelta(days=1)
+    if newest is None or tenant.paused or (due - newest).days <= MOST_CAUGHT_UP:
+        return
+    command = f"weathervane backfill --tenant {tenant.id} --from {newest + timedelta(days=1)} --to yesterday"
+    more = f"more than the {MOST_CAUGHT_UP} days that a night catches up on"
+    yield Line(f"days {tenant.id}", "note", f"newest day {newest}, due {due}, {more}: {command}")
 
 
 def _unread_days(tenant: Tenant, ledger: pl.DataFrame) -> Iterator[Line]:

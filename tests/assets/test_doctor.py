@@ -254,6 +254,21 @@ def test_days_that_nobody_ever_read_are_a_finding(tmp_path: Path) -> None:
     }
 
 
+def test_days_that_no_night_catches_up_on_are_noted(tmp_path: Path) -> None:
+    """README brought October in on November 27: every dataset was stale, and doctor had nothing to say of 26 days."""
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    due = datetime.now(ZoneInfo("America/New_York")).date() - timedelta(days=1)
+    newest, here = due - timedelta(days=15), {"WEATHERVANE_LAKE": str(tmp_path / "lake")}
+    read_on(tmp_path, "orders", newest)
+    _, noted = said(tmp_path, "note", **here)
+    command = f"weathervane backfill --tenant acme --from {newest + timedelta(days=1)} --to yesterday"
+    more = "more than the 14 days that a night catches up on"
+    assert noted["days acme"] == f"newest day {newest}, due {due}, {more}: {command}"
+    read_on(tmp_path, "orders", newest + timedelta(days=1))
+    _, noted = said(tmp_path, "note", **here)
+    assert "days acme" not in noted, "the next night catches up on 14 days"
+
+
 @pytest.mark.slow
 def test_days_of_the_zone_before_are_found_once_it_is_corrected(tmp_path: Path) -> None:
     """The zone was corrected as `doctor` said, which was content then; a year of days was still cut at Berlin's midnight."""
