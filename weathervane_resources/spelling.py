@@ -11,4 +11,4 @@ from difflib import get_close_matches
 
 def nearest(typed: str, known: Iterable[str]) -> str | None:
     """Return the known word that `typed` most resembles; None where none is near."""
-    return next(iter(get_close_matches(typed, list(known), 1, 0.6)), None)
+    return next(iter(get_close_matches(typed, sorted(known), 1, 0.6)), None)

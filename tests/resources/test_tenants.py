@@ -63,6 +63,7 @@ BAD = {
     "a key outside": ("[tenant.acme]\n" + GOOD, "unknown key 'tenant'; tenants stand under [tenants.<id>]"),
     "a tenant is a value": ("[tenants]\nacme = 1\n", "tenants.acme must be a table"),
     "an unknown key": (GOOD + "time_zone = 'UTC'\n", "[tenants.acme] time_zone: is not a known key or threshold"),
+    "a slip in what must be there": (GOOD.replace("timezone", "timzone"), "[tenants.acme] timzone: is not a known key or threshold; did you mean timezone?"),
     "a misspelt threshold": (GOOD + "geocoded_ratio_warn = 0.8\n", "[tenants.acme] geocoded_ratio_warn: is not a known key"),
     "a path in the id": ('[tenants."../other"]\n', "tenant id '../other' is not safe"),
     "upper case": ("[tenants.Acme]\n", "tenant id 'Acme' is not safe"),
