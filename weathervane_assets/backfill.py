@@ -163,7 +163,7 @@ def plan_later_days(tenant_id: str, first: date, last: date, assets: Sequence[st
 def refuse_half_set(tenant_id: str, assets: Sequence[str]) -> None:
     """Say before any run what each of them would fail of.
 
-    Raises: ConfigurationError: the credentials of a source of the assets are half set, or an address is none.
+    Raises: ConfigurationError: the credentials of a source of the assets are half set, or an address, a domain or an account id is none.
     """
     platform = Platform(threshold_names=sorted(OVERRIDABLE))
     for connector in dict.fromkeys(CONNECTORS[name] for name in assets if name in CONNECTORS):

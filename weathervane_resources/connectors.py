@@ -16,7 +16,6 @@ import asyncio
 import hashlib
 import hmac
 import os
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -26,6 +25,7 @@ from typing import ClassVar
 from dagster import ConfigurableResource
 from yarl import URL
 
+from weathervane_resources.account_values import own_shop, shop_host
 from weathervane_resources.clients.google_ads import GoogleAdsClient
 from weathervane_resources.clients.jobs import Jobs, MemoryJobs
 from weathervane_resources.clients.klaviyo import KlaviyoClient
@@ -57,7 +57,7 @@ from weathervane_resources.jobs import StateJobs
 from weathervane_resources.platform import Platform
 from weathervane_resources.quota import OPEN_METEO_FREE, Limit, Rate, SharedQuota
 from weathervane_resources.quota_use import Spent, spent_of
-from weathervane_resources.settings import ConfigurationError, require_address
+from weathervane_resources.settings import require_address
 from weathervane_resources.state import open_state
 from weathervane_resources.stubs import sandbox_url
 from weathervane_resources.tokens import fingerprint
@@ -74,9 +74,6 @@ __all__ = [
     "ShopifyConnector",
     "as_failure",
 ]
-
-
-_SHOP_HOST = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com", re.IGNORECASE)
 
 
 def _version(access: Access, name: str) -> str:
@@ -108,7 +105,7 @@ class ShopifyConnector(Connector):
         """
         with as_failure(self._cure(access)):
             host = shop_host(access.values.get("SHOPIFY_SHOP_DOMAIN", ""))
-            live = access.values.get("SHOPIFY_BASE_URL") or ("" if access.is_stub else f"https://{_own_shop(host)}")
+            live = access.values.get("SHOPIFY_BASE_URL") or ("" if access.is_stub else f"https://{own_shop(host)}")
             version = _version(access, "SHOPIFY_API_VERSION")
             line = await self._line(access, platform, live, host)
             async with self._auth(line) as auth, self._session(line, auth, version) as session:
@@ -128,24 +125,6 @@ class ShopifyConnector(Connector):
         async with self._token_endpoint(line, url, client_id, secret) as endpoint:
             vault = await asyncio.to_thread(line.vault)
             yield shopify_grant(line.values, line.access.tenant_id, endpoint, vault)
-
-
-def shop_host(domain: str) -> str:
-    """Return the host of a shop that may be given by its name alone."""
-    host = domain.removeprefix("https://").rstrip("/")
-    return host if "." in host else f"{host}.myshopify.com"
-
-
-def _own_shop(host: str) -> str:
-    """Refuse a host that is not Shopify's: the shop's token goes there.
-
-    Raises: ConfigurationError: it is another's, or no host name.
-    """
-    if not _SHOP_HOST.fullmatch(host):
-        raise ConfigurationError(
-            f"SHOPIFY_SHOP_DOMAIN is {host!r}; it must be <shop>.myshopify.com (SHOPIFY_BASE_URL names a proxy)"
-        )
-    return host
 
 
 class MetaAdsConnector(Connector):

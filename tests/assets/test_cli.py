@@ -10,11 +10,14 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from weathervane_resources.lake import Lake
 from weathervane_resources.sandbox import RunningSandbox
 
 GOOD = '[tenants.acme]\ntimezone = "America/New_York"\ncurrency = "USD"\n'
@@ -43,7 +46,13 @@ def run(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProces
         (GOOD, [*BACKFILL[:2], "ghost", *BACKFILL[3:]], {}, "unknown tenant 'ghost'"),
         (GOOD, [*BACKFILL, "--asset", "sales"], {}, "unknown asset 'sales'"),
         (GOOD, [*BACKFILL[:4], "2026-11-03", *BACKFILL[5:]], {}, "--from 2026-11-03 is after --to 2026-11-02"),
-        (GOOD, [*BACKFILL[:4], "yesterday", *BACKFILL[5:]], {}, "'yesterday' does not match the format"),
+        (
+            GOOD,
+            [*BACKFILL[:4], "gestern", *BACKFILL[5:]],
+            {},
+            "'gestern' is no day; write it like 2026-01-31, or yesterday",
+        ),
+        (GOOD, [*BACKFILL[:4], "yesterday", *BACKFILL[5:]], {}, "is after --to 2026-11-02; swap them"),
         (GOOD, [*BACKFILL[:6], "2999-01-01"], {}, "is in the future"),
         (GOOD, [*BACKFILL[:4], "2020-01-01", *BACKFILL[5:]], {}, "is before 2024-01-01"),
         (
@@ -57,6 +66,13 @@ def run(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProces
         (GOOD, BACKFILL, {"SHOPIFY_SHOP_DOMAIN": "acme"}, "is set, but missing: SHOPIFY_ACCESS_TOKEN"),
         (GOOD, BACKFILL, {"ACME__META_APP_ID": "1"}, "meta_ads of tenant acme: META_APP_ID is set, but missing"),
         (GOOD, BACKFILL, {"ACME__KLAVIYO_API_KEY": "pk", "KLAVIYO_BASE_URL": "proxy:80"}, "KLAVIYO_BASE_URL"),
+        (
+            GOOD,
+            BACKFILL,
+            {"SHOPIFY_SHOP_DOMAIN": "https://shop.acme.com", "SHOPIFY_ACCESS_TOKEN": "t"},
+            "SHOPIFY_SHOP_DOMAIN is 'shop.acme.com'; it must be <shop>.myshopify.com",
+        ),
+        (GOOD, BACKFILL, {"META_AD_ACCOUNT_ID": "acme", "META_ACCESS_TOKEN": "t"}, "an ad account id must be digits"),
         (GOOD, BACKFILL, {"OPEN_METEO_FORECAST_URL": "https://x/v1"}, "but missing: OPEN_METEO_API_KEY"),
         (GOOD, BACKFILL, {"WEATHERVANE_STUBS": "maybe"}, "WEATHERVANE_STUBS is 'maybe'"),
         (GOOD, BACKFILL, {"WEATHERVANE_LAKE": "tenants.toml/lake"}, "cannot be written"),
@@ -155,6 +171,18 @@ def test_a_backfill_brings_in_an_asset_and_exits_0(tmp_path: Path, sandbox: Runn
     assert (tmp_path / "storage/lake/acme/promos/_delta_log").is_dir()
 
 
+def test_yesterday_is_the_tenants_own(tmp_path: Path, sandbox: RunningSandbox) -> None:
+    """README brought October in on November 27; up to yesterday is `date -d` on one machine, `date -v` on the other."""
+    (tmp_path / "tenants.toml").write_text(GOOD.replace("America/New_York", "Pacific/Kiritimati"))
+    span = ["--from", "yesterday", "--to", "yesterday", "--asset", "promos"]
+    before = datetime.now(ZoneInfo("Pacific/Kiritimati")).date()
+    done = run(tmp_path, *BACKFILL[:3], *span, WEATHERVANE_SANDBOX_URL=sandbox.url)
+    after = datetime.now(ZoneInfo("Pacific/Kiritimati")).date()
+    assert done.returncode == 0, done.stderr
+    (day,) = Lake(str(tmp_path / "storage/lake")).ledger("acme", "promos")["date"]
+    assert day + timedelta(days=1) in (before, after)
+
+
 def test_a_backfill_says_on_the_screen_what_its_assets_warn_of(tmp_path: Path) -> None:
     """A slip in a variable's name: every check was ok, the table said 31 days and 0 rows, and the reason stood in the event log only."""
     (tmp_path / "tenants.toml").write_text(GOOD)
@@ -171,7 +199,7 @@ def test_an_address_of_the_sandbox_that_is_none_is_said_by_its_name(tmp_path: Pa
     done = run(tmp_path, *BACKFILL, "--asset", asset, WEATHERVANE_SANDBOX_URL=address)
     assert done.returncode == 1
     says = "WEATHERVANE_SANDBOX_URL must be http(s)://host, with the port and path it needs"
-    assert " ".join(done.stderr.split()).endswith(f"failed acme {asset}: {says}")
+    assert f"failed acme {asset}: {says}" in done.stderr.splitlines()
 
 
 def test_a_failed_backfill_exits_1_and_says_why(tmp_path: Path, sandbox: RunningSandbox) -> None:
