@@ -19,6 +19,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from weathervane_resources.spelling import counted
+
 if TYPE_CHECKING:
     from weathervane_assets.backfill import NotOk, OnPartition, Outcome
     from weathervane_assets.doctor_credentials import Line
@@ -78,11 +80,6 @@ def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool = False) -> Non
         if outcome.failures and outcome.run_ids:  # the one that failed is the last that was begun
             last = f"its log is that of run {outcome.run_ids[-1]} in the UI (`weathervane dev`)"
             err.print(last, highlight=False, soft_wrap=True)
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, which takes an s unless there is one."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _print_rows(table: Table) -> None:
@@ -162,7 +159,7 @@ def print_tokens(tokens: Sequence[TokenInfo]) -> None:
 
 def print_tenants(tenants: Sequence[Tenant]) -> None:
     """Print the tenants as a table."""
-    table = Table("id", "name", "time zone", "currency", "from", "shopify", "")
+    table = Table("id", "name", "time zone", "currency", "from", "shopify", "state")
     for tenant in tenants:
         table.add_row(
             tenant.id,
@@ -171,7 +168,7 @@ def print_tenants(tenants: Sequence[Tenant]) -> None:
             tenant.currency,
             tenant.start_date.isoformat(),
             tenant.shopify_protocol,
-            "paused" if tenant.paused else "",
+            "paused" if tenant.paused else "active",
         )
     out.print(table)
 
@@ -190,5 +187,5 @@ def print_weather_costs(costs: Costs) -> None:
         out.print("everything is there already")
     else:
         out.print(
-            f"on the free hosts (10,000 a day for one address): {costs.free_days} day(s); with a key: no daily limit"
+            f"on the free hosts (10,000 a day for one address): {counted(costs.free_days, 'day')}; with a key: no daily limit"
         )

@@ -27,6 +27,7 @@ from weathervane_resources.lake import Lake, LakeError, whole
 from weathervane_resources.lake_ledger import own_days
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import Settings
+from weathervane_resources.spelling import counted
 from weathervane_resources.state import StateError, open_state
 from weathervane_resources.tenants import Tenant
 from weathervane_resources.tokens import Vault
@@ -52,6 +53,7 @@ def examine(settings: Settings, now: datetime) -> Iterator[Line]:
     yield from _alerting(settings, list(tenants.values()), now)
     yield from _versions(list(tenants), now)
     for tenant in own.values():
+        yield from _start_to_come(tenant, settings, now)
         yield from _days(tenant, platform.lake(), now)
     yield from source_lines(platform, now)
 
@@ -72,7 +74,7 @@ def _state(settings: Settings, now: datetime) -> Iterator[Line]:
     except StateError as error:
         yield Line("state", "finding", str(error))
         return
-    yield Line("state", "ok", f"{state!r}, {len(stored)} stored tokens")
+    yield Line("state", "ok", f"{state.address}, {counted(len(stored), 'stored token')}")
     for token in stored:
         if token.status in ("dead", "unreadable"):
             cure = (
@@ -108,10 +110,12 @@ def _alerting(settings: Settings, tenants: list[Tenant], now: datetime) -> Itera
     elif watch.lag_s > ALERTER_PATIENCE.total_seconds():
         yield Line("alerter", "finding", f"is {watch.lag_s / 60:.0f} minutes behind the event log")
     else:
-        yield Line("alerter", "ok", f"{len(targets)} targets, {waiting.waiting} messages wait")
+        yield Line("alerter", "ok", f"{counted(len(targets), 'target')}, {counted(waiting.waiting, 'message')} to send")
     if waiting.parked:
-        yield Line("alerts", "finding", f"{waiting.parked} messages never arrived; try `weathervane alerts test`")
-    if not targets:
+        yield Line(
+            "alerts", "finding", f"{counted(waiting.parked, 'message')} never arrived; try `weathervane alerts test`"
+        )
+    if not targets and not complaints:
         yield Line("alert target", "note", "none: set WEATHERVANE_ALERT_URLS, or alert_urls in tenants.toml")
 
 
@@ -132,6 +136,16 @@ def _version(subject: str, name: str, version: str, warning: VersionWarning | No
         return Line(subject, "note" if warning.ends is None else "finding", warning.message)
     row = sunset_of(name, version)
     return Line(subject, "ok", f"{name}={version} is served until {row.day if row else 'an unknown day'}")
+
+
+def _start_to_come(tenant: Tenant, settings: Settings, now: datetime) -> Iterator[Line]:
+    """Yield a first day that is still to come: until then nothing is brought in, and nothing is late."""
+    starts = {"start_date in tenants.toml": tenant.start_date, "WEATHERVANE_START_DATE": settings.start_date}
+    for name, first in starts.items():
+        if first > tenant.today(now):
+            text = f"{name} is {first}, in the future: no day is brought in before it; set the first day that you want"
+            yield Line(f"days {tenant.id}", "finding", text)
+            return
 
 
 def _days(tenant: Tenant, lake: Lake, now: datetime) -> Iterator[Line]:

@@ -14,7 +14,8 @@ from typing import Literal
 
 import dagster as dg
 
-from weathervane_resources.connectors import Connector, shop_host
+from weathervane_resources.account_values import shop_host
+from weathervane_resources.connectors import Connector
 from weathervane_resources.credentials import (
     GOOGLE_ADS,
     KLAVIYO,
@@ -133,7 +134,8 @@ def _wanted(connector: Connector, tenant: Tenant, platform: Platform) -> str:
     """Name the variables that a source without credentials needs, as they count for this tenant."""
     names, is_alone = connector.names, len(platform.tenants()) == 1
     is_plain = {name: is_alone or name not in names.own for name in names.complete[0]}
-    return " and ".join(name if plain else tenant_variable(tenant.id, name) for name, plain in is_plain.items())
+    *others, last = (name if plain else tenant_variable(tenant.id, name) for name, plain in is_plain.items())
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def without_credentials(

@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import dagster as dg
+from yarl import URL
 
 from weathervane_assets.doctor_credentials import (
     Level,
@@ -22,6 +23,7 @@ from weathervane_assets.doctor_credentials import (
     shared_accounts,
     without_credentials,
 )
+from weathervane_resources.account_values import shop_host
 from weathervane_resources.clients.google_ads import CampaignDay
 from weathervane_resources.clients.open_meteo_answer import Point
 from weathervane_resources.clients.shopify_window import ALL_ORDERS, VISIBLE
@@ -32,9 +34,9 @@ from weathervane_resources.connectors import (
     MetaAdsConnector,
     OpenMeteoConnector,
     ShopifyConnector,
-    shop_host,
 )
 from weathervane_resources.credentials import Access, missing_to_renew
+from weathervane_resources.http.errors import Unavailable, VendorError
 from weathervane_resources.lake import Lake, LakeError
 from weathervane_resources.lake_ledger import own_days
 from weathervane_resources.platform import Platform
@@ -59,6 +61,7 @@ def source_lines(platform: Platform, now: datetime) -> Iterator[Line]:
 
 def _source(connector: Connector, probe: Probe, tenant: Tenant, platform: Platform, now: datetime) -> Iterator[Line]:
     subject = f"{connector.names.vendor} {tenant.id}"
+    access = None
     try:
         access = connector.access(tenant.id, platform)
         if access.is_stub or not access.is_configured:
@@ -67,7 +70,7 @@ def _source(connector: Connector, probe: Probe, tenant: Tenant, platform: Platfo
         said = asyncio.run(asyncio.wait_for(probe(connector, access, platform, tenant, now), ENDPOINT_PATIENCE_S))
         ends = connector.ending(access, platform, now)  # the probe has just renewed what could be renewed
     except dg.Failure as failure:
-        yield Line(subject, "finding", failure.description or "failed")
+        yield Line(subject, "finding", _refusal(failure, access))
         return
     except LakeError as error:
         yield Line(subject, "finding", str(error))
@@ -79,6 +82,18 @@ def _source(connector: Connector, probe: Probe, tenant: Tenant, platform: Platfo
     yield from (Line(subject, level, text) for level, text in (*said, *_not_renewed(connector, access)))
     if ends:
         yield Line(subject, "finding", ends)
+
+
+def _refusal(failure: dg.Failure, access: Access | None) -> str:
+    """Say what a source answered in the words of a question, not of a run; of one that did not, where it was asked if not at home."""
+    error = failure.__cause__
+    if not isinstance(error, VendorError):
+        return failure.description or "failed"
+    error.window = ""
+    error.hint = error.hint.replace("run the window again", "ask again")
+    urls = {name: URL(url) for name, url in (access.values if access else {}).items() if name.endswith("_URL")}
+    where = ", ".join(f"{name} is {url.with_user(None).with_query(None)}" for name, url in urls.items())
+    return f"{error}; {where}" if where and isinstance(error, Unavailable) else str(error)
 
 
 def _not_renewed(connector: Connector, access: Access) -> list[Said]:

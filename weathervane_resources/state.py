@@ -55,6 +55,12 @@ class State:
     def __repr__(self) -> str:
         return f"State({self.url.render_as_string(hide_password=True)})"
 
+    @property
+    def address(self) -> str:
+        """Where it is: a path, or a URL without user and password."""
+        at = self.url
+        return str(self.path or sa.URL.create(at.drivername, host=at.host, port=at.port, database=at.database))
+
     @contextmanager
     def begin(self, *, durable: bool = True) -> Iterator[sa.Connection]:
         """Open a transaction; committed when the block ends well.

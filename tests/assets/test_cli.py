@@ -63,7 +63,12 @@ def run(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProces
         ),
         (GOOD + "start_date = 2999-01-01\n", BACKFILL, {}, "the first partition of acme is 2999-01-01, in the future"),
         (None, ["demo"], {"WEATHERVANE_START_DATE": "2999-01-01"}, "WEATHERVANE_START_DATE is 2999-01-01, and no day"),
-        (GOOD, BACKFILL, {"SHOPIFY_SHOP_DOMAIN": "acme"}, "is set, but missing: SHOPIFY_ACCESS_TOKEN"),
+        (
+            GOOD,
+            BACKFILL,
+            {"SHOPIFY_SHOP_DOMAIN": "acme"},
+            "is set, but missing: SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET or SHOPIFY_ACCESS",
+        ),
         (GOOD, BACKFILL, {"ACME__META_APP_ID": "1"}, "meta_ads of tenant acme: META_APP_ID is set, but missing"),
         (GOOD, BACKFILL, {"ACME__KLAVIYO_API_KEY": "pk", "KLAVIYO_BASE_URL": "proxy:80"}, "KLAVIYO_BASE_URL"),
         (
@@ -149,6 +154,7 @@ def test_a_listing_that_is_piped_is_not_cut(tmp_path: Path) -> None:
         assert whole in listed
     assert "America/Argentina/ComodRivadavia" in listed
     assert len(listed.splitlines()) == 6, "a line for each tenant"
+    assert re.search(r"shopify +.? *state", listed), "the last column had no name, and `active` stood nowhere"
 
 
 def test_half_set_credentials_of_what_is_not_asked_for_stop_nothing(tmp_path: Path, sandbox: RunningSandbox) -> None:

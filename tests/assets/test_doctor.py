@@ -180,7 +180,7 @@ def test_with_two_tenants_every_name_is_the_one_that_counts(tmp_path: Path) -> N
     ]
     notes = {line["subject"]: line["text"] for line in lines if line["level"] == "note"}
     assert notes["shopify north-wind"].endswith(
-        "set NORTH_WIND__SHOPIFY_SHOP_DOMAIN and NORTH_WIND__SHOPIFY_ACCESS_TOKEN"
+        "set NORTH_WIND__SHOPIFY_SHOP_DOMAIN, SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET"
     )
     assert notes["open_meteo acme"].endswith("set OPEN_METEO_API_KEY")
     assert "PLANTED" not in done.stdout + done.stderr
@@ -230,7 +230,9 @@ def test_with_one_tenant_names_need_no_prefix(tmp_path: Path) -> None:
     """The quickstart's variables are the plain ones."""
     (tmp_path / "tenants.toml").write_text(GOOD)
     done = run(tmp_path, "doctor")
-    assert "set SHOPIFY_SHOP_DOMAIN and SHOPIFY_ACCESS_TOKEN" in done.stdout
+    assert "set SHOPIFY_SHOP_DOMAIN, SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET" in done.stdout
+    assert "GOOGLE_ADS_ACCESS_TOKEN" not in done.stdout, "it lives an hour"
+    assert f"{tmp_path}/storage/state/weathervane.db, 0 stored tokens" in done.stdout
     assert done.returncode == 0
 
 
@@ -252,6 +254,16 @@ def test_days_that_nobody_ever_read_are_a_finding(tmp_path: Path) -> None:
     assert found == {
         "days acme": "2026-10-03 to 2026-10-05 were never read: weathervane backfill --tenant acme --from 2026-10-03 --to 2026-10-05"
     }
+
+
+def test_a_first_day_to_come_is_a_finding(tmp_path: Path) -> None:
+    """`start_date = 2030-01-01` was a slip of four years: every night was quiet, and doctor content."""
+    (tmp_path / "tenants.toml").write_text(GOOD + "start_date = 2099-01-01\n")
+    code, found = findings(tmp_path)
+    assert code == 1
+    assert found["days acme"].startswith(
+        "start_date in tenants.toml is 2099-01-01, in the future: no day is brought in"
+    )
 
 
 def test_days_that_no_night_catches_up_on_are_noted(tmp_path: Path) -> None:
@@ -384,3 +396,14 @@ def test_an_endpoint_that_nobody_answers_is_a_finding(tmp_path: Path) -> None:
     code, found = findings(tmp_path, **nobody)
     assert code == 1
     assert set(found) == {"open_meteo acme"}
+    assert found["open_meteo acme"].endswith(
+        "ask again later; OPEN_METEO_FORECAST_URL is http://127.0.0.1:9/f, OPEN_METEO_ARCHIVE_URL is http://127.0.0.1:9/a"
+    )
+    assert "window" not in found["open_meteo acme"], "nobody has run anything"
+
+
+def test_an_alert_target_that_cannot_be_read_is_not_none_too(tmp_path: Path) -> None:
+    """Beside "Apprise cannot read" stood "none: set WEATHERVANE_ALERT_URLS", which was set."""
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    lines = json.loads(run(tmp_path, "doctor", "--json", WEATHERVANE_ALERT_URLS="slak://PLANTED").stdout)
+    assert [line["level"] for line in lines if line["subject"] == "alert target"] == ["finding"]
