@@ -19,12 +19,12 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from weathervane_resources.credentials import tenant_variable
+from weathervane_resources.currencies import IN_USE
 from weathervane_resources.quiet_days import WANTED, QuietDays, read_quiet_days
 from weathervane_resources.settings import ALERT_SEVERITIES, ConfigurationError
 from weathervane_resources.spelling import nearest
 
 TENANT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-CURRENCY = re.compile(r"[A-Z]{3}")
 SHOPIFY_PROTOCOLS = ("graphql", "rest")
 RATIOS = frozenset(
     {
@@ -208,7 +208,7 @@ def _tenant(file: Path, tenant_id: str, table: Any, threshold_names: frozenset[s
         id=tenant_id,
         name=read.take("name", str, tenant_id, lambda v: bool(v.strip()), "a name"),
         timezone=read.take("timezone", str, None, _is_timezone, "an IANA time zone"),
-        currency=read.take("currency", str, None, lambda v: bool(CURRENCY.fullmatch(v)), "an ISO 4217 code like USD"),
+        currency=read.take("currency", str, None, IN_USE.__contains__, "an ISO 4217 code in use, like USD"),
         start_date=read.take("start_date", date, start_date, lambda v: not isinstance(v, datetime), "a date"),
         shopify_protocol=protocol,
         climatology_years=read.take("climatology_years", int, 10, lambda v: 1 <= v <= 80, "a number of years, 1-80"),
