@@ -242,11 +242,12 @@ def tokens_list(as_json: bool) -> None:  # noqa: FBT001 - click passes flags by 
     """List vendor, tenant, expiry and state of every stored credential; never a token."""
     from weathervane_assets.console import print_tokens
     from weathervane_resources.clock import system_now
-    from weathervane_resources.state import open_state
+    from weathervane_resources.state import is_made, open_state
     from weathervane_resources.tokens import Vault
 
     settings = _settings()
-    stored = Vault(open_state(settings.state_url), settings.token_key, system_now).list_tokens()
+    url = settings.state_url
+    stored = Vault(open_state(url), settings.token_key, system_now).list_tokens() if is_made(url) else []
     if as_json:
         shown = ("vendor", "tenant", "expires_at", "status", "is_endless", "refresh_expires_at", "ends_at")
         rows = [{name: getattr(token, name) for name in shown} for token in stored]

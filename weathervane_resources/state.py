@@ -166,6 +166,15 @@ def open_state(url: str) -> State:
         return _open_states[key]
 
 
+def is_made(url: str) -> bool:
+    """Return whether there is a state database to look into; whether a server has one, only opening it says.
+
+    Raises: StateError: the URL is none of ours.
+    """
+    parsed = _parsed(url)
+    return parsed.get_backend_name() != "sqlite" or Path(parsed.database or "").exists()
+
+
 def _parsed(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url)

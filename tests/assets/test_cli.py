@@ -135,6 +135,13 @@ def test_the_sandbox_says_where_it_is_and_ends_politely(tmp_path: Path, polite: 
             process.kill()
 
 
+def test_a_look_at_the_tokens_makes_nothing(tmp_path: Path) -> None:
+    """In the wrong folder it made a state database, and the next one who looked took it for the installation's."""
+    listed = run(tmp_path, "tokens", "list")
+    assert (listed.returncode, listed.stdout) == (0, "no tokens are stored\n")
+    assert not list(tmp_path.iterdir())
+
+
 def test_tenants_are_listed_and_synced(tmp_path: Path) -> None:
     """Adding a brand is a line in a file; its partition must appear without a deploy, once."""
     (tmp_path / "tenants.toml").write_text(GOOD)
