@@ -103,7 +103,7 @@ def serve_sandbox(settings: Settings, *, port: int, faults: str, latency_s: floa
     try:
         asyncio.run(serve_forever(config, port, lambda url: click.echo(f"sandbox on {url} (ctrl-c ends it)")))
     except SandboxPortBusy as error:
-        raise ConfigurationError(f"{error} (--port)") from error
+        raise ConfigurationError(str(error)) from error
     except UnknownFaultMode as error:
         raise ConfigurationError(str(error)) from error
     except KeyboardInterrupt:
