@@ -45,7 +45,7 @@ def lines_of(number: int, at: datetime) -> list[dict[str, Any]]:
     place = {"zip": f"{10001 + number % 800}", "countryCodeV2": "US", "city": "New York", "provinceCode": "NY", "latitude": 40.7 + number % 997 / 1e3, "longitude": -73.9}  # fmt: skip
     order = {"id": gid, "legacyResourceId": str(number), "name": f"#{number}", "createdAt": text, "updatedAt": text, "cancelledAt": None, "test": False, "displayFinancialStatus": "PAID", "currencyCode": "USD", "taxesIncluded": False}  # fmt: skip
     order |= {name: bag(f"{number % 900}.{n}0") for n, name in enumerate(names)} | {"shippingAddress": place}
-    order |= {"shippingLine": {"taxLines": [{"priceSet": bag("1.0")}]}}
+    order |= {"shippingLine": {"discountedPriceSet": bag("5.95"), "currentDiscountedPriceSet": bag("5.95"), "taxLines": [{"priceSet": bag("1.0")}]}}  # fmt: skip
     items = [{"id": f"gid://shopify/LineItem/{number * LINES + n}", "quantity": 1, "currentQuantity": 1, "__parentId": gid} for n in range(LINES)]  # fmt: skip
     return [order, *items]
 

@@ -7,6 +7,7 @@ check `weather_join_leakage` builds them again with a shuffled future.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -99,12 +100,23 @@ class AsOf:
         table = self.window.lake.scan(self.window.tenant.id, "climatology", NORMALS_SHAPE, januaries)
         return table.with_columns(pl.col("date").dt.year().alias("year")).collect()
 
+    @cached_property
+    def limits(self) -> Mapping[date, FlagLimits]:
+        """By which limits the flags of each day are set."""
+        return dict.fromkeys(self.window.days, FlagLimits.of(self.window.tenant.thresholds))
+
     def weather(self, versions: pl.DataFrame) -> pl.DataFrame:
         """Return the weather of each cell and day as its decision knew it from `versions`, as rows of `WeatherDaily`."""
-        described = [self._weather_of(month, versions) for month in in_months(self.active)]
-        frame = pl.concat(described) if described else self._weather_of(self.active, versions)
+        described = [self._weather_of(month, versions, limits) for month, limits in self._months()]
+        frame = pl.concat(described) if described else self._weather_of(self.active, versions, FlagLimits())
         return conform(frame.with_columns(tenant_id=pl.lit(self.window.tenant.id)), WeatherDaily)
 
-    def _weather_of(self, known: pl.DataFrame, versions: pl.DataFrame) -> pl.DataFrame:
-        limits = FlagLimits.of(self.window.tenant.thresholds)
+    def _months(self) -> Iterator[tuple[pl.DataFrame, FlagLimits]]:
+        """Yield the active cells of each month, apart where their flags are set by other limits."""
+        for limits in dict.fromkeys(self.limits.values()):
+            days = [day for day, one in self.limits.items() if one == limits]
+            for month in in_months(self.active.filter(pl.col("date").is_in(days))):
+                yield month, limits
+
+    def _weather_of(self, known: pl.DataFrame, versions: pl.DataFrame, limits: FlagLimits) -> pl.DataFrame:
         return describe_as_of(known, versions, self.normals, self.cells.drop("point"), self.decisions, limits)

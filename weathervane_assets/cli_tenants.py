@@ -67,10 +67,16 @@ def tenants_purge(tenant_id: str, yes: bool) -> None:  # noqa: FBT001 - click pa
     from weathervane_assets.instance import open_instance
     from weathervane_assets.purge import open_purge
     from weathervane_resources.clock import system_now
+    from weathervane_resources.reserved_names import RESERVED
     from weathervane_resources.tenants import TENANT_ID
 
     if not TENANT_ID.fullmatch(tenant_id):
         raise Complaint(f"{tenant_id!r} is no tenant id; it must match {TENANT_ID.pattern}")
+    if tenant_id in RESERVED:
+        raise Complaint(
+            f"{tenant_id!r} is a word that Weathervane or Dagster goes by, and no tenant's id; nothing was removed, since it stands"
+            " in what is other tenants'"
+        )
     settings = configured()
     known = all_tenants(settings) if settings.tenants_file.exists() else {}
     purge = open_purge(settings, open_instance(settings), tenant_id, os.environ)

@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from weathervane_assets.doctor_credentials import Line
-from weathervane_assets.doctor_sources import source_lines
+from weathervane_assets.doctor_sources import marks_in_use, source_lines
 from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.schedules import MOST_CAUGHT_UP
 from weathervane_assets.tables import Orders, shape_of
@@ -49,7 +49,7 @@ def examine(settings: Settings, now: datetime) -> Iterator[Line]:
     served = f"; shard {settings.shard}: {', '.join(own) or 'none'}" if settings.shard.count > 1 else ""
     yield Line("tenants", "ok", f"{settings.tenants_file}: {', '.join(tenants)}{served}")
     yield _lake(settings)
-    yield from _state(settings, now)
+    yield from _state(settings, platform, now)
     yield from _alerting(settings, list(tenants.values()), now)
     yield from _versions(list(tenants), now)
     for tenant in own.values():
@@ -66,7 +66,8 @@ def _lake(settings: Settings) -> Line:
     return Line("lake", "ok", settings.lake)
 
 
-def _state(settings: Settings, now: datetime) -> Iterator[Line]:
+def _state(settings: Settings, platform: Platform, now: datetime) -> Iterator[Line]:
+    """Yield how the state database is, and what is wrong with a stored token; that of a credential that was replaced needs nobody."""
     try:
         state = open_state(settings.state_url)
         state.check_whole()
@@ -75,7 +76,8 @@ def _state(settings: Settings, now: datetime) -> Iterator[Line]:
         yield Line("state", "finding", str(error))
         return
     yield Line("state", "ok", f"{state.address}, {counted(len(stored), 'stored token')}")
-    for token in stored:
+    in_use = marks_in_use(platform)
+    for token in (one for one in stored if (one.vendor, one.tenant, one.mark) in in_use):
         if token.status in ("dead", "unreadable"):
             cure = (
                 "connect the account again"

@@ -14,7 +14,6 @@ from typing import Literal
 
 import dagster as dg
 
-from weathervane_resources.account_values import shop_host
 from weathervane_resources.connectors import Connector
 from weathervane_resources.credentials import (
     GOOGLE_ADS,
@@ -30,6 +29,7 @@ from weathervane_resources.credentials import (
 from weathervane_resources.lake_ledger import LOST_FOR, own_days
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import ConfigurationError
+from weathervane_resources.shop_address import shop_host
 from weathervane_resources.spelling import nearest
 from weathervane_resources.tenants import Tenant
 

@@ -23,7 +23,6 @@ from weathervane_assets.doctor_credentials import (
     shared_accounts,
     without_credentials,
 )
-from weathervane_resources.account_values import shop_host
 from weathervane_resources.clients.google_ads import CampaignDay
 from weathervane_resources.clients.open_meteo_answer import Point
 from weathervane_resources.clients.shopify_window import ALL_ORDERS, VISIBLE
@@ -40,6 +39,7 @@ from weathervane_resources.http.errors import Unavailable, VendorError
 from weathervane_resources.lake import Lake, LakeError
 from weathervane_resources.lake_ledger import own_days
 from weathervane_resources.platform import Platform
+from weathervane_resources.shop_address import shop_host
 from weathervane_resources.tenants import Tenant
 
 ENDPOINT_PATIENCE_S = 60.0
@@ -57,6 +57,20 @@ def source_lines(platform: Platform, now: datetime) -> Iterator[Line]:
     for tenant in platform.own_tenants().values():
         for connector, probe in PROBES:
             yield from _source(connector, probe, tenant, platform, now)
+
+
+def marks_in_use(platform: Platform) -> set[tuple[str, str, str]]:
+    """Return vendor, tenant and fingerprint of each credential of this shard's tenants that the vault may have a row of."""
+    found = set()
+    for tenant_id in platform.own_tenants():
+        for connector, _ in PROBES:
+            try:
+                mark = connector.mark(connector.access(tenant_id, platform))
+            except dg.Failure:
+                continue  # said of the source
+            if mark is not None:
+                found.add((connector.names.vendor, tenant_id, mark))
+    return found
 
 
 def _source(connector: Connector, probe: Probe, tenant: Tenant, platform: Platform, now: datetime) -> Iterator[Line]:

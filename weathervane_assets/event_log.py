@@ -80,12 +80,13 @@ class LocalEventLogStorage(SqliteEventLogStorage):
         return cls(folder or str(Path(str(home)) / "history" / "runs"), inst_data)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store events of one run in one commit of its log and one of the index of all runs.
+        """Store events of one run in one commit of its log and one of the index of all runs, the newest day last.
 
+        What was stored last is what the UI calls the latest; Dagster hands over the days of a range in no order.
         Raises: sqlalchemy.exc.SQLAlchemyError: none of them is stored, and Dagster stores them one by one.
         """
         with self._db_lock, self._held(events[0].run_id), self._held(INDEX_SHARD_NAME):
-            for event in events:
+            for event in sorted(events, key=_partition):
                 self.store_event(event)
 
     def delete_events(self, run_id: str) -> None:
@@ -186,6 +187,10 @@ class LocalEventLogStorage(SqliteEventLogStorage):
         with self._db_lock:
             while self._engines:
                 self._engines.popitem()[1][0].dispose()
+
+
+def _partition(event: EventLogEntry) -> str:
+    return (event.dagster_event and event.dagster_event.partition) or ""
 
 
 def _revision(engine: Engine) -> str | None:

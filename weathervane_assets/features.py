@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 
 import dagster as dg
 import polars as pl
@@ -22,6 +23,7 @@ from weathervane_assets.transforms.features import (
     tenant_promos,
 )
 from weathervane_assets.transforms.regions import weighted_weather
+from weathervane_assets.transforms.weather import FlagLimits
 from weathervane_assets.weather import active_in
 from weathervane_assets.window import Window, open_window
 from weathervane_resources.clock import Clock
@@ -57,7 +59,8 @@ def features(
     )
     sources = _sources(window)
     frame = _finish(matrix, window, sources)
-    return Batch(frame, NOT_CONFIGURED, {"requests": 0}, _shown(frame, window), source_by_day=sources)
+    shown, noted = _shown(frame, window), _flag_limits(window)
+    return Batch(frame, NOT_CONFIGURED, {"requests": 0}, shown, source_by_day=sources, flag_limits=noted)
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,21 @@ def matrix_as_of(as_of: AsOf, tables: Tables, versions: pl.DataFrame | None = No
 @dataclass(frozen=True)
 class Rebuild(AsOf):
     """The matrix of a tenant's days as their decisions could know it, built again from the lake for the checks."""
+
+    @cached_property
+    def limits(self) -> Mapping[date, FlagLimits]:
+        """Those by which the stored rows were made; of days of which nobody noted them, the tenant's of now."""
+        noted = _noted_limits(self.window, "features")
+        return {day: FlagLimits.read(noted[day]) if day in noted else self._of_now for day in self.window.days}
+
+    @property
+    def other_limits(self) -> Sequence[date]:
+        """The days whose stored flags are set by other limits than the tenant has now."""
+        return [day for day, limits in self.limits.items() if limits != self._of_now]
+
+    @property
+    def _of_now(self) -> FlagLimits:
+        return FlagLimits.of(self.window.tenant.thresholds)
 
     def matrix(self, versions: pl.DataFrame) -> pl.DataFrame:
         """Return the matrix that `versions` of the weather make."""
@@ -169,6 +187,18 @@ def _fetched(window: Window) -> pl.DataFrame:
         no_google=was_absent("google_ads"),
         has_promos=was_read("promos"),
     )
+
+
+def _flag_limits(window: Window) -> Mapping[date, str]:
+    """Return by which limits the flags of each day are set: in join mode as_of the tenant's, else those of the joined weather."""
+    if is_as_of(window):
+        return dict.fromkeys(window.days, FlagLimits.of(window.tenant.thresholds).noted)
+    return _noted_limits(window, "weather_daily")
+
+
+def _noted_limits(window: Window, dataset: str) -> Mapping[date, str]:
+    ledger = window.lake.ledger(window.tenant.id, dataset).filter(pl.col("date").is_in(list(window.days)))
+    return dict(ledger.select("date", "flag_limits").drop_nulls().iter_rows())
 
 
 def _sources(window: Window) -> dict[date, str]:

@@ -28,6 +28,7 @@ from weathervane_assets.unread import (
     oldest_unsettled,
     years_without_normals,
 )
+from weathervane_assets.weather import ISSUE_HOUR
 from weathervane_resources.partition_keys import PRIORITY_TAG, TENANT_TAG
 from weathervane_resources.platform import Platform
 from weathervane_resources.tenants import Tenant
@@ -136,7 +137,7 @@ ROUTINES = (
         "Today's forecast, which cannot be had tomorrow.",
         (ISSUED,),
         days=1,
-        hour=2,  # what is learnt later than `decision_hour` (6) is a day old at the next decision
+        hour=ISSUE_HOUR,  # what is learnt later than `decision_hour` (6) is a day old at the next decision
         ends_days_ago=0,
         priority=10,
         again_hour=5,  # for the places that the night found; of the others it is known, and nothing is asked
@@ -324,8 +325,9 @@ def _yearly_schedules(status: dg.DefaultScheduleStatus) -> list[tuple[dg.JobDefi
                 has_struck(tenant, NEW_CELLS_HOUR, tick)
                 and _normals_request(tenant, today, today.year).run_key not in done
             ):
-                for year in years_without_normals(platform.lake(), tenant.id, today):
-                    yield _normals_request(tenant, today, year)
+                for year in years_without_normals(platform.lake(), tenant, today):
+                    if year >= platform.settings().start_date.year:  # before it there is no partition
+                        yield _normals_request(tenant, today, year)
 
     told = f"{says} On January 1, 7 and 8 at {NORMALS_HOUR:02}:00 of the tenant's clock; later, where the daemon was off then."
     new = "The normals of places that were shipped to for the first time: their anomalies are null until then."

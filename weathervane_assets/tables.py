@@ -281,7 +281,7 @@ class Features(Table):
     )
     tenant_orders: pl.Int32 = column("Sales orders of the tenant-day, with or without a place.", unit="orders", ge=0)
     tenant_ad_spend: Money = column(
-        "Ad spend on all platforms that the tenant has; null where one of them was not fetched.",
+        "Ad spend on all platforms of the tenant; null where one was not fetched, or is in another currency than the shop's.",
         unit="currency",
         null=True,
     )

@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from weathervane_assets import graph
+from weathervane_assets.transforms.as_of import decision_frame
 from weathervane_resources.credentials import NOT_CONFIGURED
 from weathervane_resources.lake import Lake, LakeError, Shape, whole
 from weathervane_resources.lake_ledger import IS_OWN
@@ -39,6 +40,7 @@ _VALUES = Shape(
     (),
 )
 _CELLS = Shape(pl.Schema({"date": pl.Date(), "geohash": pl.String()}), ())
+_JOINED = Shape(pl.Schema({"date": pl.Date(), "geohash": pl.String(), "is_weather_missing": pl.Boolean()}), ())
 
 
 def complete_nights(lake: Lake, tenant: Tenant) -> set[date]:
@@ -93,17 +95,22 @@ def _is_unsettled() -> pl.Expr:
     return (kind == "forecast") | (is_observed & pl.any_horizontal(lacks))
 
 
-def years_without_normals(lake: Lake, tenant_id: str, today: date) -> list[int]:
-    """Return the years of the days that `restate_weather` reads next in which a cell with weather has no normals."""
+def years_without_normals(lake: Lake, tenant: Tenant, today: date) -> list[int]:
+    """Return the years whose normals a cell with weather lacks, of the days that `restate_weather` reads next.
+
+    In join mode as_of also the years whose normals the decisions of these days could have: in January that is the year before.
+    """
     days = [today - timedelta(days=n) for n in range(1, WEATHER_DAYS + 1)]
-    years = sorted({day.year for day in days})
-    by_year = pl.col("date").dt.year().alias("year"), pl.col("geohash")
+    decided = decision_frame({day: tenant.decision_at(day) for day in days if tenant.join_mode == "as_of"})
+    years = {day.year for day in days} | set(decided["normals_year"])
+    of_year = pl.col("date").dt.year().alias("year"), pl.col("geohash")
     try:
-        weather = lake.scan(tenant_id, "weather_daily", _CELLS, days).select(by_year).unique()
-        normals = (
-            lake.scan(tenant_id, "climatology", _CELLS, [date(year, 1, 1) for year in years]).select(by_year).unique()
-        )
-        without = whole(weather.join(normals, on=["year", "geohash"], how="anti"), lake.uri(tenant_id, "weather_daily"))
+        weather = lake.scan(tenant.id, "weather_daily", _CELLS, days).select(of_year)
+        joined = lake.scan(tenant.id, "features", _JOINED, days).filter(~pl.col("is_weather_missing"))
+        by_decision = joined.join(decided.lazy(), on="date", how="inner", validate="m:1")
+        needed = pl.concat([weather, by_decision.select(pl.col("normals_year").alias("year"), "geohash")]).unique()
+        normals = lake.scan(tenant.id, "climatology", _CELLS, [date(year, 1, 1) for year in years]).select(of_year)
+        without = whole(needed.join(normals, on=["year", "geohash"], how="anti"), lake.uri(tenant.id, "weather_daily"))
     except LakeError:
         return []  # its night says what is wrong; the other tenants go on
     return sorted(without["year"].unique().to_list())

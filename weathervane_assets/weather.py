@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 
 import dagster as dg
 import polars as pl
@@ -19,6 +19,7 @@ from weathervane_assets.tables import (
     polars_schema,
     shape_of,
 )
+from weathervane_assets.transforms.as_of import NORMALS_DELAY_DAYS
 from weathervane_assets.transforms.calendar import active_cells, history_start
 from weathervane_assets.transforms.normals import base_period, normals
 from weathervane_assets.transforms.weather import LOOKBACK_DAYS, FlagLimits, describe_days
@@ -48,8 +49,10 @@ FORECAST_DAYS = 7
 """Longest lead of `weather_forecast`, days after the day of issue."""
 ISSUES_AT_ONCE = 8
 """Days of issue asked for at the same time (stub mode only: live there is one, today)."""
-ISSUE_HOUR = 6
-"""Tenant-local hour at which the sandbox is asked for forecasts of past days of issue."""
+ISSUE_HOUR = 2
+"""Tenant-local hour at which each day's forecast is asked for (`schedules.py`)."""
+STUB_ISSUED_AT = time(ISSUE_HOUR, 10)
+"""When a past day's forecast of the sandbox is known, by the tenant's clock: a run started at that hour ends before the next."""
 ORDERS_SHAPE, NORMALS_SHAPE = shape_of(Orders), shape_of(Climatology)
 
 
@@ -63,6 +66,15 @@ def shipping_days(window: Window, since: date, until: date) -> pl.DataFrame:
         .unique()
         .collect()
     )
+
+
+def places_of_year(window: Window, year: int) -> pl.DataFrame:
+    """Return the cells that the normals of `year` are for: shipped to in it or the year before, or in the first week after it.
+
+    Decisions of join mode as_of use them until the next year's are out, and the first days of January look back on December.
+    """
+    last = date(year, 12, 31) + timedelta(days=NORMALS_DELAY_DAYS)
+    return cell_table(shipping_days(window, history_start(date(year, 1, 1)), last)["geohash"].to_list())
 
 
 def active_in(window: Window) -> pl.DataFrame:
@@ -127,8 +139,7 @@ def _normals_of_year(
     window: Window, january_first: date, connector: OpenMeteoConnector, access: Access, platform: Platform, clock: Clock
 ) -> tuple[pl.DataFrame, int]:
     year = january_first.year
-    shipped = shipping_days(window, history_start(january_first), date(year, 12, 31))
-    cells = cell_table(shipped["geohash"].to_list())
+    cells = places_of_year(window, year)
     start, end = base_period(year, window.tenant.climatology_years)
     points = cells["point"].unique().sort().to_list()
     cache = WeatherCache(window.lake, access.source)
@@ -172,7 +183,8 @@ def weather_daily(
     frame = conform(described.with_columns(tenant_id=pl.lit(window.tenant.id)), WeatherDaily)
     by_day = _coverage(frame, active, window)
     by_day.setdefault(window.last, {}).update(_spent(open_meteo, access, platform, requests))
-    return Batch(frame, access.source, {"requests": requests}, by_day)
+    noted = dict.fromkeys(window.days, limits.noted)
+    return Batch(frame, access.source, {"requests": requests}, by_day, flag_limits=noted)
 
 
 def _cell_values(cells: pl.DataFrame, latest: pl.DataFrame, access: Access) -> pl.DataFrame:
@@ -290,7 +302,7 @@ async def _learn(
     gate = asyncio.Semaphore(ISSUES_AT_ONCE)
 
     async def learn(day: date, points: list[str]) -> tuple[list[Answer], int]:
-        issued = window.now if day == today else window.tenant.day_start(day) + timedelta(hours=ISSUE_HOUR)
+        issued = window.now if day == today else datetime.combine(day, STUB_ISSUED_AT, window.tenant.zone)
         plan = cache.whole_forecast(points, day, day + timedelta(days=FORECAST_DAYS))
         async with gate, connect(issued if access.is_stub else None) as client:
             known = now if day == today else lambda: issued

@@ -15,10 +15,9 @@ from typing import Any
 
 import polars as pl
 
-from weathervane_assets.transforms.calendar import history_start
 from weathervane_assets.transforms.normals import base_period
 from weathervane_assets.transforms.weather import LOOKBACK_DAYS
-from weathervane_assets.weather import FORECAST_DAYS, active_in, shipping_days
+from weathervane_assets.weather import FORECAST_DAYS, active_in, places_of_year
 from weathervane_assets.window import Window
 from weathervane_resources.clock import system_now
 from weathervane_resources.credentials import OPEN_METEO, Access, find_access
@@ -109,8 +108,7 @@ def _points(cells: pl.DataFrame) -> list[str]:
 def _spans(window: Window, active: list[str]) -> Iterator[tuple[list[str], date, date]]:
     """Yield points and days in the order in which a backfill fills them: normals by year, then the days."""
     for year in range(window.first.year, window.last.year + 1):
-        shipped = shipping_days(window, history_start(date(year, 1, 1)), date(year, 12, 31))
-        yield _points(cell_table(shipped["geohash"].to_list())), *base_period(year, window.tenant.climatology_years)
+        yield _points(places_of_year(window, year)), *base_period(year, window.tenant.climatology_years)
     yield active, window.first - timedelta(days=LOOKBACK_DAYS), window.last
 
 

@@ -108,11 +108,12 @@ def weather_join_coverage(evidence: Evidence) -> list[Finding]:
     """Enough rows of the matrix have weather, fresh at the decision in join mode as_of; writes the report of the join.
 
     `other_local_day_ratio`: of the newest 90 days, the share of sales that were made on another date where they go.
+    `other_limits_rows`: of the same days, the rows whose flags are set by other limits than the tenant has now.
     """
     report = validate_join(evidence.tenant, evidence.lake, evidence.now, evidence.open_rebuild)
     write_join_report(evidence.lake, report)
-    ratio = report["join"]["other_local_day_ratio"]
-    told = {} if ratio is None else {"other_local_day_ratio": ratio}
+    shown = {name: report["join"][name] for name in ("other_local_day_ratio", "other_limits_rows")}
+    told = {name: value for name, value in shown.items() if value is not None}
     found = judge_join_coverage(evidence.frame, evidence.days, evidence.limits, decisions_of(evidence))
     return [replace(finding, extra={**finding.extra, **told}) for finding in found]
 

@@ -15,11 +15,11 @@ from typing import Any
 import polars as pl
 from weathervane_assets.tables import CONTRACTS
 from weathervane_resources.credentials import UNREAD
-from weathervane_resources.lake import Lake, LakeError
+from weathervane_resources.lake import LEDGER_SCHEMA, Lake, LakeError
 from weathervane_resources.platform import Platform
 from weathervane_resources.tenants import Tenant
 
-from weathervane_checks.dq_rules import Verdicts, judge_dataset
+from weathervane_checks.dq_rules import FRESHNESS, Verdicts, judge_dataset, judge_rows
 from weathervane_checks.evidence import Evidence
 from weathervane_checks.findings import RANK, Finding, Severity, worst
 from weathervane_checks.reports import FOLDER, write_report
@@ -53,10 +53,10 @@ class Quality:
 def examine_quality(tenant: Tenant, lake: Lake, now: datetime, platform: Platform | None = None) -> Quality:
     """Return how the tenant's datasets stand; `platform`: where the credentials are, to say which of them end.
 
-    Raises: LakeError: the ledger cannot be read.
+    A table that cannot be read, the ledger too, is a verdict and no error.
     """
     limits = Thresholds().for_tenant(tenant.thresholds)
-    ledger, today = lake.ledger(tenant.id), tenant.today(now)
+    ledgers, today = _ledgers(tenant, lake), tenant.today(now)
     days = [today - timedelta(days=n) for n in range(PICTURE_DAYS, 0, -1)]
     everything = {
         name: Evidence(name, tenant, dict.fromkeys(days, ""), lake, now, limits, platform=platform)
@@ -65,9 +65,7 @@ def examine_quality(tenant: Tenant, lake: Lake, now: datetime, platform: Platfor
     orders = _orders(everything["orders"])
     datasets, severities, counts = {}, {}, _counts({})
     for name, evidence in everything.items():
-        mine = ledger.filter(pl.col("dataset") == name)
-        verdicts = judge_dataset(evidence, mine, orders)
-        fresh = judge_freshness(name, tenant, mine, limits, now)
+        mine, verdicts, fresh = _judge(evidence, ledgers[name], orders)
         datasets[name] = _dataset(evidence, mine, verdicts, fresh)
         severities[name] = _severities(name, mine, verdicts.by_day, days)
         counts = _counts(verdicts.by_day) if name == "orders" else counts
@@ -80,6 +78,32 @@ def examine_quality(tenant: Tenant, lake: Lake, now: datetime, platform: Platfor
         "datasets": datasets,
     }
     return Quality(tenant, run, days, severities, counts, _shown(orders, days))
+
+
+def _ledgers(tenant: Tenant, lake: Lake) -> dict[str, pl.DataFrame | str]:
+    """Return each dataset's rows of the ledger, or what to say where they cannot be read: a damaged file has those of one."""
+    try:
+        ledger = lake.ledger(tenant.id)
+    except LakeError:
+        return {name: _ledger(tenant, lake, name) for name in CONTRACTS}
+    return {name: ledger.filter(pl.col("dataset") == name) for name in CONTRACTS}
+
+
+def _ledger(tenant: Tenant, lake: Lake, dataset: str) -> pl.DataFrame | str:
+    try:
+        return lake.ledger(tenant.id, dataset)
+    except LakeError as error:
+        return f"the ledger, which says when and from where each day was written, is not there to judge by: {error}"
+
+
+def _judge(
+    evidence: Evidence, ledger: pl.DataFrame | str, orders: pl.DataFrame | None
+) -> tuple[pl.DataFrame, Verdicts, Freshness | None]:
+    """Return the dataset's rows of the ledger, what the rules say, and whether the due day is there."""
+    if isinstance(ledger, str):
+        return pl.DataFrame(schema=LEDGER_SCHEMA), judge_rows(evidence, ledger), None
+    fresh = judge_freshness(evidence.dataset, evidence.tenant, ledger, evidence.limits, evidence.now)
+    return ledger, judge_dataset(evidence, ledger, orders), fresh
 
 
 def _orders(evidence: Evidence) -> pl.DataFrame | None:
@@ -105,7 +129,7 @@ def _counts(findings: Mapping[date, Sequence[Finding]]) -> pl.DataFrame:
 def _severities(
     dataset: str, ledger: pl.DataFrame, findings: Mapping[date, Sequence[Finding]], days: Sequence[date]
 ) -> list[str | None]:
-    written = set(ledger["date"])
+    written = set(ledger["date"]) or set(findings)  # without a ledger the days that have rows
     if dataset in YEARLY:
         januaries = [day.replace(month=1, day=1) for day in days]
         return [worst(findings[one]) if one in written else None for one in januaries]
@@ -125,7 +149,7 @@ def _dataset(evidence: Evidence, ledger: pl.DataFrame, verdicts: Verdicts, fresh
         issues.append(f"{fresh.due} is due; the newest complete day before it is {fresh.newest or 'none'}")
     codes = {code for f in said for code in f.alerts} | set(fresh.alerts if fresh else ())
     return {
-        "status": _status(row, severity, fresh),
+        "status": "unreadable" if FRESHNESS in verdicts.not_judged else _status(row, severity, fresh),
         "severity": severity,
         "alerts": sorted(codes),
         "issues": issues,
@@ -135,7 +159,7 @@ def _dataset(evidence: Evidence, ledger: pl.DataFrame, verdicts: Verdicts, fresh
         "path": evidence.lake.uri(evidence.tenant.id, evidence.dataset),
         "metadata": _metadata(row, fresh),
         "metrics": _metrics(row, over, findings),
-        "rules": ["freshness", *verdicts.judged],
+        "rules": [name for name in (FRESHNESS, *verdicts.judged) if name not in verdicts.not_judged],
         "not_judged": verdicts.not_judged,
         "history": _history(over, findings, int(evidence.limits.baseline_days)),
     }

@@ -28,7 +28,7 @@ from weathervane_checks.rules.geocoding import days_needed, judge_geocoding
 from weathervane_checks.rules.row_counts import judge_row_counts
 from weathervane_checks.rules.sources import judge_live_source
 
-LEAKAGE = "weather_join_leakage"
+FRESHNESS, LEAKAGE = "freshness", "weather_join_leakage"
 Judged = tuple[str, list[Finding]]
 
 
@@ -44,12 +44,16 @@ class Verdicts:
     not_judged: dict[str, str] = field(default_factory=dict)
     """The others, with the reason."""
 
-    def stop(self, error: LakeError, names: Sequence[str]) -> None:
-        """Take in that a table cannot be read: of the checks' `names` those that were not asked yet cannot be."""
-        self.not_judged |= {name: str(error) for name in names if name not in self.judged}
+    def stop(self, why: str, names: Sequence[str], newest: date) -> None:
+        """Take in that a table cannot be read: of the checks' `names` those that were not asked yet cannot be.
+
+        It is critical for every day, and where none is known for `newest`.
+        """
+        self.not_judged = {name: why for name in names if name not in self.judged} | self.not_judged
+        said = Finding(max(self.by_day, default=newest), "critical", "cannot be read", None, ("table_unreadable",), why)
         for day, found in self.by_day.items():
-            found.append(Finding(day, "critical", "cannot be read", alerts=("table_unreadable",), note=str(error)))
-        self.standing.append(self.by_day[max(self.by_day)][-1])
+            found.append(replace(said, day=day))
+        self.standing.append(said)
 
 
 def judge_dataset(evidence: Evidence, ledger: pl.DataFrame, orders: pl.DataFrame | None) -> Verdicts:
@@ -57,16 +61,39 @@ def judge_dataset(evidence: Evidence, ledger: pl.DataFrame, orders: pl.DataFrame
 
     A table that cannot be read is critical for what is made of it. `orders`: None where that is theirs.
     """
-    names = [check.name for check in CHECKS if check.asset == evidence.dataset]
-    days = _days(evidence, ledger)
+    names, days = _names(evidence), _days(evidence, ledger)
     if not days:
         return Verdicts({}, not_judged=dict.fromkeys(names, "no day of it was written"))
     verdicts = Verdicts({day: [] for day in days})
     try:
         _ask(verdicts, evidence, ledger, orders)
     except LakeError as error:
-        verdicts.stop(error, names)
+        verdicts.stop(str(error), names, max(days))
     return verdicts
+
+
+def judge_rows(evidence: Evidence, why: str) -> Verdicts:
+    """Return what the rules say of a dataset by its rows alone, where its ledger cannot be read: `why`.
+
+    When a day was written, and from where, nobody knows then, so it is critical whatever its rows are like.
+    """
+    names, newest = [FRESHNESS, *_names(evidence)], evidence.days[-1]
+    verdicts = Verdicts({})
+    stored = replace(evidence, keys=dict.fromkeys(_window(evidence), ""))
+    try:
+        verdicts.by_day |= {day: [] for day in sorted(set(stored.frame["date"]))}
+        for name, found in _by_rows(stored):
+            verdicts.judged.append(name)
+            for finding in (one for one in found if one.day in verdicts.by_day):
+                verdicts.by_day[finding.day].append(finding)
+    except LakeError as error:
+        verdicts.stop(str(error), _names(evidence), newest)
+    verdicts.stop(why, names, newest)
+    return verdicts
+
+
+def _names(evidence: Evidence) -> list[str]:
+    return [check.name for check in CHECKS if check.asset == evidence.dataset]
 
 
 def _ask(verdicts: Verdicts, evidence: Evidence, ledger: pl.DataFrame, orders: pl.DataFrame | None) -> None:
@@ -91,8 +118,11 @@ def _days(evidence: Evidence, ledger: pl.DataFrame) -> list[date]:
     written = set(ledger["date"])
     if evidence.dataset == "features":  # made of what is left over of a demo, and not made again since
         written -= set(evidence.lake.left_over_days(evidence.tenant.id, "orders"))
-    days = {day.replace(month=1, day=1) if evidence.dataset in YEARLY else day for day in evidence.days}
-    return sorted(written & days)
+    return sorted(written & _window(evidence))
+
+
+def _window(evidence: Evidence) -> set[date]:
+    return {day.replace(month=1, day=1) if evidence.dataset in YEARLY else day for day in evidence.days}
 
 
 def _by_day(evidence: Evidence, ledger: pl.DataFrame, orders: pl.DataFrame | None) -> Iterator[Judged]:
@@ -110,13 +140,19 @@ def _by_day(evidence: Evidence, ledger: pl.DataFrame, orders: pl.DataFrame | Non
         yield "completeness", judge_completeness(counted, days, evidence.today)
         known = evidence.orders_since(days_needed(limits)) if orders is None else orders
         yield "geocoding_coverage", judge_geocoding(known, days, limits)
-    yield "contract", contract(evidence)
+    yield from _by_rows(evidence)
     if name == "weather_daily":
         yield "coverage", coverage(evidence)
-    if name == "features":
-        yield "weather_join_coverage", judge_join_coverage(evidence.frame, days, limits, decisions_of(evidence))
-        if not is_as_of(evidence):
-            yield "conservation", conservation(evidence)
+    if name == "features" and not is_as_of(evidence):
+        yield "conservation", conservation(evidence)
+
+
+def _by_rows(evidence: Evidence) -> Iterator[Judged]:
+    """Yield the rules that the dataset's own rows answer, which need no ledger."""
+    yield "contract", contract(evidence)
+    if evidence.dataset == "features":
+        judged = judge_join_coverage(evidence.frame, evidence.days, evidence.limits, decisions_of(evidence))
+        yield "weather_join_coverage", judged
 
 
 def _add_todays_forecast(verdicts: Verdicts, evidence: Evidence, ledger: pl.DataFrame) -> None:

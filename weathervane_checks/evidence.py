@@ -66,8 +66,12 @@ class Rebuild(Protocol):
     def left_out(self) -> pl.DataFrame:
         """`date`, `geohash` of the active cells that the decision could not know of."""
 
+    @property
+    def other_limits(self) -> Sequence[date]:
+        """The days whose stored flags are set by other limits than the tenant has now."""
+
     def weather(self, versions: pl.DataFrame) -> pl.DataFrame:
-        """Return the weather that the decisions knew."""
+        """Return the weather that the decisions knew, its flags by the limits of the stored rows."""
 
     def matrix(self, versions: pl.DataFrame) -> pl.DataFrame:
         """Return the matrix."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import polars as pl
 from weathervane_assets.tables import CONTRACTS, shape_of
 
@@ -30,7 +32,8 @@ def gather_join(evidence: Evidence) -> Join:
     normals = evidence.table("climatology", januaries)
     rebuild = evidence.rebuild
     if rebuild is None:
-        return Join(evidence.frame, evidence.table("weather_daily"), normals, evidence.today)
+        weather, reflagged = evidence.table("weather_daily"), _reflagged(evidence)
+        return Join(evidence.frame, weather, normals, evidence.today, reflagged=reflagged)
     as_of = is_as_of(evidence)
     years = rebuild.decisions.select("date", "normals_year")
     return Join(
@@ -44,6 +47,7 @@ def gather_join(evidence: Evidence) -> Join:
         promos=evidence.table("promos"),
         shuffled=_shuffled(evidence) if as_of else pl.DataFrame(),
         modes=_modes(evidence),
+        reflagged=_reflagged(evidence),
     )
 
 
@@ -52,6 +56,14 @@ def _weather(evidence: Evidence, rebuild: Rebuild) -> pl.DataFrame:
     days = evidence.frame.filter(pl.col("join_mode") == "as_of")["date"].unique().implode()
     known, stored = rebuild.weather(rebuild.versions), evidence.table("weather_daily")
     return pl.concat([known.filter(pl.col("date").is_in(days)), stored.filter(~pl.col("date").is_in(days))])
+
+
+def _reflagged(evidence: Evidence) -> frozenset[date]:
+    """Return the days in join mode observed whose weather was made again with other limits than what the matrix was joined from."""
+    observed = evidence.frame.filter(pl.col("join_mode") == "observed")["date"].unique().implode()
+    ledger = evidence.lake.ledger(evidence.tenant.id).filter(pl.col("dataset").is_in(["features", "weather_daily"]))
+    by_day = ledger.filter(pl.col("date").is_in(observed)).drop_nulls("flag_limits").group_by("date")
+    return frozenset(by_day.agg(pl.col("flag_limits").n_unique()).filter(pl.col("flag_limits") > 1)["date"])
 
 
 def _shuffled(evidence: Evidence) -> pl.DataFrame:

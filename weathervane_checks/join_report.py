@@ -84,7 +84,15 @@ def _join(evidence: Evidence, weather: pl.DataFrame) -> dict[str, Any]:
         "other_local_day_sales": others,
         "other_local_day_ratio": _share(others, sales),
         "other_local_day_threshold": evidence.limits.other_local_day_ratio_warning,
+        **_other_limits(evidence),
     }
+
+
+def _other_limits(evidence: Evidence) -> dict[str, Any]:
+    """Return the rows whose flags are set by other limits than the tenant has now: no leak, but not comparable with the others."""
+    days = list(evidence.rebuild.other_limits) if evidence.rebuild else []
+    rows = evidence.frame.filter(pl.col("date").is_in(days) & ~pl.col("is_weather_missing"))
+    return {"other_limits_rows": rows.height, "other_limits_dates": _dates(rows)}
 
 
 def _leakage(evidence: Evidence) -> dict[str, Any]:
@@ -161,9 +169,7 @@ def _status(report: Mapping[str, Any]) -> tuple[str, list[str]]:
     if join["weather_rows"] == 0:
         issues.append("there is no weather in the window")
     if gaps["rows"]:
-        bare = sorted(gaps["dates"])
-        span = bare[0] if len(bare) == 1 else f"{len(bare)} days, {bare[0]} to {bare[-1]}"
-        issues.append(f"{gaps['rows']} of {join['feature_rows']} rows have no weather ({span})")
+        issues.append(f"{gaps['rows']} of {join['feature_rows']} rows have no weather ({_span(gaps['dates'])})")
     if ratio is None:
         issues.append("weather coverage is not known")
     elif ratio < threshold:
@@ -173,11 +179,26 @@ def _status(report: Mapping[str, Any]) -> tuple[str, list[str]]:
             f"{join['other_local_day_ratio']:.3f} of the sales were made on another date where they go, "
             f"above {join['other_local_day_threshold']:g}; their weather is of the shop's date"
         )
+    if join["other_limits_rows"]:
+        issues.append(_made_with_other_limits(report["tenant_id"], join))
     if leakage["total_rows"]:
         return "error", issues
     if join["weather_rows"] == 0:
         return "missing", issues
     return ("warning" if issues else "ok"), issues
+
+
+def _made_with_other_limits(tenant_id: str, join: Mapping[str, Any]) -> str:
+    days = join["other_limits_dates"]
+    return (
+        f"{join['other_limits_rows']} of {join['feature_rows']} rows have flags by other limits than tenants.toml has now "
+        f"({_span(days)}); make them again: `weathervane backfill --tenant {tenant_id} --from {days[0]} --to {days[-1]} "
+        "--asset weather_daily --asset features`"
+    )
+
+
+def _span(days: Sequence[str]) -> str:
+    return days[0] if len(days) == 1 else f"{len(days)} days, {days[0]} to {days[-1]}"
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -101,12 +101,20 @@ class Connector(ConfigurableResource[None]):
                     require_address(own if os.environ.get(own, "").strip() else name, value)
             return access
 
+    def mark(self, access: Access) -> str | None:
+        """Return which row of the vault the tenant's credential has, None where nothing renews it.
+
+        Raises: dagster.Failure: an address that it is renewed at is wrong.
+        """
+        with as_failure():
+            return mark_in_use(access)
+
     def ending(self, access: Access, platform: Platform, now: datetime) -> str:
         """Return that the tenant's credential ends within two weeks, the date and what to do; empty where it does not.
 
         Raises: dagster.Failure: the state database cannot be read.
         """
-        mark = mark_in_use(access)
+        mark = self.mark(access)
         if mark is None:
             return ""
         with as_failure():

@@ -25,7 +25,6 @@ from typing import ClassVar
 from dagster import ConfigurableResource
 from yarl import URL
 
-from weathervane_resources.account_values import own_shop, shop_host
 from weathervane_resources.clients.google_ads import GoogleAdsClient
 from weathervane_resources.clients.jobs import Jobs, MemoryJobs
 from weathervane_resources.clients.klaviyo import KlaviyoClient
@@ -47,7 +46,7 @@ from weathervane_resources.credentials import (
     statuses,
 )
 from weathervane_resources.failures import as_failure
-from weathervane_resources.grants import google_grant, meta_grant, shopify_grant
+from weathervane_resources.grants import google_grant, meta_grant, shopify_cure, shopify_grant
 from weathervane_resources.http.auth import Auth, StaticHeaders, bearer, shopify_token
 from weathervane_resources.http.oauth import MetaExchange
 from weathervane_resources.http.pacing import Pace, Paces
@@ -58,6 +57,7 @@ from weathervane_resources.platform import Platform
 from weathervane_resources.quota import OPEN_METEO_FREE, Limit, Rate, SharedQuota
 from weathervane_resources.quota_use import Spent, spent_of
 from weathervane_resources.settings import require_address
+from weathervane_resources.shop_address import shop_host, shop_url, token_url
 from weathervane_resources.state import open_state
 from weathervane_resources.stubs import sandbox_url
 from weathervane_resources.tokens import fingerprint
@@ -95,6 +95,9 @@ class ShopifyConnector(Connector):
     rate_limit_per_second: float = 2.0
     rate_limit_capacity: float = 40.0
 
+    def _cure(self, access: Access) -> str:
+        return shopify_cure(access) or super()._cure(access)
+
     @asynccontextmanager
     async def connect(
         self, access: Access, platform: Platform, protocol: str = "graphql"
@@ -105,7 +108,7 @@ class ShopifyConnector(Connector):
         """
         with as_failure(self._cure(access)):
             host = shop_host(access.values.get("SHOPIFY_SHOP_DOMAIN", ""))
-            live = access.values.get("SHOPIFY_BASE_URL") or ("" if access.is_stub else f"https://{own_shop(host)}")
+            live = "" if access.is_stub else shop_url(access.values)
             version = _version(access, "SHOPIFY_API_VERSION")
             line = await self._line(access, platform, live, host)
             async with self._auth(line) as auth, self._session(line, auth, version) as session:
@@ -121,8 +124,7 @@ class ShopifyConnector(Connector):
             token = line.values.get("SHOPIFY_ACCESS_TOKEN") or f"stub-{line.access.tenant_id}"
             yield StaticHeaders(shopify_token(token))
             return
-        url = f"{line.base_url.rstrip('/')}/admin/oauth/access_token"
-        async with self._token_endpoint(line, url, client_id, secret) as endpoint:
+        async with self._token_endpoint(line, token_url(line.base_url), client_id, secret) as endpoint:
             vault = await asyncio.to_thread(line.vault)
             yield shopify_grant(line.values, line.access.tenant_id, endpoint, vault)
 

@@ -7,10 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 
-from weathervane_resources.credentials import GOOGLE_ADS, META, SHOPIFY, SOURCES, Access, missing_to_renew
+from weathervane_resources.credentials import (
+    GOOGLE_ADS,
+    META,
+    SHOPIFY,
+    SOURCES,
+    Access,
+    missing_to_renew,
+    tenant_variable,
+)
 from weathervane_resources.http.auth import RefreshingToken, Token, bearer, shopify_token
 from weathervane_resources.http.oauth import MetaExchange, RefreshGrant, ShopifyClientCredentials, TokenEndpoint
+from weathervane_resources.shop_address import shop_url, token_url
 from weathervane_resources.tokens import Vault, fingerprint
 
 SOURCE_NAMES = {source.live: source for source in SOURCES}
@@ -20,22 +30,42 @@ weeks before its end (`connector.END_AHEAD`) was exchanged in vain."""
 
 
 def mark_in_use(access: Access) -> str | None:
-    """Return which row of the vault a tenant's credential has; None where nothing renews it, or an app that does not end.
+    """Return which row of the vault a tenant's credential has; None where nothing renews it.
 
-    A row of a credential that was replaced stays, and its end is nobody's concern.
+    A row of a credential that was replaced stays, and its end or death is nobody's concern.
+    Raises: ConfigurationError: the shop's address is wrong.
     """
     values = access.values
     if access.is_stub or not access.is_configured or missing_to_renew(SOURCE_NAMES[access.source], values)[1]:
         return None
-    if access.source == SHOPIFY.live and "SHOPIFY_REFRESH_TOKEN" in values:
-        return _shopify_mark(values["SHOPIFY_REFRESH_TOKEN"])
+    if access.source == SHOPIFY.live and "SHOPIFY_CLIENT_SECRET" in values:
+        return _shopify_mark(values, token_url(shop_url(values)))
     if access.source == GOOGLE_ADS.live and "GOOGLE_ADS_REFRESH_TOKEN" in values:
         return _google_mark(values["GOOGLE_ADS_REFRESH_TOKEN"], values["GOOGLE_ADS_CLIENT_ID"])
     return _meta_mark(values["META_ACCESS_TOKEN"]) if access.source == META.live and "META_APP_ID" in values else None
 
 
-def _shopify_mark(refresh_token: str) -> str:
-    return fingerprint(refresh_token)
+def shopify_cure(access: Access) -> str:
+    """Return who must do what when Shopify refuses a token that no refresh token renews; empty where one does."""
+    values, own = access.values, partial(tenant_variable, access.tenant_id)
+    if "SHOPIFY_REFRESH_TOKEN" in values:
+        return ""
+    if {"SHOPIFY_CLIENT_ID", "SHOPIFY_CLIENT_SECRET"} <= values.keys():
+        return (
+            "someone who manages the shop sees that the app is installed on it, and looks up its client id and secret;"
+            f" set {own('SHOPIFY_CLIENT_SECRET')} or SHOPIFY_CLIENT_SECRET"
+        )
+    return (
+        "nothing renews a fixed token: someone who manages the shop sees that its app is installed, and makes a new Admin"
+        f" API access token; set {own('SHOPIFY_ACCESS_TOKEN')}"
+    )
+
+
+def _shopify_mark(values: Mapping[str, str], url: str) -> str:
+    if refresh_token := values.get("SHOPIFY_REFRESH_TOKEN"):
+        return fingerprint(refresh_token)
+    app = values["SHOPIFY_CLIENT_ID"], values["SHOPIFY_CLIENT_SECRET"]
+    return fingerprint(url, *app, values.get("SHOPIFY_ACCESS_TOKEN", ""))
 
 
 def _google_mark(refresh_token: str, client_id: str) -> str:
@@ -49,11 +79,11 @@ def _meta_mark(access_token: str) -> str:
 def shopify_grant(values: Mapping[str, str], tenant: str, endpoint: TokenEndpoint, vault: Vault) -> RefreshingToken:
     """Return Shopify's rotating refresh token where one is configured, else its client credentials (about a day)."""
     token, refresh_token = values.get("SHOPIFY_ACCESS_TOKEN", ""), values.get("SHOPIFY_REFRESH_TOKEN")
+    mark = _shopify_mark(values, endpoint.url)
     if refresh_token:
-        store = vault.store("shopify", tenant, _shopify_mark(refresh_token))
+        store = vault.store("shopify", tenant, mark)
         pair = Token(token, None, refresh_token)
         return RefreshingToken(pair, RefreshGrant(endpoint), shopify_token, endpoint.clock, store)
-    mark = fingerprint(endpoint.url, endpoint.client_id, endpoint.client_secret, token)
     store = vault.store("shopify", tenant, mark, is_replaceable=True)
     return RefreshingToken(Token(token), ShopifyClientCredentials(endpoint), shopify_token, endpoint.clock, store)
 

@@ -169,6 +169,7 @@ class Lake:
         now: datetime,
         vendor_count: VendorCount | None = None,
         source_by_day: Mapping[date, str] | None = None,
+        flag_limits: Mapping[date, str] | None = None,
     ) -> Written:
         """Make `frame` the rows of `days`, in one commit, and note it in the ledger.
 
@@ -201,6 +202,7 @@ class Lake:
                 pl.lit(version, dtype=pl.Int64).alias("table_version"),
                 pl.lit(run_id).alias("run_id"),
                 pl.lit(now).dt.cast_time_unit("us").alias("written_at_utc"),
+                flag_limits=pl.col("date").replace_strict(flag_limits or {}, default=None, return_dtype=pl.String),
             )
             .join((vendor_count or VendorCount()).of(days), on="date", how="left", validate="1:1")
         )

@@ -39,7 +39,8 @@ class Batch:
     that differ. `rejects` are the rows of the
     window that cannot be used (`date`, `key`, `reason`), for the quarantine; None where there is nothing to set aside.
     `vendor_count` is what the vendor says it has; the ledger keeps it for the check `completeness`. `kept` are days of the
-    window that are not written: the table and the ledger have them as they should be.
+    window that are not written: the table and the ledger have them as they should be. `flag_limits` says by which limits the flags of
+    each day are set; the ledger keeps it.
     """
 
     frame: pl.DataFrame
@@ -50,6 +51,7 @@ class Batch:
     vendor_count: VendorCount | None = None
     source_by_day: Mapping[date, str] = field(default_factory=dict)
     kept: Collection[date] = ()
+    flag_limits: Mapping[date, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,7 @@ class DeltaLakeIOManager(BasePolarsUPathIOManager):
             now=system_now(),
             vendor_count=batch.vendor_count,
             source_by_day=batch.source_by_day,
+            flag_limits=batch.flag_limits,
         )
         _publish(window.tenant, dataset, written.days)
         return replace(written, days=pl.concat([written.days, kept.select(written.days.columns)]))

@@ -31,8 +31,10 @@ LEDGER_SCHEMA = pl.Schema(
         "written_at_utc": pl.Datetime("us", "UTC"),
         "expected_rows": pl.Int64(),
         "expected_days": pl.Int64(),
+        "flag_limits": pl.String(),
     }
 )
+"""`flag_limits`: by which limits the flags of a day's rows were set; null where rows have none, and of days written before it was noted."""
 IS_MADE_UP = pl.col("source").str.split("+").list.contains(STUB)
 """Whether a row of the ledger notes made-up rows (`credentials.is_made_up`)."""
 IS_OWN = ~IS_MADE_UP & (pl.col("source").str.split("+").list.set_difference(sorted(UNREAD)).list.len() > 0)

@@ -24,7 +24,7 @@ from weathervane_resources.lake_days import MONTH, day_predicate, with_month
 from weathervane_resources.lake_history import RESTORED_MARK, History
 from weathervane_resources.lake_ledger import LEDGER_SCHEMA
 
-KEPT = ("source", "run_id", "written_at_utc", "expected_rows", "expected_days")
+KEPT = ("source", "run_id", "written_at_utc", "expected_rows", "expected_days", "flag_limits")
 """What the ledger says of a day as it did then; counts and version are those of the commit that brings it back."""
 UNNOTED_RUN = "restore"
 """Stands for the run of rows of which the ledger of that time says nothing any more."""

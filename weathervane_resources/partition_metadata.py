@@ -13,17 +13,27 @@ from typing import Any
 
 import dagster as dg
 
+try:
+    from dagster._core.execution.context import metadata_logging
+except ImportError:
+    metadata_logging = None  # type: ignore[assignment]
+
 
 def show_partitions(context: dg.OutputContext, by_key: Mapping[str, Mapping[str, Any]]) -> None:
     """Attach metadata to the materialisations of a run's partitions; `by_key` are partition keys of this run."""
-    step = context.step_context
-    accumulator = getattr(step, "_metadata_accumulator", None)
-    if accumulator is None:
+    step, asset_key = context.step_context, context.asset_key
+    known = getattr(step, "_metadata_accumulator", None)
+    if known is None or metadata_logging is None:
         for key, metadata in by_key.items():
-            step.add_asset_metadata(metadata, asset_key=context.asset_key, partition_key=key)
+            step.add_asset_metadata(metadata, asset_key=asset_key, partition_key=key)
         return
-    for key, metadata in by_key.items():
-        accumulator = accumulator.with_additional_asset_metadata(
-            asset_key=context.asset_key, partition_key=key, metadata=metadata
-        )
-    step._metadata_accumulator = accumulator  # noqa: SLF001 - see the module's docstring
+    # made once: its own `with_additional_asset_metadata` copies and checks all that is there for each partition
+    mine: dict[Any, Mapping[str, Any]] = {
+        metadata_logging.AssetMetadataHandle(asset_key=asset_key, partition_key=key): {
+            **known.get_asset_metadata(asset_key, key),
+            **more,
+        }
+        for key, more in by_key.items()
+    }
+    shown = metadata_logging.OutputMetadataAccumulator(per_output_metadata={**known.per_output_metadata, **mine})
+    step._metadata_accumulator = shown  # noqa: SLF001 - see the module's docstring

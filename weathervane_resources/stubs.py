@@ -24,10 +24,14 @@ _running: RunningSandbox | None = None
 
 
 def sandbox_config(tenants: Mapping[str, Tenant]) -> SandboxConfig:
-    """Return a sandbox whose shops are in the tenants' time zones and currencies."""
+    """Return a sandbox whose shops are in the tenants' time zones and currencies, their prices with tax where that is so."""
     from weathervane_resources.sandbox import SandboxConfig, TenantProfile
+    from weathervane_resources.sandbox.config import PRICES_WITH_TAX
 
-    profiles = {t.id: TenantProfile(timezone=t.timezone, currency=t.currency) for t in tenants.values()}
+    profiles = {
+        t.id: TenantProfile(t.timezone, t.currency, taxes_included=t.currency in PRICES_WITH_TAX)
+        for t in tenants.values()
+    }
     return SandboxConfig(tenants=profiles)
 
 

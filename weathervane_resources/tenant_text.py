@@ -32,7 +32,8 @@ def without(document: str, tenant: str) -> str:
 
 def _walk(plain: Any, tenant: str) -> Any:
     if isinstance(plain, dict):
-        return {(key if key.startswith("__") else _text(key, tenant)): _walk(v, tenant) for key, v in plain.items()}
+        is_map = "__class__" not in plain  # the keys of one of Dagster's objects are its fields
+        return {(_text(key, tenant) if is_map else key): _walk(v, tenant) for key, v in plain.items()}
     if isinstance(plain, list):
         return [_walk(one, tenant) for one in plain]
     return _text(plain, tenant) if isinstance(plain, str) else plain

@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from weathervane_resources.credentials import tenant_variable
 from weathervane_resources.currencies import IN_USE
 from weathervane_resources.quiet_days import WANTED, QuietDays, read_quiet_days
+from weathervane_resources.reserved_names import RESERVED
 from weathervane_resources.settings import ALERT_SEVERITIES, ConfigurationError
 from weathervane_resources.spelling import nearest
 
@@ -197,6 +198,10 @@ def _tenant(file: Path, tenant_id: str, table: Any, threshold_names: frozenset[s
     if not TENANT_ID.fullmatch(tenant_id) or re.fullmatch(r"\d{4}-\d{2}-\d{2}", tenant_id):
         raise ConfigurationError(
             f"{file}: tenant id {tenant_id!r} is not safe; it must match {TENANT_ID.pattern} and be no date"
+        )
+    if tenant_id in RESERVED:
+        raise ConfigurationError(
+            f"{file}: tenant id {tenant_id!r} is a word that Weathervane or Dagster goes by; name it otherwise, like {tenant_id}-shop"
         )
     if not isinstance(table, dict):
         raise ConfigurationError(f"{file}: tenants.{tenant_id} must be a table")

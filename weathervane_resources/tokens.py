@@ -14,7 +14,7 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import msgspec
@@ -53,6 +53,7 @@ class TokenInfo:
         refresh_expires_at: When the refresh token ends, as the vendor said.
         status: `valid`, `expired` (renewed at the next use), `dead` (connect the account again) or `unreadable` (the
             key is not the one it was stored with).
+        mark: The fingerprint of the credential that it came from; never shown.
     """
 
     vendor: str
@@ -62,6 +63,7 @@ class TokenInfo:
     status: str
     is_endless: bool = False
     refresh_expires_at: datetime | None = None
+    mark: str = field(default="", repr=False)
 
     @property
     def ends_at(self) -> datetime | None:
@@ -134,7 +136,7 @@ class Vault:
 
 def _info(row: sa.Row[tuple[object, ...]], status: str) -> TokenInfo:
     known = (row.vendor, row.tenant, row.expires_at, row.refreshed_at)
-    return TokenInfo(*known, status, bool(row.is_endless), row.refresh_expires_at)
+    return TokenInfo(*known, status, bool(row.is_endless), row.refresh_expires_at, row.fingerprint)
 
 
 def end_of(state: State, vendor: str, tenant: str, mark: str) -> datetime | None:

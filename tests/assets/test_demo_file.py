@@ -8,6 +8,7 @@ import pytest
 
 from weathervane_assets.demo import SHOPS, _demo_tenants
 from weathervane_resources.settings import ConfigurationError, Settings, read_settings
+from weathervane_resources.stubs import sandbox_config
 
 
 @pytest.fixture
@@ -23,6 +24,16 @@ def test_a_smaller_or_later_demo_keeps_the_shops_of_a_larger_one(settings: Setti
     written = settings.tenants_file.read_text()
     assert [shop[0] in written for shop in SHOPS[:4]] == [True, True, True, False]
     assert written.count("start_date = 2025-01-01") == 3
+
+
+def test_the_demos_shops_have_prices_as_in_their_countries(settings: Settings) -> None:
+    """No made-up shop had tax in its prices, so nobody saw what becomes of it before their own shop did."""
+    tenants = {tenant.id: tenant for tenant in _demo_tenants(settings, len(SHOPS))}
+    config = sandbox_config(tenants)
+    assert {t for t in tenants if not config.profile(t).taxes_included} == {"acme", "demo-4", "demo-8"}
+    assert {t: (config.profile(t).timezone, config.profile(t).currency) for t in tenants} == {
+        tenant: (zone, currency) for tenant, _, zone, currency in SHOPS
+    }
 
 
 @pytest.mark.parametrize("mine", ["", '[tenants.mine]\ntimezone = "UTC"\ncurrency = "EUR"\n', "paused = true\n"])

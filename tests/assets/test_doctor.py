@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+import sqlalchemy as sa
 
 from tests.assets.test_cli import GOOD, run
+from weathervane_assets.doctor import examine
 from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_resources.lake import Lake
 from weathervane_resources.sandbox import RunningSandbox, SandboxConfig, TenantProfile
+from weathervane_resources.settings import read_settings
+from weathervane_resources.state import open_state
+from weathervane_resources.state_tables import tokens
 
 
 def live(url: str) -> dict[str, str]:
@@ -88,6 +94,38 @@ def test_each_illness_is_named_with_its_cure(tmp_path: Path) -> None:
     assert "the shop says America/New_York, USD" in found["shopify acme"]
     assert "ACME__META_ACCESS_TOKEN" in found["meta_ads acme"]
     assert "campaigns:read" in found["klaviyo acme"] or "permission" in found["klaviyo acme"].lower()
+
+
+def test_a_dead_credential_is_found_until_another_is_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was replaced within the hour; cron's `doctor` was red for good, since the row of the old one stays."""
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    state = f"sqlite:///{tmp_path}/state/w.db"
+    here = {"WEATHERVANE_TENANTS": f"{tmp_path}/tenants.toml", "WEATHERVANE_LAKE": f"{tmp_path}/lake"}
+    app = {"SHOPIFY_CLIENT_ID": "app", "SHOPIFY_CLIENT_SECRET": "PLANTED"}
+    rotating = app | {"SHOPIFY_REFRESH_TOKEN": "shprt_PLANTED", "SHOPIFY_ACCESS_TOKEN": "expired_PLANTED"}
+    with RunningSandbox() as sandbox:
+        env = live(sandbox.url) | {"META_APP_ID": "1", "META_APP_SECRET": "PLANTED", "WEATHERVANE_STATE_URL": state}
+
+        def doctor(**values: str) -> set[str]:
+            with monkeypatch.context() as patch:
+                for name, value in (env | here | values).items():
+                    patch.setenv(name, value)
+                lines = list(examine(read_settings(os.environ), datetime.now(UTC)))
+            assert "PLANTED" not in repr(lines)
+            return {line.subject for line in lines if line.level == "finding"}
+
+        assert doctor(**rotating) == set()
+        assert doctor(**app, SHOPIFY_ACCESS_TOKEN="expired_PLANTED") == set()
+        with open_state(state).begin() as connection:
+            assert connection.execute(sa.update(tokens).values(is_dead=True)).rowcount == 4
+        assert doctor(**rotating) == {"token shopify acme", "token meta_ads acme", "token google_ads acme"}
+        replaced = {"META_ACCESS_TOKEN": "EAAPLANTED2", "GOOGLE_ADS_REFRESH_TOKEN": "1//PLANTED2"}
+        assert doctor(**app, **replaced, SHOPIFY_ACCESS_TOKEN="expired_PLANTED") == {"token shopify acme"}
+        assert doctor(**replaced, **app | {"SHOPIFY_CLIENT_SECRET": "PLANTED2"}) == set()
+        assert doctor(**replaced, **rotating | {"SHOPIFY_REFRESH_TOKEN": "shprt_PLANTED2"}) == set()
+        assert doctor(**replaced) == set(), "a fixed token has no row"
 
 
 def test_an_ad_account_that_is_not_as_the_shop_is_noted_and_needs_nobody(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import dagster as dg
@@ -17,6 +18,7 @@ from sqlalchemy.event import listen
 from weathervane_assets import event_log
 from weathervane_assets.event_log import LocalEventLogStorage
 from weathervane_assets.instance import open_instance
+from weathervane_assets.partitions import BACKFILL_POLICY, range_tags, tenant_day
 from weathervane_resources.settings import ConfigurationError, read_settings
 
 
@@ -67,6 +69,23 @@ def test_the_days_of_a_backfill_are_two_commits_planned_and_two_done(
     plain = SqliteEventLogStorage(str(home / "history" / "runs"))
     assert [record.event_log_entry for record in plain.get_records_for_run(run_id).records] == ours
     assert plain.get_materialized_partitions(dg.AssetKey("storms")) == found
+
+
+def test_the_newest_day_of_a_backfill_is_the_latest(home: Path) -> None:
+    """The page of an asset shows what was stored last; Dagster stored the days of a range in the order of a set."""
+
+    @dg.asset(partitions_def=tenant_day(date(2026, 1, 1)), backfill_policy=BACKFILL_POLICY)
+    def storms() -> None:
+        """Nothing."""
+
+    tags = range_tags("acme", "2026-01-01|acme", "2026-01-31|acme")
+    with open_instance(read_settings({"DAGSTER_HOME": str(home)})) as instance:
+        instance.add_dynamic_partitions("tenant", ["acme"])
+        dg.materialize([storms], instance=instance, tags=tags)
+        newest = instance.get_latest_materialization_event(dg.AssetKey("storms"))
+    assert newest
+    assert newest.dagster_event
+    assert newest.dagster_event.partition == "2026-01-31|acme"
 
 
 def test_a_batch_that_fails_leaves_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,8 @@ from weathervane_assets.definitions import build_defs
 from weathervane_assets.graph import NODES, column_schema
 from weathervane_assets.schedules import REPORTS
 from weathervane_assets.tables import CONTRACTS
+from weathervane_resources.credentials import SOURCES
+from weathervane_resources.reserved_names import RESERVED
 
 ROOT = Path(__file__).parents[2]
 SNAPSHOT = Path(__file__).with_name("graph.txt")
@@ -53,6 +55,19 @@ def test_the_code_location_loads_as_a_whole() -> None:
     """A job named like an asset took the whole location out of the UI, while the asset graph alone resolved well."""
     repository = build_defs({}).get_repository_def()
     assert {job.name for job in repository.get_all_jobs()} >= {"nightly", "dq_report_job"}
+
+
+def test_no_tenant_may_be_called_like_a_part_of_the_graph(graph: dg.AssetGraph) -> None:
+    """The purge of a brand `alerts` would have taken the name of the sensor out of Dagster's own documents."""
+    repository = build_defs({}).get_repository_def()
+    jobs = [job for job in repository.get_all_jobs() if not job.name.startswith("__")]
+    named = [one.name for one in (*jobs, *repository.sensor_defs, *repository.schedule_defs)]
+    named += [check.name for check in graph.asset_check_keys]
+    named += [word for job in jobs for tag in job.tags for word in tag.split("/")]
+    for key in graph.get_all_asset_keys():
+        named += [key.path[-1], graph.get(key).group_name or ""]
+    assert set(named) - RESERVED == set()
+    assert {*CONTRACTS, *(source.vendor for source in SOURCES)} - RESERVED == set()
 
 
 def test_every_asset_says_who_it_is_and_is_checked(graph: dg.AssetGraph) -> None:

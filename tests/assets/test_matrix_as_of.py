@@ -11,6 +11,7 @@ import pytest
 
 from tests.assets.conftest import TENANTS, Installation
 from weathervane_assets.transforms.as_of import decision_frame
+from weathervane_resources.tenants import FIRST_HOUR_WITH_TODAYS_FORECAST
 
 FIRST, LAST = date(2026, 10, 28), date(2026, 11, 6)
 
@@ -45,6 +46,25 @@ def test_the_matrix_knows_what_its_decisions_could_know(installation: Installati
     joined = [e for e in installation.evaluations(outcome) if e.check_name == "weather_join_coverage" and e.partition]
     said = {e.metadata["other_local_day_ratio"].value for e in joined}
     assert said == {found["join"]["other_local_day_ratio"]}, "the check shows what the report counts"
+
+
+@pytest.mark.parametrize(("hour", "lead"), [(2, 1), (3, 7), (5, 1)])
+def test_made_up_forecasts_are_known_from_the_hour_at_which_real_ones_are(
+    installation: Installation, hour: int, lead: int
+) -> None:
+    """They were known from six: a tenant that decided between three and five, a week ahead, saw a demo without any weather."""
+    as_of(installation, f"decision_hour = {hour}\ndecision_lead_days = {lead}")
+    installation.backfill("acme", FIRST, LAST)
+    matrix = installation.rows("acme", "features")
+    decided_on = pl.col("date") - pl.duration(days=lead)
+    newest = decided_on - pl.duration(days=int(hour < FIRST_HOUR_WITH_TODAYS_FORECAST))
+    rows = matrix.filter(newest >= FIRST)
+    assert rows.height
+    assert not rows["is_weather_missing"].any()
+    local = pl.col("weather_known_at_utc").dt.convert_time_zone("America/New_York")
+    assert rows.filter(local.dt.date() != newest).is_empty(), "the newest forecast that was known is joined"
+    report = json.loads(installation.lake.files.read("_reports/acme/weather_join_validation.json") or b"")
+    assert report["leakage"]["total_rows"] == 0
 
 
 def test_the_canary_runs_in_the_check_and_finds_a_build_that_looks_ahead(

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import polars as pl
 import pytest
 
-from tests.assets.conftest import Installation
+from tests.assets.conftest import TENANTS, Installation
 from weathervane_assets.backfill import plan_steps
 from weathervane_assets.graph import NODES
 from weathervane_assets.tables import CONTRACTS, polars_schema, shape_of
@@ -42,6 +42,25 @@ def test_a_heatwave_that_began_in_december_is_known_on_new_years_day(installatio
         always_hot(installation, "kiwi", year, cells)
     installation.backfill("kiwi", NEW_YEAR, NEW_YEAR, "weather_daily")
     assert installation.rows("kiwi", "weather_daily")["heatwave_flag"].to_list() == [1] * len(cells)
+
+
+def test_a_place_first_shipped_to_in_the_first_week_has_its_anomalies(installation: Installation) -> None:
+    """Its decisions use the normals of the year before, which had only that year's places: null until the second week."""
+    text = TENANTS.replace("[tenants.kiwi]", 'join_mode = "as_of"\n\n[tenants.kiwi]')
+    (installation.folder / "tenants.toml").write_text(text)
+    outcome = installation.backfill("acme", date(2025, 12, 31), date(2026, 1, 9))
+    shipped = (
+        installation.rows("acme", "orders").drop_nulls("ship_geohash").group_by("ship_geohash").agg(pl.min("date"))
+    )
+    new = shipped.filter(pl.col("date") >= NEW_YEAR)["ship_geohash"]
+    rows = installation.rows("acme", "features").filter(~pl.col("is_weather_missing"))
+    assert rows.filter(pl.col("geohash").is_in(new.implode()))["date"].min() <= date(2026, 1, 4), (
+        "none is new that early"
+    )
+    assert rows["temp_anomaly"].null_count() == 0
+    used = installation.rows("acme", "climatology").filter(pl.col("date") == date(2025, 1, 1))
+    assert used["base_end"].unique().to_list() == [date(2024, 12, 31)]
+    assert [name for name, counts in outcome.checks.items() if counts["critical"]] == []
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,6 +54,7 @@ from weathervane_resources.sandbox import RunningSandbox
 from weathervane_resources.settings import read_settings
 from weathervane_resources.state import State, open_state
 from weathervane_resources.state_tables import TABLES, tokens
+from weathervane_resources.tenant_text import GONE, without
 from weathervane_resources.tokens import Vault
 from weathervane_resources.weather_cache import point_of
 
@@ -310,6 +312,7 @@ def test_it_refuses_beside_a_run_and_for_what_is_no_id(town: Town) -> None:
     town.instance.report_run_failed(run)
     assert town.purge("../acme", "--yes").exit_code == 2
     assert town.purge("_weather", "--yes").exit_code == 2
+    assert town.purge("orders", "--yes").exit_code == 2, "the asset is in every tenant's cursor"
     assert town.purge(GOES, "--yes").exit_code == 0
     unknown = town.purge(f"{GOES}-2", "--yes")
     assert unknown.exit_code == 0, "what is not there need not be removed"
@@ -339,6 +342,19 @@ def test_a_year_of_another_tenant_is_not_the_tenant_of_that_name(town: Town) -> 
     storage = open_storage(town.instance)
     assert find_in_dagster(storage, "2025").run_ids == ()
     assert find_in_dagster(storage, STAYS).run_ids == (run_id,)
+
+
+@pytest.mark.parametrize("tenant", ["cursor", "status", "tags"])
+def test_a_tenant_that_is_called_like_a_field_leaves_dagsters_objects_whole(tenant: str) -> None:
+    """The sensors' states could not be read any more, of all tenants."""
+    data = SensorInstigatorData(cursor=json.dumps({tenant: 1, STAYS: 2}))
+    target = LoadableTargetOrigin(module_name="weathervane_assets.definitions")
+    repository = RemoteRepositoryOrigin(InProcessCodeLocationOrigin(target), "__repository__")
+    origin = RemoteInstigatorOrigin(repository, "changed_orders")
+    state = InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, data)
+    left = dg.deserialize_value(without(dg.serialize_value(state), tenant), InstigatorState)
+    assert isinstance(left.instigator_data, SensorInstigatorData)
+    assert json.loads(left.instigator_data.cursor or "") == {GONE: 1, STAYS: 2}
 
 
 def test_a_message_about_another_tenant_stays_though_the_id_is_a_word_in_it(tmp_path: Path) -> None:

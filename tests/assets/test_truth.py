@@ -21,7 +21,10 @@ ZONES = {"acme": "America/New_York", "bergwelt": "Europe/Berlin", "kiwi": "Pacif
 FIRST, LAST = date(2026, 8, 20), date(2026, 11, 17)
 DAYS = [FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 1)]
 CONFIG = SandboxConfig(
-    tenants={t: TenantProfile(zone, "USD", orders_per_day=12, places=4) for t, zone in ZONES.items()}
+    tenants={
+        t: TenantProfile(zone, "USD", orders_per_day=12, places=4, taxes_included=t == "bergwelt")
+        for t, zone in ZONES.items()
+    }
 )
 
 

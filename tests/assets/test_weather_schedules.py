@@ -11,7 +11,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from tests.assets.conftest import Installation
+from tests.assets.conftest import TENANTS, Installation
 from tests.assets.ticks import first_ticks, of_acme, spans, start, tenant, tick
 from weathervane_assets.definitions import build_defs
 from weathervane_assets.partitions import TENANT_TAG
@@ -234,6 +234,38 @@ def test_the_first_row_by_a_years_normals_is_stored_when_they_have_all_of_decemb
         stored = [nights[day] for day in years.filter(pl.col("normals_year") == 2026)["date"]]
         assert stored
         assert archive_end(max(at for at in made if at < min(stored))) >= date(2025, 12, 31)
+
+
+@pytest.mark.parametrize(
+    ("mode", "start", "years"),
+    [("as_of", "2024-01-01", [2025]), ("observed", "2024-01-01", []), ("as_of", "2026-01-01", [])],
+)
+def test_places_that_are_new_in_january_get_the_normals_that_their_decisions_use(
+    installation: Installation, daemon: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, mode: str, start: str, years: list[int],
+) -> None:  # fmt: skip
+    """Only the new year's were made of them, and the first week's decisions know those of the year before; where the
+    installation begins with the year there is no such partition to run."""
+    monkeypatch.setenv("WEATHERVANE_START_DATE", start)
+    (installation.folder / "tenants.toml").write_text(
+        TENANTS.replace("[tenants.kiwi]", f'join_mode = "{mode}"\n\n[tenants.kiwi]')
+    )
+    day, at = date(2026, 1, 7), datetime(2026, 1, 8, 9, tzinfo=UTC)
+    here = {"tenant_id": "acme", "date": day, "geohash": "drt2y", "source": "stub", "as_of_utc": at}
+    rows: dict[str, tuple[date, dict[str, object]]] = {
+        "weather_daily": (day, {}), "features": (day, {"is_weather_missing": False}), "climatology": (date(2026, 1, 1), {"day_of_year": 1}),
+    }  # fmt: skip
+
+    def write(dataset: str, on: date, row: dict[str, object]) -> None:
+        shape = shape_of(CONTRACTS[dataset])
+        loose = Shape(shape.schema, shape.keys)
+        frame = pl.DataFrame([{**here, **row, "date": on}], schema=shape.schema)
+        installation.lake.replace("acme", dataset, frame, shape=loose, days=[on], source="stub", run_id="r", now=at)
+
+    for dataset, (on, row) in rows.items():
+        write(dataset, on, row)
+    assert spans(tick(daemon, "new_cells", at)) == [(f"acme|{year}", f"acme|{year}") for year in years]
+    write("climatology", date(2025, 1, 1), {"day_of_year": 1})
+    assert tick(daemon, "new_cells", at) == []
 
 
 def test_places_that_are_new_get_their_normals_before_the_weather_is_restated(

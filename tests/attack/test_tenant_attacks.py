@@ -48,6 +48,17 @@ def test_an_id_that_is_no_plain_name_is_refused_on_load(tenant_id: str, tmp_path
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("tenant_id", ["shopify", "orders", "alerts", "nightly_schedule", "dagster", "tenants"])
+def test_a_word_of_our_own_is_no_tenants_id(tenant_id: str, tmp_path: Path) -> None:
+    """The purge of `orders` took that word out of every other tenant's cursor, and of `shopify` the quota of every shop."""
+    file = tmp_path / "tenants.toml"
+    file.write_text(f"[tenants.{tenant_id}]\n{TENANT}")
+    with pytest.raises(ConfigurationError, match=f"{tenant_id}-shop"):
+        load_tenants(file, frozenset(), START)
+    file.write_text(f"[tenants.{tenant_id}-shop]\n{TENANT}[tenants.places]\n{TENANT}")
+    assert list(load_tenants(file, frozenset(), START)) == [f"{tenant_id}-shop", "places"]
+
+
 @pytest.mark.parametrize(
     "name", ["..", "../x", "/etc", "a/../../b", "a/b/../../../c", "", ".", "%2e%2e", "a\\..\\b", "a\x00"]
 )

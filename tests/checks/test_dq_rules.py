@@ -18,8 +18,10 @@ from weathervane_checks.dq_rules import judge_dataset
 from weathervane_checks.evidence import Evidence
 from weathervane_checks.join_report import FILE, validate_join, write_join_report
 from weathervane_checks.thresholds import Thresholds
-from weathervane_resources.lake import Lake
+from weathervane_resources import lake as lake_module
+from weathervane_resources.lake import LEDGER, Lake
 from weathervane_resources.lake_ledger import VendorCount
+from weathervane_resources.lake_tables import OpenTables
 
 SOON = datetime(2026, 3, 4, 15, tzinfo=UTC)
 """Ten o'clock of the morning after DAY."""
@@ -173,6 +175,68 @@ def test_one_damaged_file_is_said_of_its_dataset_and_the_others_are_judged(lake:
     assert "contract" in other["rules"]
     assert "table_unreadable" not in other["alerts"]
     assert quality.orders.height == (dataset != "orders")
+
+
+@pytest.fixture
+def damaged_ledger(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    """A lake whose ledger no new process can read, nor any part of it."""
+    fill(lake)
+    campaign = {"campaign_id": "c", "channel": "pigeon", "status": "Sent", "is_archived": False}
+    write(lake, "promos", [campaign | dict.fromkeys(("created_at", "updated_at"), SOON)], source="klaviyo_api")
+    log = max(Path(lake.uri("acme", LEDGER), "_delta_log").glob("*.json"))
+    log.write_bytes(log.read_bytes()[:40])
+    monkeypatch.setattr(lake_module, "OPEN_TABLES", OpenTables())
+    return lake
+
+
+def test_a_damaged_ledger_is_in_the_report_and_not_its_end(damaged_ledger: Lake) -> None:
+    """The report that names damaged tables ended with the error itself, and none of the rows was looked at."""
+    quality = examine_quality(ACME, damaged_ledger, SOON)
+    assert quality.run["overall_severity"] == "critical"
+    for name, entry in quality.run["datasets"].items():
+        assert (entry["status"], entry["severity"]) == ("unreadable", "critical"), name
+        assert "table_unreadable" in entry["alerts"]
+        assert not {"dataset_missing", "dataset_stale"} & set(entry["alerts"]), "nobody knows that"
+        assert sum("/acme/_ledger cannot be read" in issue for issue in entry["issues"]) == 1
+        assert "/acme/_ledger cannot be read" in entry["not_judged"]["freshness"]
+        names = {check.name for check in CHECKS if check.asset == name} | {"freshness"}
+        assert (set(entry["rules"]) | set(entry["not_judged"]), "contract" in entry["rules"]) == (names, True)
+        assert not set(entry["rules"]) & set(entry["not_judged"])
+    of_promos = dict(zip(quality.days, quality.severities["promos"], strict=True))
+    assert {day: severity for day, severity in of_promos.items() if severity} == {DAY: "critical"}
+    assert "weather_join_coverage" in quality.run["datasets"]["features"]["rules"]
+
+
+def test_with_the_ledger_a_table_is_damaged_too(damaged_ledger: Lake) -> None:
+    """One of the two was said; it was mended, and the report of the next morning was critical again."""
+    cut(damaged_ledger, "promos")
+    found = examine(damaged_ledger, "promos")
+    assert sum("acme/promos is gone or damaged" in issue for issue in found["issues"]) == 1
+    assert sum("/acme/_ledger cannot be read" in issue for issue in found["issues"]) == 1
+    assert "acme/promos is gone" in found["not_judged"]["contract"]
+
+
+def test_a_damaged_file_of_the_ledger_is_said_of_the_dataset_whose_days_it_has(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nine tables were called unreadable for a file with the days of one."""
+    fill(lake)
+    write(lake, "promos", source="klaviyo_api")
+    cut(lake, LEDGER)
+    monkeypatch.setattr(lake_module, "OPEN_TABLES", OpenTables())
+    datasets = examine_quality(ACME, lake, SOON).run["datasets"]
+    assert [name for name, entry in datasets.items() if entry["status"] == "unreadable"] == ["promos"]
+    assert "acme/_ledger is gone or damaged" in datasets["promos"]["issues"][0]
+
+
+def test_a_ledger_that_was_moved_away_is_written_anew_by_a_backfill(damaged_ledger: Lake) -> None:
+    """Of a ledger that nothing brings back nobody knew what to do."""
+    ledger = Path(damaged_ledger.uri("acme", LEDGER))
+    ledger.rename(ledger.with_name("moved"))
+    assert examine(damaged_ledger, "weather_daily")["status"] == "missing"
+    write(damaged_ledger, "weather_daily")
+    found = examine(damaged_ledger, "weather_daily")
+    assert (found["row_count"], "live_source" in found["rules"]) == (0, True)
 
 
 def test_of_normals_only_the_years_that_the_report_shows_are_read(lake: Lake) -> None:

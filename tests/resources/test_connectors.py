@@ -110,6 +110,24 @@ def test_a_dead_rotating_grant_is_listed_as_dead(bench: Bench) -> None:
     assert [info.status for info in bench.tokens()] == ["dead"]
 
 
+@pytest.mark.parametrize(
+    ("own", "advised"),
+    [
+        ({"SHOPIFY_ACCESS_TOKEN": "expired-planted"}, "new Admin API access token; set ACME__SHOPIFY_ACCESS_TOKEN"),
+        ({"SHOPIFY_CLIENT_ID": "app", "SHOPIFY_CLIENT_SECRET": "expired-planted"}, "or SHOPIFY_CLIENT_SECRET"),
+    ],
+)
+def test_who_has_no_refresh_token_is_not_told_to_set_one(bench: Bench, own: dict[str, str], advised: str) -> None:
+    """The token of a custom app was revoked, and the message asked for a refresh token, which such an app does not have."""
+    bench.configure(SHOPIFY_SHOP_DOMAIN="acme", SHOPIFY_BASE_URL=f"{bench.sandbox.url}/t/acme", **own)
+    with pytest.raises(dg.Failure) as raised:
+        bench.call(ShopifyConnector(), shop)
+    said = str(raised.value.description)
+    assert said.endswith(advised)
+    assert "REFRESH" not in said
+    assert "planted" not in said
+
+
 def test_no_secret_reaches_a_log_or_a_repr(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     """Connectors, accesses and sessions are printed by Dagster's UI and by tracebacks."""
     caplog.set_level(logging.DEBUG)

@@ -32,7 +32,7 @@ SCHEMA = pl.Schema(
 SHAPE = Shape(SCHEMA, ("row_key",))
 MON, TUE, WED, THU = (date(2025, 3, 31) + timedelta(days=n) for n in range(4))
 T0 = datetime(2025, 6, 1, 8, tzinfo=UTC)
-NOTED = ["date", "row_count", "source", "run_id", "written_at_utc", "expected_rows", "expected_days"]
+NOTED = ["date", "row_count", "source", "run_id", "written_at_utc", "expected_rows", "expected_days", "flag_limits"]
 Day = tuple[date, dict[str, str]]
 
 

@@ -25,6 +25,7 @@ AMOUNTS: dict[str, AmountField] = {
 REQUIRED = (
     "created_at", "updated_at", "currency", "total_price", "subtotal_price", "total_tax", "total_discounts",
 )  # fmt: skip
+OF_SHIPPING = ("shipping_taxes", "shipping_charged", "shipping_left", "shipping_refunded")
 _NOWHERE = ShippingAddress()
 
 
@@ -53,7 +54,7 @@ def _rows(
     raw = sent.with_columns(
         instant("created_at", "updated_at", "cancelled_at", written=RFC3339),
         exact_money(*AMOUNTS, "current_total_tax"),
-        exact_sum("shipping_taxes"),
+        *map(exact_sum, OF_SHIPPING),
         known_currency(),
     )
     day = pl.col("created_at").dt.convert_time_zone(timezone).dt.date()
@@ -80,9 +81,20 @@ def _before_tax(subtotal: str) -> pl.Expr:
 
     The current tax is that of items and shipping; the subtotal is of items only, so what is the shipping's stays out.
     """
-    items_tax = (pl.col("current_total_tax") - pl.col("shipping_taxes")).clip(0)
+    items_tax = (pl.col("current_total_tax") - _current_shipping_tax()).clip(0)
     before = (pl.col(subtotal) - items_tax).clip(0).cast(MONEY)
     return pl.when("taxes_included").then(before).otherwise(subtotal).alias(subtotal)
+
+
+def _current_shipping_tax() -> pl.Expr:
+    """Return the tax of shipping that is still in the current tax: its tax lines stay as they were when it is refunded.
+
+    It falls as the price falls. Where the price that is left was not sent, nothing is taken for refunded.
+    """
+    taxes, charged = pl.col("shipping_taxes"), pl.col("shipping_charged")
+    left = pl.coalesce("shipping_left", charged - pl.col("shipping_refunded")).clip(0)
+    divisor = pl.when(left < charged).then(charged)  # above zero
+    return pl.coalesce((taxes * left / divisor).round(2, mode="half_away_from_zero"), taxes)
 
 
 def order_columns(orders: Sequence[Order]) -> pl.DataFrame:
@@ -105,14 +117,14 @@ def order_columns(orders: Sequence[Order]) -> pl.DataFrame:
     # only where they are needed: a tax that cannot be read costs no order that nothing is taken out of
     taxed = [order if order.taxes_included else None for order in orders]
     text["current_total_tax"] = [order.amount("current_total_tax") if order else None for order in taxed]
-    shipping_taxes = [order.shipping_taxes() if order else None for order in taxed]
+    of_shipping = {name: [getattr(order, name)() if order else None for order in taxed] for name in OF_SHIPPING}
     series = [pl.Series(name, values, dtype=pl.String) for name, values in text.items()]
     return pl.DataFrame(
         [
             *series,
             pl.Series("latitude", _each(address, lambda a: a.latitude), dtype=pl.Float64),
             pl.Series("longitude", _each(address, lambda a: a.longitude), dtype=pl.Float64),
-            pl.Series("shipping_taxes", shipping_taxes, dtype=pl.List(pl.String)),
+            *(pl.Series(name, values, dtype=pl.List(pl.String)) for name, values in of_shipping.items()),
             pl.Series("taxes_included", [order is not None for order in taxed], dtype=pl.Boolean),
             pl.Series("is_test", [bool(order.test) for order in orders], dtype=pl.Boolean),
             pl.Series("line_item_count", [len(order.line_items or ()) for order in orders], dtype=pl.Int32),

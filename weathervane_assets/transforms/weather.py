@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 
 import polars as pl
 
@@ -46,6 +47,16 @@ class FlagLimits:
     def of(cls, overrides: Mapping[str, float]) -> FlagLimits:
         """Return the limits with those of a tenant's overrides that are limits."""
         return cls(**{name: value for name, value in overrides.items() if name in FLAG_NAMES})
+
+    @classmethod
+    def read(cls, noted: str) -> FlagLimits:
+        """Return the limits that were `noted`."""
+        return cls.of(json.loads(noted))
+
+    @property
+    def noted(self) -> str:
+        """The limits as the ledger keeps them beside the days whose flags they set."""
+        return json.dumps(asdict(self))
 
 
 FLAG_NAMES = frozenset(f.name for f in fields(FlagLimits))

@@ -28,7 +28,8 @@ class Join:
     Of days in join mode as_of, `weather` is what the decisions knew, rebuilt. What a rule needs and is empty here (a frame without
     columns) that rule does not judge. `decisions`: `date`, `decision_at`, `normals_year`, `ends_at`. `versions`: every
     version of the window's cells, `geohash`, `valid_date`, `known_at_utc`, `is_archived`, `source_model`, values.
-    `shuffled`: what the canary found. `modes`: the join modes in the whole stored matrix.
+    `shuffled`: what the canary found. `modes`: the join modes in the whole stored matrix. `reflagged`: days whose weather was made
+    again with other limits of its flags than the matrix has.
     """
 
     features: pl.DataFrame
@@ -41,6 +42,7 @@ class Join:
     promos: pl.DataFrame = field(default_factory=pl.DataFrame)
     shuffled: pl.DataFrame = field(default_factory=pl.DataFrame)
     modes: frozenset[str] = frozenset()
+    reflagged: frozenset[date] = frozenset()
 
     @property
     def as_of(self) -> pl.DataFrame:

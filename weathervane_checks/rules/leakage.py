@@ -147,8 +147,15 @@ def joined_to_another_day(join: Join) -> pl.DataFrame:
     joined = join.features.join(mine, on=["date", "geohash"], how="left")
     # where the matrix says that weather is missing, it must show none
     is_there = ~pl.col("is_weather_missing")
-    differs = (pl.col(name).ne_missing(pl.when(is_there).then(f"_{name}")) for name in carried)
-    return joined.filter(pl.any_horizontal(*differs, is_there & pl.col("local_date").ne_missing(pl.col("date"))))
+    has_its_flags = ~pl.col("date").is_in(sorted(join.reflagged))
+
+    def differs(name: str) -> pl.Expr:
+        is_other = pl.col(name).ne_missing(pl.when(is_there).then(f"_{name}"))
+        return is_other & has_its_flags if name.endswith("_flag") else is_other
+
+    return joined.filter(
+        pl.any_horizontal(*map(differs, carried), is_there & pl.col("local_date").ne_missing(pl.col("date")))
+    )
 
 
 def mixed_day_basis(join: Join) -> pl.DataFrame:

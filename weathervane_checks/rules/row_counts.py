@@ -219,7 +219,7 @@ def _of_zero(counted: Counted, limits: Thresholds) -> Iterable[Judgement]:
         return
     is_missed = counted.previous > 0 or counted.usual.expected >= limits.new_rows_median_min
     severity: Severity = "critical" if is_missed else "warning"
-    note = f"no rows (before: {counted.previous}; usual: {counted.usual.expected:g}); if the shop is closed on such days, say so in quiet_days"
+    note = f"no rows{_held_against(counted)}; if the shop is closed on such days, say so in quiet_days"
     yield Judgement(severity, "row_count_zero", note, 0, 1)
     if counted.streak >= limits.zero_rows_streak_warning:
         level, limit = _level(
@@ -227,6 +227,13 @@ def _of_zero(counted: Counted, limits: Thresholds) -> Iterable[Judgement]:
         )
         note = f"{counted.streak} days in a row without a row"
         yield Judgement(level, f"new_rows_zero_streak_{level}", note, counted.streak, -limit + 1)
+
+
+def _held_against(counted: Counted) -> str:
+    """Say what there was and what is usual, as far as there is either: the ledger has 0 for a day that was never written."""
+    before = [f"before: {counted.previous}"] if counted.previous > 0 else []
+    usual = [f"usual: {counted.usual.expected:g}"] if counted.usual.known.have else []
+    return f" ({'; '.join(both)})" if (both := before + usual) else ""
 
 
 def _of_restatement(counted: Counted, limits: Thresholds) -> Iterable[Judgement]:

@@ -203,7 +203,7 @@ class MetaAdsClient:
         query, can_split = _query(part.first, part.last, self.statuses), part.last > part.first
         if part.run_id is not None:
             url = URL(f"{self._node()}/{part.run_id}/insights")
-            return await self._noting(query, self._whole(url, part, can_split=can_split))
+            return await self._noting(query, self._whole(url, part, can_split=can_split), is_complete=True)
         url = URL(f"{self._node()}/act_{self.account_id}/insights").with_query(query)
         return await self._whole(url, part, can_split=can_split, too_big_after=FAILURES_AT_ONCE if can_split else 0)
 
@@ -212,8 +212,11 @@ class MetaAdsClient:
         pages = self._pages(url, f"{first}..{last}", can_split=can_split, too_big_after=too_big_after)
         return [_within(page, first, last) async for page in pages]
 
-    async def _noting(self, query: dict[str, str], work: Awaitable[T]) -> T:
-        """Return what becomes of a report; where it is an error, the next run knows whether to use the report."""
+    async def _noting(self, query: dict[str, str], work: Awaitable[T], *, is_complete: bool = False) -> T:
+        """Return what becomes of a report; where it is an error, the next run knows whether to use the report.
+
+        `is_complete`: Meta has just said so; a reading that fails all the same may fail again and again.
+        """
         try:
             return await work
         except TooBig:
@@ -222,6 +225,8 @@ class MetaAdsClient:
         except VendorError as error:
             if not _leaves_the_report(error):
                 await self._reports.drop(query)
+            elif is_complete and isinstance(error, Unavailable) and (error.status or error.is_late):
+                await self._reports.not_read(query)
             raise
 
     async def _pages(

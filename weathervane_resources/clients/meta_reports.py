@@ -9,7 +9,7 @@ again neither repeats what is done nor forgets what failed or was too much.
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
@@ -33,11 +33,13 @@ PAUSES_S = (15.0, 60.0)
 """Between a report that failed and the next try: those started again at once brought the throttle (airbyte #8282)."""
 TRIES = len(PAUSES_S) + 1
 """A report fails for no reason at times; one that fails again and again is too much, whatever it says."""
+READINGS = 3
+"""So many runs may find a completed report at 500, or get no answer; then it is one that failed, and another is asked for."""
 THROTTLED_S = 60.0
 """Meta does not say how long: a report is the dearest thing to ask for, so it is not tried every other second."""
 LOOKS_UNTIL_GONE = 5
 
-_TOO_MUCH = "too much"
+_TOO_MUCH, _NONE = "too much", "-"
 """Kept in the place of an id."""
 _NO_REASON = 500
 _FAILED = frozenset({"Job Failed", "Job Skipped"})
@@ -68,6 +70,23 @@ class Report(msgspec.Struct, frozen=True):
         told = {"code": self.error_code, "error_subcode": self.error_subcode, "message": self.error_message or ""}
         verdict = meta_ads(_NO_REASON, {}, {"error": told}, THROTTLED_S, None)
         return to_error(verdict, None, self.async_status, (), where)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is kept of a question: its report if there is one, how many failed before it, and how many runs could not read it."""
+
+    run_id: str | None
+    failures: int = 0
+    unread: int = 0
+
+    @classmethod
+    def of(cls, text: str) -> "_Kept":
+        run_id, *counts = text.split()
+        return cls(None if run_id == _NONE else run_id, *(int(count) for count in counts))
+
+    def __str__(self) -> str:
+        return f"{self.run_id or _NONE} {self.failures} {self.unread}".removesuffix(" 0").removesuffix(" 0")
 
 
 class _Started(msgspec.Struct):
@@ -116,6 +135,17 @@ class Reports:
         """Remember that the answer to `query` cannot be had at once."""
         await self.jobs.keep(self._mark(query), _TOO_MUCH)
 
+    async def not_read(self, query: Mapping[str, str]) -> None:
+        """Count a run that could not read a completed report; the last one leaves it, and the third report left is too much."""
+        known = await self.jobs.find(self._mark(query))
+        if known is None or known == _TOO_MUCH:
+            return
+        kept = _Kept.of(known)
+        kept = replace(kept, unread=kept.unread + 1)
+        if kept.unread >= READINGS:
+            kept = _Kept(None, kept.failures + 1)
+        await self.jobs.keep(self._mark(query), _TOO_MUCH if kept.failures >= TRIES else str(kept))
+
     async def drop(self, query: Mapping[str, str]) -> None:
         """Forget a report that cannot be used."""
         await self.jobs.drop(self._mark(query))
@@ -129,7 +159,7 @@ class Reports:
         return job_mark("meta insights", self._edge(), json.dumps(dict(query), sort_keys=True))
 
     async def _known(self, query: Mapping[str, str], where: Where) -> tuple[str | None, int]:
-        """Return the report of an earlier run, None where there is none, and how many failed before it."""
+        """Return the report of an earlier run, None where there is none, and how many failed before the one or the next."""
         mark = self._mark(query)
         known = await self.jobs.find(mark)
         if known is None:
@@ -137,15 +167,15 @@ class Reports:
         await self.jobs.keep(mark, known)  # else what is done is forgotten while the others are waited for
         if known == _TOO_MUCH:
             raise TooBig("an earlier run found the report too much", hint="ask for a shorter window", **where)
-        run_id, _, failures = known.partition(" ")
-        return run_id, int(failures or 0)
+        kept = _Kept.of(known)
+        return kept.run_id, kept.failures
 
     async def _start(self, query: Mapping[str, str], where: Where, failures: int) -> str:
         """Ask for a report and keep its id; asking twice costs one more and does no harm, so a lost answer is asked for again."""
         request = Request("POST", self._edge(), form=query, window=where["window"], is_safe=True)
         started = await self.session.read(request, lambda reply: decode(reply.body, _Started, where))
         run_id = str(started.report_run_id)
-        await self.jobs.keep(self._mark(query), f"{run_id} {failures}" if failures else run_id)
+        await self.jobs.keep(self._mark(query), str(_Kept(run_id, failures)))
         return run_id
 
     async def _over(self, run_id: str, where: Where, patience: Patience) -> Report:

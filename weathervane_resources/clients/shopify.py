@@ -4,7 +4,7 @@ Belongs here: the shape of an order and of the interface. Does not belong here: 
 `shopify_graphql.py`) and which orders a window has (`shopify_window.py`).
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
@@ -57,10 +57,30 @@ class TaxLine(msgspec.Struct, frozen=True, gc=False):
 
 
 class ShippingLine(msgspec.Struct, frozen=True):
-    """A way of shipping that was paid for; one that an edit removed stays in the list, marked."""
+    """A way of shipping that was paid for; one that an edit removed stays in the list, marked.
+
+    The tax lines stay as they were when shipping is refunded; the current price falls. REST may not send that one.
+    """
 
     tax_lines: list[TaxLine] | None = None
     is_removed: bool | None = None
+    id: int | None = None
+    discounted_price: str | None = None
+    discounted_price_set: MoneySet | None = None
+    current_discounted_price_set: MoneySet | None = None
+
+
+class RefundedShipping(msgspec.Struct, frozen=True, gc=False):
+    """What was given back of a shipping line, tax included where prices include it."""
+
+    shipping_line_id: int | None = None
+    subtotal_amount_set: MoneySet | None = None
+
+
+class Refund(msgspec.Struct, frozen=True):
+    """What a refund says of shipping; the items of it are in the order's current amounts."""
+
+    refund_shipping_lines: list[RefundedShipping] | None = None
 
 
 class ShippingAddress(msgspec.Struct, frozen=True, gc=False):
@@ -99,6 +119,7 @@ class Order(msgspec.Struct, frozen=True):
     current_subtotal_price_set: MoneySet | None = None
     current_total_tax_set: MoneySet | None = None
     shipping_lines: list[ShippingLine] | None = None
+    refunds: list[Refund] | None = None
     line_items: list[LineItem] | None = None
     shipping_address: ShippingAddress | None = None
 
@@ -108,9 +129,25 @@ class Order(msgspec.Struct, frozen=True):
         return _shop_amount(plain(self), in_set(self))
 
     def shipping_taxes(self) -> list[str | None]:
-        """Return each tax on what shipping costs, in the shop's currency."""
-        lines = [line for line in self.shipping_lines or () if not line.is_removed]
-        return [_shop_amount(tax.price, tax.price_set) for line in lines for tax in line.tax_lines or ()]
+        """Return each tax on what shipping cost before it was refunded, in the shop's currency."""
+        return [_shop_amount(tax.price, tax.price_set) for line in self._shipping() for tax in line.tax_lines or ()]
+
+    def shipping_charged(self) -> list[str] | None:
+        """Return each price of shipping after discounts, before refunds; None where one was not sent."""
+        return _all_sent(_shop_amount(line.discounted_price, line.discounted_price_set) for line in self._shipping())
+
+    def shipping_left(self) -> list[str] | None:
+        """Return each price of shipping after discounts and refunds; None where one was not sent."""
+        return _all_sent(_shop_amount(None, line.current_discounted_price_set) for line in self._shipping())
+
+    def shipping_refunded(self) -> list[str] | None:
+        """Return each refund of shipping; None where there is none, or one was not sent."""
+        lines = {line.id for line in self._shipping()}
+        back = [one for refund in self.refunds or () for one in refund.refund_shipping_lines or ()]
+        return _all_sent(_shop_amount(None, one.subtotal_amount_set) for one in back if one.shipping_line_id in lines)
+
+    def _shipping(self) -> list[ShippingLine]:
+        return [line for line in self.shipping_lines or () if not line.is_removed]
 
     def shop_currency(self) -> str | None:
         """Return the currency that `amount` is in."""
@@ -121,6 +158,12 @@ class Order(msgspec.Struct, frozen=True):
 def _shop_amount(plain: str | None, money_set: MoneySet | None) -> str | None:
     money = money_set.shop_money if money_set else None
     return plain if money is None or money.amount is None else money.amount
+
+
+def _all_sent(amounts: Iterable[str | None]) -> list[str] | None:
+    found = list(amounts)
+    sent = [text for text in found if text is not None]
+    return sent if sent and len(sent) == len(found) else None
 
 
 _AMOUNTS = {name: (attrgetter(name), attrgetter(f"{name}_set")) for name in get_args(AmountField)}

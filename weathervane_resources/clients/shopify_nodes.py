@@ -3,7 +3,8 @@
 Belongs here: what is selected and how it is spelled. Only what `Order` has is asked for, so no name, e-mail, phone or
 street is ever sent to us. Facts (shopify.dev, read 2026-11): money is a decimal string without needless zeros, times are
 UTC, statuses are in capitals, line items are pages of their own; `shippingLine` sums up all shipping, and its tax lines are a
-plain list: they come with their order, in a bulk operation too.
+plain list: they come with their order, in a bulk operation too. Refunds of shipping are pages in a list, which no bulk
+operation may ask for; `currentDiscountedPriceSet` says what they left of the price.
 """
 
 from typing import Annotated
@@ -26,7 +27,8 @@ MOST_LINES = 10
 _MONEY = "{ shopMoney { amount currencyCode } }"
 FIELDS = f"""id legacyResourceId name createdAt updatedAt cancelledAt test displayFinancialStatus currencyCode taxesIncluded
   totalPriceSet {_MONEY} subtotalPriceSet {_MONEY} totalTaxSet {_MONEY} totalDiscountsSet {_MONEY}
-  currentSubtotalPriceSet {_MONEY} currentTotalTaxSet {_MONEY} shippingLine {{ taxLines {{ priceSet {_MONEY} }} }}
+  currentSubtotalPriceSet {_MONEY} currentTotalTaxSet {_MONEY}
+  shippingLine {{ discountedPriceSet {_MONEY} currentDiscountedPriceSet {_MONEY} taxLines {{ priceSet {_MONEY} }} }}
   shippingAddress {{ zip countryCodeV2 city provinceCode latitude longitude }}"""
 LINES = "nodes { quantity currentQuantity } pageInfo { hasNextPage endCursor }"
 
@@ -68,6 +70,8 @@ class _TaxLine(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 class _ShippingLine(msgspec.Struct, frozen=True, rename="camel"):
     tax_lines: list[_TaxLine] | None = None
+    discounted_price_set: _Bag | None = None
+    current_discounted_price_set: _Bag | None = None
 
 
 class _Address(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -136,7 +140,12 @@ def _money_set(bag: _Bag | None) -> MoneySet | None:
 def _shipping_lines(sent: _ShippingLine | None) -> list[ShippingLine] | None:
     if sent is None or not sent.tax_lines:
         return None
-    return [ShippingLine([TaxLine(price_set=_money_set(tax.price_set)) for tax in sent.tax_lines])]
+    line = ShippingLine(
+        [TaxLine(price_set=_money_set(tax.price_set)) for tax in sent.tax_lines],
+        discounted_price_set=_money_set(sent.discounted_price_set),
+        current_discounted_price_set=_money_set(sent.current_discounted_price_set),
+    )
+    return [line]
 
 
 def _address(sent: _Address | None) -> ShippingAddress | None:

@@ -16,6 +16,7 @@ from weathervane_resources.sandbox.order_shape import utc_text
 
 _TENANT = r"/sandbox/t/{tenant:[A-Za-z0-9][A-Za-z0-9_-]*}"
 _REFUND = rf"{_TENANT}/orders/{{order:\d+}}/refund"
+NOTHING = Decimal(0)
 _RESTATE = rf"{_TENANT}/ads/{{platform:{'|'.join(PLATFORMS)}}}/{{day:\d{{4}}-\d{{2}}-\d{{2}}}}/restate"
 
 
@@ -32,20 +33,22 @@ def routes() -> list[web.RouteDef]:
     return [web.post(_REFUND, _refund), web.post(_RESTATE, _restate)]
 
 
-def refund_order(config: SandboxConfig, tenant: str, order_id: int, amount: Decimal, at: datetime) -> None:
+def refund_order(
+    config: SandboxConfig, tenant: str, order_id: int, amount: Decimal, at: datetime, *, shipping: Decimal = NOTHING
+) -> None:
     """Refund items worth a part of an order at a moment: its `updated_at` moves, its current subtotal shrinks, down to nothing.
 
-    Raises: BadRefund.
+    `shipping`: what is given back of the shipping's price, with the items or (`amount` 0) alone. Raises: BadRefund.
     """
     found = order_history.find_order(config, tenant, order_id)
     if not found.size:
         msg = f"{tenant} has no order {order_id}"
         raise BadRefund(msg)
-    if amount <= 0 or at.tzinfo is None or at.timestamp() < found["created"][0]:
-        msg = f"cannot refund {amount} of order {order_id} at {at}: a positive amount, an aware time after the order"
+    if min(amount, shipping) < 0 or amount + shipping <= 0 or at.tzinfo is None or at.timestamp() < found["created"][0]:
+        msg = f"cannot refund {amount + shipping} of order {order_id} at {at}: a positive amount, an aware time after the order"
         raise BadRefund(msg)
     days = int(at.timestamp() - found["created"][0]) // 86_400 + 1
-    config.late_events.add(tenant, Refund(order_id, int(amount * 100), at, days))
+    config.late_events.add(tenant, Refund(order_id, int(amount * 100), at, days, int(shipping * 100)))
 
 
 def restate_ads(config: SandboxConfig, tenant: str, restatement: Restatement) -> None:
@@ -60,12 +63,13 @@ def restate_ads(config: SandboxConfig, tenant: str, restatement: Restatement) ->
 
 
 async def _refund(request: web.Request) -> web.Response:
-    """Answer `POST .../orders/<id>/refund` with `{amount, at}`; `at` defaults to the sandbox's now."""
+    """Answer `POST .../orders/<id>/refund` with `{amount, shipping, at}`: `shipping` defaults to none, `at` to the sandbox's now."""
     config, form = request.app[CONFIG], await oauth.form_of(request)
     tenant, order_id = request.match_info["tenant"], int(request.match_info["order"])
     try:
         at = datetime.fromisoformat(form["at"]) if "at" in form else config.clock()
-        refund_order(config, tenant, order_id, Decimal(form["amount"]), at)
+        shipping = Decimal(form.get("shipping", NOTHING))
+        refund_order(config, tenant, order_id, Decimal(form["amount"]), at, shipping=shipping)
     except (KeyError, InvalidOperation, ValueError) as error:
         return answer({"error": f"{type(error).__name__}: {error}"}, 422)
     return answer({"order_id": order_id, "amount": form["amount"], "at": utc_text(at)})

@@ -28,6 +28,9 @@ class TenantProfile:
     """Whether the shop's prices include tax, as in Europe: then shipping is taxed as well."""
 
 
+PRICES_WITH_TAX = frozenset({"AUD", "CHF", "CZK", "DKK", "EUR", "GBP", "HUF", "JPY", "NOK", "NZD", "PLN", "RON", "SEK"})
+"""Currencies of countries whose shops show their customers prices with the tax in them."""
+
 DEFAULT_PROFILE = TenantProfile()
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, tzinfo
+from decimal import Decimal
 from functools import cache
 from math import ceil, floor
 from typing import Any
@@ -162,8 +163,25 @@ def _shipping_line(order: Mapping[str, Any]) -> dict[str, Any] | None:
         "id": f"gid://shopify/ShippingLine/{lines[0].get('id')}",
         "title": lines[0].get("title"),
         "originalPriceSet": _money(lines[0].get("price_set")),
+        "discountedPriceSet": _shipping_price(order, lines, refunded=False),
+        "currentDiscountedPriceSet": _shipping_price(order, lines, refunded=True),
         "taxLines": [_tax_line(tax) for line in lines for tax in line.get("tax_lines") or ()],
     }
+
+
+def _shipping_price(order: Mapping[str, Any], lines: list[Mapping[str, Any]], *, refunded: bool) -> Any:
+    """Return what all shipping costs after discounts, before refunds or after them."""
+    charged, ids = [line.get("discounted_price_set") for line in lines], {line.get("id") for line in lines}
+    refunds = [one for refund in order.get("refunds") or () for one in refund.get("refund_shipping_lines") or ()]
+    back = [one["subtotal_amount_set"] for one in refunds if refunded and one["shipping_line_id"] in ids]
+    if not all(charged):
+        return None
+    return _money({kind: _less(money, kind, charged[1:], back) for kind, money in (charged[0] or {}).items()})
+
+
+def _less(money: Mapping[str, Any], kind: str, more: list[Any], back: list[Any]) -> dict[str, Any]:
+    left = Decimal(money["amount"]) + sum(Decimal(one[kind]["amount"]) for one in more)
+    return {**money, "amount": left - sum(Decimal(one[kind]["amount"]) for one in back)}
 
 
 def _tax_line(tax: Mapping[str, Any]) -> dict[str, Any]:

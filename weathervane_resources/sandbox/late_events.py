@@ -10,7 +10,7 @@ from threading import Lock
 
 @dataclass(frozen=True)
 class Refund:
-    """Items taken back, worth so much of an order's subtotal, on top of whatever the seed had in store for it.
+    """Items taken back, worth so much of an order's subtotal, and shipping, on top of whatever the seed had in store for it.
 
     Money given back without an item would not lower the current subtotal at Shopify; the sandbox has no such refund.
     """
@@ -19,6 +19,7 @@ class Refund:
     cents: int
     at: datetime
     days_after_order: int
+    shipping_cents: int = 0
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Shopify rotates: each refresh gives a new refresh token, and the old one lives until the new access token is first used.
 A refresh token that the sandbox did not issue is accepted for Shopify when it starts with `shprt_`, and for Google,
-Klaviyo and Meta unless it starts with `expired`: a client has to start somewhere.
+Klaviyo and Meta unless it starts with `expired`: a client has to start somewhere. So has a Shopify client secret.
 """
 
 from __future__ import annotations
@@ -104,6 +104,8 @@ async def shopify_token(request: web.Request) -> web.Response:
     form, registry, now = await form_of(request), request.app[TOKENS], request.app[CONFIG].clock()
     scope = ",".join(request.app[CONFIG].shopify_scopes)
     if form.get("grant_type") == "client_credentials":
+        if form.get("client_secret", "").startswith(EXPIRED_PREFIX):
+            return _refused("invalid_client", "The client secret is invalid.")
         tenant = _tenant(request, form.get("client_id", ""))
         token = registry.issue_access("shpat_", tenant, now + timedelta(seconds=_DAY_S))
         return answer({"access_token": token, "scope": scope, "expires_in": _DAY_S - 1})

@@ -56,7 +56,7 @@ def _is_of_day(config: SandboxConfig, tenant: str, records: Records, day: date) 
 
 
 def _apply_refunds(records: Records, refunds: Sequence[Refund], at: datetime) -> None:
-    """Put the refunds of items that a test added onto a copy of the records, on top of what had happened to them by then."""
+    """Put the refunds that a test added onto a copy of the records, on top of what had happened to them by then."""
     for refund in refunds:
         row = np.flatnonzero(records["order_id"] == refund.order_id)
         happened = event_has_happened(records[row], at)
@@ -67,6 +67,8 @@ def _apply_refunds(records: Records, refunds: Sequence[Refund], at: datetime) ->
             kept, world.CANCELLED, np.where(left > 0, world.PARTLY_REFUNDED, world.REFUNDED)
         )
         records["after_cents"][row] = left
+        back = records["shipping_back_cents"][row] + refund.shipping_cents
+        records["shipping_back_cents"][row] = np.minimum(back, records["shipping_cents"][row])
 
 
 def find_order(config: SandboxConfig, tenant: str, order_id: int) -> Records:

@@ -45,9 +45,9 @@ def local_time(epoch: int, zone: tzinfo) -> str:
 
 def _prices(record: np.void, current: int, profile: TenantProfile) -> dict[str, Any]:
     subtotal, tax, shipping = (int(record[name]) for name in ("subtotal_cents", "tax_cents", "shipping_cents"))
-    shipping_now, are_included = shipping if current else 0, profile.taxes_included
+    shipping_now, are_included = _shipping_left(record, current), profile.taxes_included
     tax_now = taxes.of_items(current, are_included=are_included)
-    tax_now += taxes.of_shipping(shipping_now, are_included=are_included)
+    tax_now += taxes.of_shipping_left(shipping, shipping_now, are_included=are_included)
     cents = {
         "subtotal_price": subtotal,
         "current_subtotal_price": current,
@@ -64,7 +64,12 @@ def _prices(record: np.void, current: int, profile: TenantProfile) -> dict[str, 
     return {**amounts, **sets}
 
 
+def _shipping_left(record: np.void, current: int) -> int:
+    return int(record["shipping_cents"] - record["shipping_back_cents"]) if current else 0
+
+
 def _shipping_line(record: np.void, profile: TenantProfile) -> dict[str, Any]:
+    """Return the shipping as it was charged: REST leaves it so when it is refunded, taxes included."""
     cents = int(record["shipping_cents"])
     tax, price = money(taxes.of_shipping(cents, are_included=profile.taxes_included)), money(cents)
     vat = {
@@ -74,14 +79,34 @@ def _shipping_line(record: np.void, profile: TenantProfile) -> dict[str, Any]:
         "price_set": _money_set(tax, profile.currency),
     }
     return {
-        "id": int(record["order_id"]) * 10 % 2**53,
+        "id": _shipping_line_id(record),
         "title": "Standard" if cents else "Free Shipping",
         "is_removed": False,
         "phone": None,
         "price": price,
         "price_set": _money_set(price, profile.currency),
+        "discounted_price": price,
+        "discounted_price_set": _money_set(price, profile.currency),
         "tax_lines": [vat] if profile.taxes_included and cents else [],
     }
+
+
+def _shipping_line_id(record: np.void) -> int:
+    return int(record["order_id"]) * 10 % 2**53
+
+
+def _refunds(record: np.void, current: int, updated: str, profile: TenantProfile) -> list[dict[str, Any]]:
+    """Return what was given back of the shipping, as one refund; the refunded items are in the amounts only."""
+    back = int(record["shipping_cents"]) - _shipping_left(record, current)
+    if not back:
+        return []
+    order_id, line_id = int(record["order_id"]), _shipping_line_id(record)
+    line = {
+        "id": line_id + 1,
+        "shipping_line_id": line_id,
+        "subtotal_amount_set": _money_set(money(back), profile.currency),
+    }
+    return [{"id": line_id, "order_id": order_id, "created_at": updated, "refund_shipping_lines": [line]}]
 
 
 def _quantity_now(record: np.void, line: int, quantity: int, *, happened: bool) -> int:
@@ -187,6 +212,7 @@ def order_json(record: np.void, at: datetime, zone: tzinfo, profile: TenantProfi
         "taxes_included": profile.taxes_included,
         **_prices(record, current, profile),
         "shipping_lines": [_shipping_line(record, profile)],
+        "refunds": _refunds(record, current, updated, profile),
         "line_items": _line_items(record, currency, happened=happened),
         "email": person["email"],
         "contact_email": person["email"],

@@ -63,7 +63,10 @@ type LineItemEdge { cursor: String! node: LineItem! }
 type LineItem implements Node {
   id: ID! title: String! sku: String quantity: Int! currentQuantity: Int! originalUnitPriceSet: MoneyBag
 }
-type ShippingLine { id: ID title: String! originalPriceSet: MoneyBag! taxLines: [TaxLine!]! }
+type ShippingLine {
+  id: ID title: String! originalPriceSet: MoneyBag! discountedPriceSet: MoneyBag! currentDiscountedPriceSet: MoneyBag!
+  taxLines: [TaxLine!]!
+}
 type TaxLine { title: String! rate: Float priceSet: MoneyBag! }
 type MailingAddress {
   firstName: String lastName: String name: String phone: String company: String address1: String address2: String

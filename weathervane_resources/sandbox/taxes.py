@@ -20,5 +20,10 @@ def of_shipping(cents: Any, *, are_included: bool) -> Any:
     return _within(cents) if are_included else cents * 0
 
 
+def of_shipping_left(cents: int, left: int, *, are_included: bool) -> int:
+    """Return the tax that is left once a part of the shipping's price was refunded, to the nearest cent."""
+    return (2 * of_shipping(cents, are_included=are_included) * left + cents) // (2 * cents) if cents else 0
+
+
 def _within(cents: Any) -> Any:
     return cents * VAT_PERCENT // (100 + VAT_PERCENT)

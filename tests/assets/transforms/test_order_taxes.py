@@ -10,10 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.assets.transforms.test_order_rows import CENTS, order, row, rows, sort_out
-from weathervane_resources.clients.shopify import Money, MoneySet, Order, ShippingLine, TaxLine
+from weathervane_resources.clients.shopify import (
+    Money,
+    MoneySet,
+    Order,
+    Refund,
+    RefundedShipping,
+    ShippingLine,
+    TaxLine,
+)
 
 NO_TAX = "current_total_tax is missing or not usable"
 NO_SHIPPING_TAX = "shipping_taxes is missing or not usable"
+CHARGED = "5.95"
 
 
 def european(subtotal: str | None = "120.00", tax: str | None = "21.00", *shipping: str | None, **change: Any) -> Order:
@@ -59,10 +68,90 @@ def test_shipping_that_an_edit_removed_is_not_counted() -> None:
     assert net(european(shipping_lines=[gone, kept, ShippingLine()])) == Decimal(100)
 
 
+def shipping(left: str | None = None, number: int = 1, **change: Any) -> ShippingLine:
+    """The auditor's: 5.95 with a tax of 0.99, which its tax line says for ever."""
+    now = None if left is None else in_shops_money(left)
+    said = {"discounted_price": CHARGED, "current_discounted_price_set": now, **change}
+    return ShippingLine([TaxLine(price="0.99")], id=number, **said)
+
+
+def refunded(amount: str | None, number: int = 1) -> list[Refund]:
+    money = None if amount is None else in_shops_money(amount)
+    return [Refund(), Refund([RefundedShipping(number, money)])]
+
+
+@pytest.mark.parametrize(
+    ("tax", "left", "back"), [("3.66", CHARGED, "0.00"), ("2.67", "0.00", CHARGED), ("3.17", "2.98", "2.97")]
+)
+@pytest.mark.parametrize("protocol", ["graphql", "rest", "both"])
+def test_a_refund_of_shipping_is_none_of_the_items(tax: str, left: str, back: str, protocol: str) -> None:
+    """Once 5.95 of shipping were given back, revenue of the same items rose from 13.38 to 14.37."""
+    lines = [shipping(None if protocol == "rest" else left)]
+    refunds = None if protocol == "graphql" else refunded(back)
+    assert net(european("16.05", tax, shipping_lines=lines, refunds=refunds)) == Decimal("13.38")
+
+
+def test_more_given_back_than_charged_is_all_of_it() -> None:
+    """A negative tax of shipping would be one more tax of the items."""
+    assert net(european("16.05", "2.67", shipping_lines=[shipping()], refunds=refunded("9.00"))) == Decimal("13.38")
+    assert net(european("16.05", "3.66", shipping_lines=[shipping("9.00")])) == Decimal("13.38")
+
+
+def test_a_refund_of_shipping_that_an_edit_removed_is_not_of_what_is_left() -> None:
+    """Its tax line is not counted; its refund, counted, would halve the tax of the other line."""
+    lines = [shipping(number=1, is_removed=True), shipping(number=2)]
+    assert net(european("16.05", "3.66", shipping_lines=lines, refunds=refunded(CHARGED))) == Decimal("13.38")
+
+
+@pytest.mark.parametrize(
+    ("line", "refunds"),
+    [
+        (shipping(discounted_price=None), refunded(CHARGED)), (shipping("0.00", discounted_price=None), None),
+        (shipping("0.00", discounted_price="0.00"), None), (shipping(), refunded(None)), (shipping(), None),
+        (shipping(), []), (shipping(), [Refund()]),
+    ],
+)  # fmt: skip
+def test_shipping_of_which_no_refund_is_known_has_all_its_tax(line: ShippingLine, refunds: list[Refund] | None) -> None:
+    """Older answers do not say what is left of a price; an order is not lost for that."""
+    assert net(european("16.05", "3.66", shipping_lines=[line], refunds=refunds)) == Decimal("13.38")
+
+
+@pytest.mark.parametrize(
+    ("line", "refunds", "reason"),
+    [
+        (shipping(discounted_price="free"), None, "shipping_charged is missing or not usable"),
+        (shipping("none"), None, "shipping_left is missing or not usable"),
+        (shipping(), refunded("all"), "shipping_refunded is missing or not usable"),
+    ],
+)
+def test_an_order_with_a_shipping_price_that_cannot_be_read_is_set_aside(
+    line: ShippingLine, refunds: list[Refund] | None, reason: str
+) -> None:
+    """Taken for no refund, the tax of shipping would be taken for revenue."""
+    found = sort_out(european("16.05", "3.66", shipping_lines=[line], refunds=refunds))
+    assert found.rejects["reason"].to_list() == [reason]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 99_999), st.integers(0, 99_999), st.data())
+def test_revenue_stays_to_the_cent_whatever_part_of_shipping_is_refunded(price: int, items: int, data: Any) -> None:
+    """Shopify rounds the tax it gives back; a proportion may be half a cent beside it, never more."""
+    left, tax, cent = data.draw(st.integers(0, price)), price * 19 // 119, Decimal("0.01")
+    tax_left = (items * 19 // 119 + tax - tax * (price - left) // price) * cent
+    line = ShippingLine(
+        [TaxLine(price=str(tax * cent))],
+        discounted_price=str(price * cent),
+        current_discounted_price_set=in_shops_money(str(left * cent)),
+    )
+    found = net(european(str(items * cent), str(tax_left), shipping_lines=[line]))
+    assert found is not None
+    assert abs(found - (items - items * 19 // 119) * cent) <= cent
+
+
 def test_taxes_are_the_shops_money_not_the_buyers() -> None:
     """A tax of 3,300 yen, taken out of 120 euros."""
-    shipping = [ShippingLine([TaxLine(price="160", price_set=in_shops_money("1.00"))])]
-    sent = european(tax="3300", current_total_tax_set=in_shops_money("21.00"), shipping_lines=shipping)
+    line = ShippingLine([TaxLine(price="160", price_set=in_shops_money("1.00"))])
+    sent = european(tax="3300", current_total_tax_set=in_shops_money("21.00"), shipping_lines=[line])
     assert net(sent) == Decimal(100)
 
 

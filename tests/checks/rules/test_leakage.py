@@ -291,6 +291,16 @@ def test_what_our_transforms_make_is_clean_in_both_join_modes() -> None:
         assert [f.extra["rows"] for f in findings] == [2, 2, 2, 2]
 
 
+def test_weather_with_other_limits_is_held_against_all_but_its_flags() -> None:
+    """A table made again with another `freeze_max_c` was weather of another day; its temperatures still have to be the same."""
+    join = on_weather(freeze_flag=1)(clean())
+    assert RULES["W09"](join).height == 1
+    again = replace(join, reflagged=frozenset({BAD}))
+    assert RULES["W09"](again).is_empty()
+    assert RULES["W09"](on_weather(temp_c=4.5)(again)).height == 1
+    assert RULES["W09"](replace(join, reflagged=frozenset({DAYS[0]}))).height == 1
+
+
 def test_every_rule_has_a_violation_here() -> None:
     """`forecast_leakage_rows = 0  # currently not implemented`: the guard was dead and always green."""
     assert VIOLATIONS.keys() == RULES.keys()

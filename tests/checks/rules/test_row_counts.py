@@ -109,6 +109,22 @@ def test_zero_where_there_never_was_much_is_a_warning() -> None:
 
 
 @pytest.mark.parametrize(
+    ("counts", "previous", "said"),
+    [
+        ((*WEEK, 0), 3, "no rows (before: 3; usual: 100);"),
+        ((*WEEK, 0), 0, "no rows (usual: 100);"),
+        ((0,), 3, "no rows (before: 3);"),
+        ((0,), 0, "no rows;"),
+    ],
+)
+def test_zero_says_what_was_before_and_what_is_usual_where_there_is_either(
+    counts: tuple[int, ...], previous: int, said: str
+) -> None:
+    """'before: 0' of a day that was never written sent the reader looking for a run that was not."""
+    assert said in judge(series(*counts, previous=previous)).note
+
+
+@pytest.mark.parametrize(
     ("zeros", "severity"), [(1, None), (2, "warning"), (3, "warning"), (4, "critical"), (6, "critical")]
 )
 def test_a_streak_of_empty_days_grows_worse(zeros: int, severity: str | None) -> None:

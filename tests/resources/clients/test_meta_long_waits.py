@@ -18,7 +18,7 @@ from tests.resources.http.scripted import NOW, Script, calling
 from weathervane_resources.clients import jobs
 from weathervane_resources.clients.jobs import PATIENCE_S
 from weathervane_resources.clients.meta_ads import LONGEST_REPORT, MetaAdsClient
-from weathervane_resources.clients.meta_reports import TRIES
+from weathervane_resources.clients.meta_reports import READINGS, TRIES, _Kept
 from weathervane_resources.http.errors import Deferred, Unavailable
 from weathervane_resources.jobs import StateJobs
 from weathervane_resources.state import State, open_state
@@ -27,11 +27,17 @@ LAST = date(2026, 11, 19)
 SPANS = 13
 FIRST = LAST - SPANS * LONGEST_REPORT + timedelta(days=1)
 
+QUARTER = LAST - timedelta(days=89)
+
 Span = tuple[date, date]
 COMPLETED = {"async_status": "Job Completed", "async_percent_completion": 100}
 RUNNING = {"async_status": "Job Running", "async_percent_completion": 40}
 FAILED = {"async_status": "Job Failed", "async_percent_completion": 0}
 TOO_MANY = {"error": {"code": 100, "error_subcode": 1_487_534, "message": "Too many rows"}}
+
+
+def failing_answer() -> web.Response:
+    return web.json_response({}, status=500)
 
 
 @dataclass
@@ -168,6 +174,40 @@ def test_a_run_that_fails_while_it_reads_asks_for_no_report_again(account: Accou
     first = LAST - timedelta(days=269)
     assert account.backfill(first, fatal=(Unavailable,)) == days_since(first)
     assert (account.asked, account.runs > 1) == ([90] * 3, True)
+
+
+def test_a_completed_report_that_stays_at_500_is_left_for_another(account: Account) -> None:
+    """Every run of six hours read the same broken report, and each reading kept it for six hours more."""
+    plain = account.rows
+    account.rows = lambda span: plain(span) if len(account.reports) > 1 else failing_answer()  # type: ignore[method-assign]
+    account.minutes = 1.0
+    assert account.backfill(QUARTER, fatal=(Unavailable,)) == days_since(QUARTER)
+    assert (account.asked, account.runs) == ([90, 90], READINGS + 1)
+
+
+def test_where_every_report_stays_at_500_a_window_costs_three_of_them(account: Account) -> None:
+    """Reports without end would be asked for, each as dear as the one before; what fails three times is too much."""
+    plain = account.rows
+    account.rows = lambda span: failing_answer() if days_of(span) > 60 else plain(span)  # type: ignore[method-assign]
+    account.minutes = 1.0
+    assert account.backfill(QUARTER, fatal=(Unavailable,)) == days_since(QUARTER)
+    assert account.asked == [90] * TRIES + [45] * 2
+    assert account.runs == TRIES * READINGS + 1
+
+
+def test_an_outage_of_less_than_three_runs_costs_no_report(account: Account) -> None:
+    """A report took Meta an hour; an outage of a minute is none of its doing."""
+    plain, failing = account.rows, iter([True] * 4 * (READINGS - 1))
+    account.rows = lambda span: failing_answer() if next(failing, False) else plain(span)  # type: ignore[method-assign]
+    account.minutes = 1.0
+    assert account.backfill(QUARTER, fatal=(Unavailable,)) == days_since(QUARTER)
+    assert (account.asked, account.runs) == ([90], READINGS)
+
+
+def test_what_the_version_before_kept_of_a_report_is_understood() -> None:
+    """An update while reports were under way."""
+    for text in ("17", "17 2", "17 2 1", "17 0 1", "- 1"):
+        assert str(_Kept.of(text)) == text
 
 
 def test_the_reports_of_a_window_that_was_read_are_forgotten(account: Account) -> None:
