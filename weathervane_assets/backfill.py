@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 import polars as pl
@@ -29,7 +29,9 @@ from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.partitions import day_key, range_tags, year_key
 from weathervane_assets.schedules import FRESHNESS
 from weathervane_assets.transforms.calendar import ACTIVE_DAYS
+from weathervane_checks.cures import next_step
 from weathervane_checks.dq_report import examine_quality, keep_run
+from weathervane_checks.findings import RANK, Severity
 from weathervane_resources.clock import Clock
 from weathervane_resources.connector import Connector
 from weathervane_resources.connectors import (
@@ -78,6 +80,15 @@ class Step:
         return len(self.assets) * self.partitions
 
 
+@dataclass(frozen=True)
+class NotOk:
+    """What a check says that is not content: its worst day and what was seen, and what to do."""
+
+    severity: Severity
+    says: str
+    next_step: str
+
+
 @dataclass
 class Outcome:
     """What came of a backfill."""
@@ -87,6 +98,8 @@ class Outcome:
     partitions: Counter[str] = field(default_factory=Counter)
     checks: dict[str, Counter[str]] = field(default_factory=dict)
     """Worst severity of each run's evaluation, counted, by `asset.check`."""
+    not_ok: dict[str, NotOk] = field(default_factory=dict)
+    """The worst that was said by each check that is not content."""
     run_ids: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -150,7 +163,7 @@ def plan_later_days(tenant_id: str, first: date, last: date, assets: Sequence[st
 def refuse_half_set(tenant_id: str, assets: Sequence[str]) -> None:
     """Say before any run what each of them would fail of.
 
-    Raises: ConfigurationError: the credentials of a source of the assets are half set, or an address is none.
+    Raises: ConfigurationError: the credentials of a source of the assets are half set, or an address, a domain or an account id is none.
     """
     platform = Platform(threshold_names=sorted(OVERRIDABLE))
     for connector in dict.fromkeys(CONNECTORS[name] for name in assets if name in CONNECTORS):
@@ -251,11 +264,19 @@ def _read_result(outcome: Outcome, result: dg.ExecuteInProcessResult) -> None:
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             evaluation = event.asset_check_evaluation_data
             if evaluation.partition is None:
-                name = f"{evaluation.asset_key.path[-1]}.{evaluation.check_name}"
-                severity = str(evaluation.metadata["severity"].value)
-                outcome.checks.setdefault(name, Counter())[severity] += 1
+                _read_evaluation(outcome, evaluation)
         elif event.is_step_failure:
             outcome.failures.append(_failure_text(event))
+
+
+def _read_evaluation(outcome: Outcome, evaluation: dg.AssetCheckEvaluation) -> None:
+    name = f"{evaluation.asset_key.path[-1]}.{evaluation.check_name}"
+    severity = cast("Severity", evaluation.metadata["severity"].value)
+    outcome.checks.setdefault(name, Counter())[severity] += 1
+    before = outcome.not_ok.get(name)
+    if RANK[severity] > RANK[before.severity if before else "ok"]:
+        says = (evaluation.description or "").removeprefix(f"{outcome.tenant}: ")
+        outcome.not_ok[name] = NotOk(severity, says, next_step(evaluation.check_name))
 
 
 def _failure_text(event: dg.DagsterEvent) -> str:

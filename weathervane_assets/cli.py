@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,14 +25,12 @@ from weathervane_assets.cli_configuration import one_tenant as _tenant
 from weathervane_assets.cli_lake import optimize, restore
 from weathervane_assets.cli_report import report
 from weathervane_assets.cli_tenants import tenants
-from weathervane_assets.cli_types import ASSET, TENANT
+from weathervane_assets.cli_types import ASSET, DAY, TENANT, Yesterday, day_of
 from weathervane_resources.core_dumps import forbid_core_dumps
 
 if TYPE_CHECKING:
     from weathervane_resources.settings import Settings
     from weathervane_resources.tenants import Tenant
-
-DAY = click.DateTime(formats=["%Y-%m-%d"])
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,21 +55,21 @@ def demo(days: int, count: int, as_json: bool) -> None:  # noqa: FBT001 - click 
 @main.command()
 @click.option("--tenant", "tenant_id", type=TENANT, required=True, help="A tenant of tenants.toml.")
 @click.option("--from", "first", type=DAY, required=True, help="First day, tenant-local, like 2026-01-31.")
-@click.option("--to", "last", type=DAY, required=True, help="Last day, included.")
+@click.option("--to", "last", type=DAY, required=True, help="Last day, included, or yesterday.")
 @click.option("--asset", "assets", type=ASSET, multiple=True, help="Only this asset; may be repeated.  [default: all]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @complains
 def backfill(
     tenant_id: str,
-    first: datetime,
-    last: datetime,
+    first: date | Yesterday,
+    last: date | Yesterday,
     assets: tuple[str, ...],
     as_json: bool,  # noqa: FBT001 - click passes flags by name
 ) -> None:
     """Bring in a tenant's days in this process, as one Dagster run for each stage."""
     settings = _settings()
     tenant = _tenant(settings, tenant_id)
-    _check_days(tenant, first.date(), last.date(), settings)
+    days = _check_days(tenant, first, last, settings)
     chosen = _check_assets(assets)
     from weathervane_assets.backfill import plan_later_days, plan_steps, refuse_half_set, run_backfill
     from weathervane_assets.console import print_outcomes, print_warnings, progress
@@ -80,7 +78,7 @@ def backfill(
 
     refuse_half_set(tenant.id, chosen)
     _lake_is_usable(settings)
-    wanted = tenant.id, first.date(), last.date(), chosen
+    wanted = tenant.id, *days, chosen
     steps = [
         *plan_steps(*wanted, settings.start_date),
         *plan_later_days(*wanted, Lake(settings.lake).ledger(tenant.id)),
@@ -244,11 +242,12 @@ def tokens_list(as_json: bool) -> None:  # noqa: FBT001 - click passes flags by 
     """List vendor, tenant, expiry and state of every stored credential; never a token."""
     from weathervane_assets.console import print_tokens
     from weathervane_resources.clock import system_now
-    from weathervane_resources.state import open_state
+    from weathervane_resources.state import is_made, open_state
     from weathervane_resources.tokens import Vault
 
     settings = _settings()
-    stored = Vault(open_state(settings.state_url), settings.token_key, system_now).list_tokens()
+    url = settings.state_url
+    stored = Vault(open_state(url), settings.token_key, system_now).list_tokens() if is_made(url) else []
     if as_json:
         shown = ("vendor", "tenant", "expires_at", "status", "is_endless", "refresh_expires_at", "ends_at")
         rows = [{name: getattr(token, name) for name in shown} for token in stored]
@@ -265,18 +264,18 @@ def weather() -> None:
 @weather.command("plan")
 @click.option("--tenant", "tenant_id", type=TENANT, required=True, help="A tenant of tenants.toml.")
 @click.option("--from", "first", type=DAY, required=True, help="First day, tenant-local, like 2026-01-31.")
-@click.option("--to", "last", type=DAY, required=True, help="Last day, included.")
+@click.option("--to", "last", type=DAY, required=True, help="Last day, included, or yesterday.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @complains
-def weather_plan(tenant_id: str, first: datetime, last: datetime, as_json: bool) -> None:  # noqa: FBT001 - as above
+def weather_plan(tenant_id: str, first: date | Yesterday, last: date | Yesterday, as_json: bool) -> None:  # noqa: FBT001 - as above
     """Say what a backfill would ask of Open-Meteo: requests and call weight; asks nothing."""
     settings = _settings()
     tenant = _tenant(settings, tenant_id)
-    _check_days(tenant, first.date(), last.date(), settings)
+    days = _check_days(tenant, first, last, settings)
     from weathervane_assets.console import print_weather_costs
     from weathervane_assets.weather_costs import costs_of_backfill
 
-    found = costs_of_backfill(settings, _tenants(settings), tenant, first.date(), last.date())
+    found = costs_of_backfill(settings, _tenants(settings), tenant, *days)
     if as_json:
         click.echo(json.dumps(found.plain(), indent=2))
     else:
@@ -290,12 +289,20 @@ main.add_command(restore)
 main.add_command(tenants)
 
 
-def _check_days(tenant: Tenant, first: date, last: date, settings: Settings) -> None:
+def _check_days(
+    tenant: Tenant, said_first: date | Yesterday, said_last: date | Yesterday, settings: Settings
+) -> tuple[date, date]:
+    """Return the days that are meant.
+
+    Raises: Complaint: there are no such partitions.
+    """
     from weathervane_resources.clock import system_now
 
+    now = system_now()
+    first, last = day_of(said_first, tenant, now), day_of(said_last, tenant, now)
     if first > last:
         raise Complaint(f"--from {first} is after --to {last}; swap them")
-    earliest, today = max(tenant.start_date, settings.start_date), tenant.today(system_now())
+    earliest, today = max(tenant.start_date, settings.start_date), tenant.today(now)
     if earliest > today:
         raise Complaint(
             f"the first partition of {tenant.id} is {earliest}, in the future; "
@@ -308,6 +315,7 @@ def _check_days(tenant: Tenant, first: date, last: date, settings: Settings) -> 
         )
     if last > today:
         raise Complaint(f"--to {last} is in the future: today is {today} in {tenant.timezone}; choose an earlier day")
+    return first, last
 
 
 def _check_assets(assets: tuple[str, ...]) -> list[str]:

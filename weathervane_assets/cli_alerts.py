@@ -20,6 +20,7 @@ from weathervane_assets.cli_configuration import (
     configured,
 )
 from weathervane_assets.cli_types import TENANT
+from weathervane_resources.spelling import counted
 
 if TYPE_CHECKING:
     from weathervane_resources.alert_records import Incident, Snooze
@@ -77,7 +78,7 @@ def alerts_list(tenant_id: str | None, as_json: bool) -> None:  # noqa: FBT001 -
         whom = " ".join(filter(None, (one["tenant"], one["cause"])))
         why = f" ({one['reason']})" if one["reason"] else ""
         click.echo(f"snoozed: {whom} until {one['until']}{why}")
-    click.echo(f"{len(rows)} open incidents; {outbox.waiting} messages wait, {outbox.parked} are parked")
+    click.echo(f"{counted(len(rows), 'open incident')}; messages: {outbox.waiting} waiting, {outbox.parked} parked")
 
 
 @alerts.command("snooze")

@@ -1,15 +1,22 @@
-"""What the shell completes: tenants and assets.
+"""The values of options: tenants, assets and days, as a shell completes them.
 
-Belongs here: the values of options that a shell can offer. Does not belong here: judging them, which the commands do
+Belongs here: reading a value, and what a shell can offer for it. Does not belong here: judging them, which the commands do
 with a message that says more.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from weathervane_resources.tenants import Tenant
+
+Yesterday = Literal["yesterday"]
+YESTERDAY: Yesterday = "yesterday"
 
 
 class TenantId(click.ParamType[str]):
@@ -49,4 +56,29 @@ class AssetName(click.ParamType[str]):
         return [CompletionItem(name) for name in NODES if name.startswith(incomplete)]
 
 
-TENANT, ASSET = TenantId(), AssetName()
+class Day(click.ParamType[date | Yesterday]):
+    """A tenant-local day; which one `yesterday` is, only the tenant's clock says (`day_of`)."""
+
+    name = "day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date | Yesterday:
+        """Return the day, or `yesterday`."""
+        if value == YESTERDAY:
+            return YESTERDAY
+        try:
+            return datetime.strptime(str(value), "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
+        except ValueError:
+            self.fail(f"{value!r} is no day; write it like 2026-01-31, or {YESTERDAY}", param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the one day that has a name."""
+        del ctx, param
+        return [CompletionItem(YESTERDAY)] if YESTERDAY.startswith(incomplete) else []
+
+
+def day_of(said: date | Yesterday, tenant: Tenant, now: datetime) -> date:
+    """Return the day that was meant, by the tenant's clock."""
+    return tenant.today(now) - timedelta(days=1) if said == YESTERDAY else said
+
+
+TENANT, ASSET, DAY = TenantId(), AssetName(), Day()

@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -18,9 +19,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from weathervane_resources.spelling import counted
+
 if TYPE_CHECKING:
-    from weathervane_assets.backfill import OnPartition, Outcome
-    from weathervane_assets.doctor_sources import Line
+    from weathervane_assets.backfill import NotOk, OnPartition, Outcome
+    from weathervane_assets.doctor_credentials import Line
     from weathervane_assets.weather_costs import Costs
     from weathervane_resources.tenants import Tenant
     from weathervane_resources.tokens import TokenInfo
@@ -54,8 +57,11 @@ def progress(total: int, label: str) -> Iterator[OnPartition]:
         bar.update(task, description=f"{label} done")
 
 
-def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool = False) -> None:
-    """Print rows and partitions by asset, checks by severity, and what failed."""
+def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool = False, expected: str = "") -> None:
+    """Print rows and partitions by asset, checks by severity, and what failed.
+
+    `expected`: a check of which nobody has to be told why it is not content.
+    """
     if as_json:
         sys.stdout.write(json.dumps([_plain(outcome) for outcome in outcomes], indent=2) + "\n")
         return
@@ -65,18 +71,30 @@ def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool = False) -> Non
     for outcome in outcomes:
         for asset, partitions in outcome.partitions.items():
             rows.add_row(outcome.tenant, asset, f"{partitions:,}", f"{outcome.rows[asset]:,}")
-    out.print(rows)
+    _print_rows(rows)
     _print_checks(outcomes)
     for outcome in outcomes:
-        out.print(f"{outcome.tenant}: {outcome.seconds:.1f} s, {len(outcome.run_ids)} runs", highlight=False)
+        _print_not_ok(outcome, expected)
+    for outcome in outcomes:
+        runs = counted(len(outcome.run_ids), "run")
+        out.print(f"{outcome.tenant}: {outcome.seconds:.1f} s, {runs}", highlight=False)
         for failure in outcome.failures:
-            err.print(f"[bold red]failed[/] {outcome.tenant} {plain(failure)}", highlight=False, markup=True)
+            err.print(f"[bold red]failed[/] {outcome.tenant} {plain(failure)}", highlight=False, soft_wrap=True)
+        if outcome.failures and outcome.run_ids:  # the one that failed is the last that was begun
+            last = f"its log is that of run {outcome.run_ids[-1]} in the UI (`weathervane dev`)"
+            err.print(last, highlight=False, soft_wrap=True)
+
+
+def _print_rows(table: Table) -> None:
+    """Print a table that has any rows."""
+    if table.row_count:
+        out.print(table)
 
 
 def print_warnings(outcome: Outcome) -> None:
     """Print what the assets of a backfill warned of."""
     for warning in outcome.warnings:
-        err.print(f"[yellow]warning[/] {outcome.tenant} {plain(warning)}", highlight=False, markup=True, soft_wrap=True)
+        err.print(f"[yellow]warning[/] {outcome.tenant} {plain(warning)}", highlight=False, soft_wrap=True)
 
 
 def _plain(outcome: Outcome) -> dict[str, object]:
@@ -88,6 +106,7 @@ def _plain(outcome: Outcome) -> dict[str, object]:
         "partitions": dict(outcome.partitions),
         "rows": dict(outcome.rows),
         "checks": {name: {s: counts[s] for s in SEVERITIES} for name, counts in sorted(outcome.checks.items())},
+        "not_ok": {name: asdict(said) for name, said in sorted(outcome.not_ok.items())},
         "failures": outcome.failures,
         "warnings": outcome.warnings,
     }
@@ -105,7 +124,18 @@ def _print_checks(outcomes: Sequence[Outcome]) -> None:
     for name, counts in sorted(totals.items()):
         cells = [f"[{STYLES[s]}]{counts[s]}[/]" if counts[s] else "-" for s in SEVERITIES]
         table.add_row(name, *cells)
-    out.print(table)
+    _print_rows(table)
+
+
+def _print_not_ok(outcome: Outcome, expected: str) -> None:
+    """Print what each check that is not content says and what to do, once where several say the same."""
+    names: dict[NotOk, list[str]] = {}
+    for name, said in outcome.not_ok.items():
+        if name.partition(".")[2] != expected:
+            names.setdefault(said, []).append(name)
+    for said, alike in names.items():
+        text = plain(f"{outcome.tenant} {', '.join(alike)}: {said.says}. {said.next_step}.")
+        out.print(f"[{STYLES[said.severity]}]{said.severity}[/] {text}", highlight=False, soft_wrap=True)
 
 
 def print_diagnosis(lines: Sequence[Line]) -> None:
@@ -133,7 +163,7 @@ def print_tokens(tokens: Sequence[TokenInfo]) -> None:
 
 def print_tenants(tenants: Sequence[Tenant]) -> None:
     """Print the tenants as a table."""
-    table = Table("id", "name", "time zone", "currency", "from", "shopify", "")
+    table = Table("id", "name", "time zone", "currency", "from", "shopify", "state")
     for tenant in tenants:
         table.add_row(
             tenant.id,
@@ -142,7 +172,7 @@ def print_tenants(tenants: Sequence[Tenant]) -> None:
             tenant.currency,
             tenant.start_date.isoformat(),
             tenant.shopify_protocol,
-            "paused" if tenant.paused else "",
+            "paused" if tenant.paused else "active",
         )
     out.print(table)
 
@@ -161,5 +191,5 @@ def print_weather_costs(costs: Costs) -> None:
         out.print("everything is there already")
     else:
         out.print(
-            f"on the free hosts (10,000 a day for one address): {costs.free_days} day(s); with a key: no daily limit"
+            f"on the free hosts (10,000 a day for one address): {counted(costs.free_days, 'day')}; with a key: no daily limit"
         )

@@ -37,8 +37,10 @@ class Verdict:
         ratio = join["weather_coverage_ratio"]
         shown = "no rows" if ratio is None else f"{ratio:.3f} of {join['feature_rows']} rows have weather"
         wrong = [*self.report["issues"], *self.report.get("baseline", {}).get("regressions", [])]
-        window = f"{self.report['window']['start']}..{self.report['window']['end']}"
-        return f"{self.status:<8} {self.tenant}  {window}  {shown}" + (f": {'; '.join(wrong)}" if wrong else "")
+        first, last = self.report["window"]["start"], self.report["window"]["end"]
+        if ratio is None:
+            wrong.append(f"bring the days in: weathervane backfill --tenant {self.tenant} --from {first} --to {last}")
+        return f"{self.status:<8} {self.tenant}  {first}..{last}  {shown}" + (f": {'; '.join(wrong)}" if wrong else "")
 
 
 def judge_tenants(

@@ -53,7 +53,7 @@ def run_demo(settings: Settings, days: int, count: int, *, as_json: bool = False
         steps = plan_steps(tenant.id, first, last, list(NODES))
         with progress(sum(step.size for step in steps), tenant.id) as on_partition:
             outcomes.append(run_backfill(instance, tenant.id, steps, on_partition))
-    print_outcomes(outcomes, as_json=as_json)
+    print_outcomes(outcomes, as_json=as_json, expected="live_source")
     if not as_json:
         _say_what_next(settings, outcomes)
     return all(outcome.is_good for outcome in outcomes)

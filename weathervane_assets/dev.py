@@ -52,7 +52,7 @@ def run_dev(settings: Settings, port: int) -> int:
 
 def dev_command(port: int) -> list[str]:
     """Return the command that serves the UI, on loopback; anyone can read a command, so it holds nothing secret."""
-    return [sys.executable, "-m", "dagster", "dev", *_location(), "--host", HOST, "--port", str(port)]
+    return [sys.executable, "-m", "weathervane_assets.quiet_dev", *_location(), "--host", HOST, "--port", str(port)]
 
 
 def _location() -> list[str]:
@@ -103,7 +103,7 @@ def serve_sandbox(settings: Settings, *, port: int, faults: str, latency_s: floa
     try:
         asyncio.run(serve_forever(config, port, lambda url: click.echo(f"sandbox on {url} (ctrl-c ends it)")))
     except SandboxPortBusy as error:
-        raise ConfigurationError(f"{error}; choose another with --port") from error
+        raise ConfigurationError(str(error)) from error
     except UnknownFaultMode as error:
         raise ConfigurationError(str(error)) from error
     except KeyboardInterrupt:

@@ -10,11 +10,14 @@ import os
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import polars as pl
 
-from weathervane_assets.doctor_sources import Line, marks_in_use, source_lines
+from weathervane_assets.doctor_credentials import Line
+from weathervane_assets.doctor_sources import marks_in_use, source_lines
 from weathervane_assets.overridable import OVERRIDABLE
+from weathervane_assets.schedules import MOST_CAUGHT_UP
 from weathervane_assets.tables import Orders, shape_of
 from weathervane_checks.alert_routing import configured_targets
 from weathervane_resources.alert_outbox import count_waiting
@@ -24,6 +27,7 @@ from weathervane_resources.lake import Lake, LakeError, whole
 from weathervane_resources.lake_ledger import own_days
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import Settings
+from weathervane_resources.spelling import counted
 from weathervane_resources.state import StateError, open_state
 from weathervane_resources.tenants import Tenant
 from weathervane_resources.tokens import Vault
@@ -49,7 +53,8 @@ def examine(settings: Settings, now: datetime) -> Iterator[Line]:
     yield from _alerting(settings, list(tenants.values()), now)
     yield from _versions(list(tenants), now)
     for tenant in own.values():
-        yield from _days(tenant, platform.lake())
+        yield from _start_to_come(tenant, settings, now)
+        yield from _days(tenant, platform.lake(), now)
     yield from source_lines(platform, now)
 
 
@@ -70,7 +75,7 @@ def _state(settings: Settings, platform: Platform, now: datetime) -> Iterator[Li
     except StateError as error:
         yield Line("state", "finding", str(error))
         return
-    yield Line("state", "ok", f"{state!r}, {len(stored)} stored tokens")
+    yield Line("state", "ok", f"{state.address}, {counted(len(stored), 'stored token')}")
     in_use = marks_in_use(platform)
     for token in (one for one in stored if (one.vendor, one.tenant, one.mark) in in_use):
         if token.status in ("dead", "unreadable"):
@@ -107,10 +112,12 @@ def _alerting(settings: Settings, tenants: list[Tenant], now: datetime) -> Itera
     elif watch.lag_s > ALERTER_PATIENCE.total_seconds():
         yield Line("alerter", "finding", f"is {watch.lag_s / 60:.0f} minutes behind the event log")
     else:
-        yield Line("alerter", "ok", f"{len(targets)} targets, {waiting.waiting} messages wait")
+        yield Line("alerter", "ok", f"{counted(len(targets), 'target')}, {counted(waiting.waiting, 'message')} to send")
     if waiting.parked:
-        yield Line("alerts", "finding", f"{waiting.parked} messages never arrived; try `weathervane alerts test`")
-    if not targets:
+        yield Line(
+            "alerts", "finding", f"{counted(waiting.parked, 'message')} never arrived; try `weathervane alerts test`"
+        )
+    if not targets and not complaints:
         yield Line("alert target", "note", "none: set WEATHERVANE_ALERT_URLS, or alert_urls in tenants.toml")
 
 
@@ -133,11 +140,22 @@ def _version(subject: str, name: str, version: str, warning: VersionWarning | No
     return Line(subject, "ok", f"{name}={version} is served until {row.day if row else 'an unknown day'}")
 
 
-def _days(tenant: Tenant, lake: Lake) -> Iterator[Line]:
+def _start_to_come(tenant: Tenant, settings: Settings, now: datetime) -> Iterator[Line]:
+    """Yield a first day that is still to come: until then nothing is brought in, and nothing is late."""
+    starts = {"start_date in tenants.toml": tenant.start_date, "WEATHERVANE_START_DATE": settings.start_date}
+    for name, first in starts.items():
+        if first > tenant.today(now):
+            text = f"{name} is {first}, in the future: no day is brought in before it; set the first day that you want"
+            yield Line(f"days {tenant.id}", "finding", text)
+            return
+
+
+def _days(tenant: Tenant, lake: Lake, now: datetime) -> Iterator[Line]:
     """Yield what is wrong with the days of a tenant's orders as a whole; no night and no check looks at all of them."""
     try:
         ledger = lake.ledger(tenant.id, "orders")
         yield from _unread_days(tenant, ledger)
+        yield from _days_since(tenant, ledger["date"].max(), now)
         yield from _days_of_another_zone(tenant, lake, sorted(own_days(ledger)))
     except LakeError as error:
         yield Line(f"days {tenant.id}", "finding", str(error))
@@ -160,6 +178,16 @@ def _days_of_another_zone(tenant: Tenant, lake: Lake, days: list[date]) -> Itera
     zone = f"another time zone than {tenant.timezone}"
     text = f"{len(cut)} days of orders are cut by {zone} ({cut[0]} to {cut[-1]}): {command}"
     yield Line(f"days {tenant.id}", "finding", text)
+
+
+def _days_since(tenant: Tenant, newest: Any, now: datetime) -> Iterator[Line]:
+    """Yield the days since the newest where they are more than a night catches up on; of a paused tenant nobody wants them."""
+    due = tenant.today(now) - timedelta(days=1)
+    if newest is None or tenant.paused or (due - newest).days <= MOST_CAUGHT_UP:
+        return
+    command = f"weathervane backfill --tenant {tenant.id} --from {newest + timedelta(days=1)} --to yesterday"
+    more = f"more than the {MOST_CAUGHT_UP} days that a night catches up on"
+    yield Line(f"days {tenant.id}", "note", f"newest day {newest}, due {due}, {more}: {command}")
 
 
 def _unread_days(tenant: Tenant, ledger: pl.DataFrame) -> Iterator[Line]:

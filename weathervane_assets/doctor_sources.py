@@ -1,21 +1,28 @@
 """What each source answers the doctor: whether it lets a tenant in, and whether it is what tenants.toml says.
 
 Belongs here: one small question to each vendor, and in one line what to do about the answer. Does not belong here: the
-parts of the installation itself (`doctor.py`).
+parts of the installation itself (`doctor.py`) and what the environment alone tells (`doctor_credentials.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import dagster as dg
+from yarl import URL
 
+from weathervane_assets.doctor_credentials import (
+    Level,
+    Line,
+    names_of_nobody,
+    names_without_tenant,
+    shared_accounts,
+    without_credentials,
+)
 from weathervane_resources.clients.google_ads import CampaignDay
 from weathervane_resources.clients.open_meteo_answer import Point
 from weathervane_resources.clients.shopify_window import ALL_ORDERS, VISIBLE
@@ -27,46 +34,26 @@ from weathervane_resources.connectors import (
     OpenMeteoConnector,
     ShopifyConnector,
 )
-from weathervane_resources.credentials import (
-    GOOGLE_ADS,
-    KLAVIYO,
-    META,
-    OPEN_METEO,
-    SHOPIFY,
-    SOURCES,
-    Access,
-    digits,
-    missing_to_renew,
-    tenant_variable,
-)
+from weathervane_resources.credentials import Access, missing_to_renew
+from weathervane_resources.http.errors import Unavailable, VendorError
 from weathervane_resources.lake import Lake, LakeError
-from weathervane_resources.lake_ledger import IS_OWN, LOST_FOR, own_days
+from weathervane_resources.lake_ledger import own_days
 from weathervane_resources.platform import Platform
-from weathervane_resources.settings import ConfigurationError
 from weathervane_resources.shop_address import shop_host
 from weathervane_resources.tenants import Tenant
 
-Level = Literal["ok", "note", "finding"]
 ENDPOINT_PATIENCE_S = 60.0
 PUBLIC_TOKENS_STOP = date(2027, 1, 1)
 _ANNOUNCED = "Shopify's announcement; an app made for one shop or organisation is exempt"
 ARCHIVE_PROBE_AGE = timedelta(days=30)
 
 
-@dataclass(frozen=True)
-class Line:
-    """One line: what was looked at, how it stands, and what to do about it."""
-
-    subject: str
-    level: Level
-    text: str
-
-
 def source_lines(platform: Platform, now: datetime) -> Iterator[Line]:
     """Yield what each source says of each tenant of this shard, after what concerns several of them."""
-    yield from _names_without_tenant(list(platform.tenants()))
+    yield from names_without_tenant(list(platform.tenants()))
+    yield from names_of_nobody(list(platform.tenants()))
     for connector, _ in PROBES:
-        yield from _shared_accounts(connector, list(platform.own_tenants()), platform)
+        yield from shared_accounts(connector, list(platform.own_tenants()), platform)
     for tenant in platform.own_tenants().values():
         for connector, probe in PROBES:
             yield from _source(connector, probe, tenant, platform, now)
@@ -86,87 +73,18 @@ def marks_in_use(platform: Platform) -> set[tuple[str, str, str]]:
     return found
 
 
-def _names_without_tenant(tenant_ids: list[str]) -> Iterator[Line]:
-    """Yield the variables that say nothing whose they are; with one tenant they are its own."""
-    if len(tenant_ids) == 1:
-        return
-    for name in (name for source in SOURCES for name in source.own if os.environ.get(name, "").strip()):
-        without = [one for one in tenant_ids if not os.environ.get(tenant_variable(one, name), "").strip()]
-        if without:
-            counts = f"{name} is set but counts for no tenant, since there are {len(tenant_ids)}"
-            yield Line("credentials", "finding", f"{counts}; write {tenant_variable(without[0], name)}")
-
-
-def _shared_accounts(connector: Connector, tenant_ids: list[str], platform: Platform) -> Iterator[Line]:
-    """Yield the shops and accounts that several tenants read: each has all of it, and a sum over tenants has it twice."""
-    readers: dict[str, list[str]] = {}
-    for tenant_id in tenant_ids:
-        if account := _account(connector, tenant_id, platform):
-            readers.setdefault(account, []).append(tenant_id)
-    for account, sharing in readers.items():
-        if len(sharing) > 1:
-            what = _ACCOUNTS[connector.names.vendor].shown.format(account)
-            text = f"{', '.join(sharing)} read {what}: each holds all of it, and a sum over tenants has it {len(sharing)} times"
-            # two shops of a brand may share an ad account
-            level: Level = "finding" if connector.names is SHOPIFY else "note"
-            yield Line(connector.names.vendor, level, f"{text}; give each its own, or let one tenant read it")
-
-
-def _account(connector: Connector, tenant_id: str, platform: Platform) -> str:
-    """Return the shop or account that a tenant's credentials lead to, Klaviyo's key itself; empty where none does."""
-    account = _ACCOUNTS.get(connector.names.vendor)
-    try:
-        access = connector.access(tenant_id, platform)
-        is_live = access.is_configured and not access.is_stub
-        return account.same(access.values[account.variable]) if account and is_live else ""
-    except (dg.Failure, ConfigurationError):
-        return ""  # said of the tenant itself
-
-
-@dataclass(frozen=True)
-class _Account:
-    """Which variable says whose rows come, how its values are compared, and how one is shown: a key never is."""
-
-    variable: str
-    same: Callable[[str], str]
-    shown: str
-
-
-_ACCOUNTS = {
-    SHOPIFY.vendor: _Account("SHOPIFY_SHOP_DOMAIN", lambda domain: shop_host(domain).lower(), "the shop {}"),
-    META.vendor: _Account("META_AD_ACCOUNT_ID", digits, "the ad account {}"),
-    GOOGLE_ADS.vendor: _Account("GOOGLE_ADS_CUSTOMER_ID", digits, "the customer {}"),
-    KLAVIYO.vendor: _Account("KLAVIYO_API_KEY", str, "one account of Klaviyo, by one key"),
-}
-
-
-_DATASETS = {
-    SHOPIFY.vendor: "orders",
-    META.vendor: "meta_ads",
-    GOOGLE_ADS.vendor: "google_ads",
-    KLAVIYO.vendor: "promos",
-    OPEN_METEO.vendor: "weather_daily",
-}
-
-
-def _wanted(connector: Connector, tenant: Tenant, platform: Platform) -> str:
-    """Name the variables that a source without credentials needs, as they count for this tenant."""
-    names, is_alone = connector.names, len(platform.tenants()) == 1
-    is_plain = {name: is_alone or name not in names.own for name in names.complete[0]}
-    return " and ".join(name if plain else tenant_variable(tenant.id, name) for name, plain in is_plain.items())
-
-
 def _source(connector: Connector, probe: Probe, tenant: Tenant, platform: Platform, now: datetime) -> Iterator[Line]:
     subject = f"{connector.names.vendor} {tenant.id}"
+    access = None
     try:
         access = connector.access(tenant.id, platform)
         if access.is_stub or not access.is_configured:
-            yield _without_credentials(connector, access, tenant, platform, now)
+            yield without_credentials(connector, access, tenant, platform, now)
             return
         said = asyncio.run(asyncio.wait_for(probe(connector, access, platform, tenant, now), ENDPOINT_PATIENCE_S))
         ends = connector.ending(access, platform, now)  # the probe has just renewed what could be renewed
     except dg.Failure as failure:
-        yield Line(subject, "finding", failure.description or "failed")
+        yield Line(subject, "finding", _refusal(failure, access))
         return
     except LakeError as error:
         yield Line(subject, "finding", str(error))
@@ -180,6 +98,18 @@ def _source(connector: Connector, probe: Probe, tenant: Tenant, platform: Platfo
         yield Line(subject, "finding", ends)
 
 
+def _refusal(failure: dg.Failure, access: Access | None) -> str:
+    """Say what a source answered in the words of a question, not of a run; of one that did not, where it was asked if not at home."""
+    error = failure.__cause__
+    if not isinstance(error, VendorError):
+        return failure.description or "failed"
+    error.window = ""
+    error.hint = error.hint.replace("run the window again", "ask again")
+    urls = {name: URL(url) for name, url in (access.values if access else {}).items() if name.endswith("_URL")}
+    where = ", ".join(f"{name} is {url.with_user(None).with_query(None)}" for name, url in urls.items())
+    return f"{error}; {where}" if where and isinstance(error, Unavailable) else str(error)
+
+
 def _not_renewed(connector: Connector, access: Access) -> list[Said]:
     """Say that the app's names that all tenants share are not all there; what is half a tenant's own has failed already."""
     begun, missing = missing_to_renew(connector.names, access.values)
@@ -187,30 +117,6 @@ def _not_renewed(connector: Connector, access: Access) -> list[Said]:
         return []
     lacking = " and ".join(missing)
     return [("note", f"{' and '.join(begun)} renews no token without {lacking}: this one is used as it is, to its end")]
-
-
-def _without_credentials(
-    connector: Connector, access: Access, tenant: Tenant, platform: Platform, now: datetime
-) -> Line:
-    """Return what it means that a source has no credentials: it never had any, has lost them, or was given up.
-
-    Raises: LakeError: the tenant's ledger cannot be read.
-    """
-    subject, wanted = f"{connector.names.vendor} {tenant.id}", _wanted(connector, tenant, platform)
-    own = platform.lake().ledger(tenant.id, _DATASETS[connector.names.vendor]).filter(IS_OWN)
-    if own.is_empty():
-        serves = f"stub rows; set {wanted}" if access.is_stub else "its partitions stay empty"
-        return Line(subject, "note", f"no credentials: {serves}")
-    last, read_on = max(own["date"]), tenant.today(max(own["written_at_utc"]))
-    lost = f"no credentials, though it was live until {last}"
-    if access.is_stub:
-        text = f"{lost}: its runs fail; set {wanted}, or, where it was given up, WEATHERVANE_STUBS=never"
-        return Line(subject, "finding", text)
-    over = max(last, read_on) + LOST_FOR + timedelta(days=1)
-    if tenant.today(now) >= over:
-        return Line(subject, "note", f"{lost}: it counts as given up, and its new days stay empty")
-    text = f"{lost}: its new days stay empty; set {wanted}; where it was given up, this is no finding any more from {over} on"
-    return Line(subject, "finding", text)
 
 
 Said = tuple[Level, str]

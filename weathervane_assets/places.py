@@ -53,9 +53,21 @@ async def _fetch(
         for country in countries:
             try:
                 table = parse_postal_zip(await fetch(country), country)
-            except (VendorError, BadPlacesFile) as error:
+            except VendorError as error:
+                done.append(FetchedCountry(country, error=_not_fetched(error)))
+            except BadPlacesFile as error:
                 done.append(FetchedCountry(country, error=str(error)))
             else:
                 postal.write(country, table)
                 done.append(FetchedCountry(country, table.height))
     return done
+
+
+def _not_fetched(error: VendorError) -> str:
+    status = f", HTTP {error.status}" if error.status is not None else ""
+    cure = (
+        "run it again, or set GEONAMES_BASE_URL to a mirror"
+        if error.is_transient
+        else "GeoNames may have no such table"
+    )
+    return f"the postal table could not be fetched ({error.message}{status}); {cure}"

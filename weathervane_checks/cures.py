@@ -1,6 +1,7 @@
 """What to do when a check is not content, in the words of someone who did not write it.
 
-Belongs here: one cure for each check, shown on its page in the UI and in docs/checks.md. Does not belong here: what the
+Belongs here: one cure for each check, shown on its page in the UI and in docs/checks.md; its first sentence is what to do
+first, and stands alone below a backfill. Does not belong here: what the
 check looks at, which its rule says (`catalog.py`).
 """
 
@@ -8,8 +9,8 @@ from __future__ import annotations
 
 CURES = {
     "contract": (
-        "Nothing downstream was made. The offending columns and days are in the metadata. After an upgrade, backfill the "
-        "days again; otherwise the vendor sends something new: look at the newest rows."
+        "After an upgrade, backfill the days again; otherwise the vendor sends something new: look at the newest rows. Nothing "
+        "downstream was made. The offending columns and days are in the metadata."
     ),
     "live_source": (
         "Set the source's credentials, or leave it if made-up rows are meant, or if the source was given up; of a source that "
@@ -51,9 +52,10 @@ CURES = {
         "`weather_daily` and `features` again; if it stays, it is an error of the program: report it."
     ),
     "conservation": (
-        "If it is critical, do not use these days: orders were lost or doubled by the join. Materialise `orders`, then `features` "
-        "again; if it stays, it is an error of the program: report it. A warning says that sales are in another currency than "
-        "`currency` of tenants.toml (`weathervane doctor` names the shop's), or that the shop gave no revenue for some."
+        "Of a warning, see whether `currency` of tenants.toml is the shop's (`weathervane doctor` names it); if it is critical, do "
+        "not use these days: orders were lost or doubled by the join. Sales in another currency, or for which the shop gave no "
+        "revenue, only warn. Of a critical day materialise `orders`, then `features` again; if it stays, it is an error of the "
+        "program: report it."
     ),
 }
 
@@ -61,3 +63,8 @@ CURES = {
 def described(check: str, says: str) -> str:
     """Return what a check looks at, and what to do when it is not content, as Markdown."""
     return f"{says}\n\n**If it is not content.** {CURES[check]}"
+
+
+def next_step(check: str) -> str:
+    """Return what to do first: the first sentence."""
+    return CURES[check].partition(". ")[0].removesuffix(".")

@@ -13,6 +13,7 @@ from datetime import date
 from typing import Any, Literal
 
 import dagster as dg
+from weathervane_resources.spelling import counted
 
 Severity = Literal["ok", "warning", "critical"]
 RANK: Mapping[Severity, int] = {"ok": 0, "warning": 1, "critical": 2}
@@ -150,13 +151,13 @@ def _describe(finding: Finding) -> str:
 
 def _summarise(tenant: str, wrong: Sequence[Finding], findings: Sequence[Finding]) -> str:
     if wrong:
-        return f"{tenant}: {len(wrong)} of {len(findings)} days not ok; {_describe(wrong[0])}"
+        return f"{tenant}: {len(wrong)} of {counted(len(findings), 'day')} not ok; {_describe(wrong[0])}"
     open_days = [f for f in findings if "not_judged" in f.extra]
     if open_days:
         latest = max(open_days, key=lambda f: f.day)
         fine = len(findings) - len(open_days)
-        return f"{tenant}: {fine} days ok, {len(open_days)} not judged ({latest.extra['not_judged']})"
-    return f"{tenant}: {len(findings)} days ok"
+        return f"{tenant}: {counted(fine, 'day')} ok, {len(open_days)} not judged ({latest.extra['not_judged']})"
+    return f"{tenant}: {counted(len(findings), 'day')} ok"
 
 
 def _table(findings: Sequence[Finding]) -> dg.TableMetadataValue:

@@ -15,6 +15,7 @@ from weathervane_resources import metrics
 from weathervane_resources.clock import Clock
 from weathervane_resources.lake import LEDGER_SCHEMA, Lake, LakeError
 from weathervane_resources.platform import Platform
+from weathervane_resources.spelling import counted
 from weathervane_resources.tenants import Tenant
 
 from weathervane_checks.cures import described
@@ -106,9 +107,11 @@ def _describe(found: Sequence[Freshness], stale: Sequence[Freshness]) -> str:
     if not found:
         return "no tenant has a day that is due"
     if not stale:
-        return f"{len(found)} tenants fresh"
-    shown = "; ".join(f"{one.tenant} {one.days_late} days late (newest {one.newest or 'none'})" for one in stale[:3])
-    return f"{len(stale)} of {len(found)} tenants stale: {shown}"
+        return f"{counted(len(found), 'tenant')} fresh"
+    shown = "; ".join(
+        f"{one.tenant} {counted(one.days_late, 'day')} late (newest {one.newest or 'none'})" for one in stale[:3]
+    )
+    return f"{len(stale)} of {counted(len(found), 'tenant')} stale: {shown}"
 
 
 def _plain(one: Freshness) -> dict[str, Any]:

@@ -170,8 +170,10 @@ def _status(report: Mapping[str, Any]) -> tuple[str, list[str]]:
         issues.append("there is no weather in the window")
     if gaps["rows"]:
         issues.append(f"{gaps['rows']} of {join['feature_rows']} rows have no weather ({_span(gaps['dates'])})")
-    if ratio is None or ratio < threshold:
-        issues.append(f"weather coverage is {'not known' if ratio is None else f'{ratio:.3f}'}, below {threshold:g}")
+    if ratio is None:
+        issues.append("weather coverage is not known")
+    elif ratio < threshold:
+        issues.append(f"weather coverage is {ratio:.3f}, below {threshold:g}")
     if (join["other_local_day_ratio"] or 0) > join["other_local_day_threshold"]:
         issues.append(
             f"{join['other_local_day_ratio']:.3f} of the sales were made on another date where they go, "

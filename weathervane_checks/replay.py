@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from weathervane_resources.lake import Lake
+from weathervane_resources.spelling import counted
 from weathervane_resources.tenants import Tenant
 
 from weathervane_checks.catalog import COUNTED
@@ -58,9 +59,9 @@ class Replay:
         if not self.days:
             yield f"{self.tenant}  {self.dataset}: no history"
             return
-        open_days = f", {self.not_judged} days not judged (too little history)" if self.not_judged else ""
-        counted = f"{len(self.alarms)} alarms in {self.days} days ({self.a_quarter:.2f} a quarter)"
-        yield f"{self.tenant}  {self.dataset}: {counted}{open_days}"
+        untold = f", {counted(self.not_judged, 'day')} not judged (too little history)" if self.not_judged else ""
+        told = f"{counted(len(self.alarms), 'alarm')} in {counted(self.days, 'day')} ({self.a_quarter:.2f} a quarter)"
+        yield f"{self.tenant}  {self.dataset}: {told}{untold}"
         yield from (alarm.line() for alarm in self.alarms)
 
     def plain(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from dagster import ConfigurableResource
 from yarl import URL
 
 from weathervane_resources import metrics
+from weathervane_resources.account_values import refuse_wrong_values
 from weathervane_resources.credentials import Access, SourceNames, find_access, tenant_variable
 from weathervane_resources.failures import as_failure
 from weathervane_resources.grants import mark_in_use
@@ -86,13 +87,16 @@ class Connector(ConfigurableResource[None]):
     def access(self, tenant_id: str, platform: Platform) -> Access:
         """Return how the tenant reaches this source.
 
-        Raises: dagster.Failure: credentials are half set, or the configuration is wrong (not retried).
+        Raises: dagster.Failure: credentials are half set or lead nowhere, or the configuration is wrong (not retried).
         """
         with as_failure():
             tenants = frozenset(platform.tenants())
             access = find_access(self.names, os.environ, tenant_id, tenants, platform.settings().stubs)
+            if access.is_stub or not access.is_configured:
+                return access
+            refuse_wrong_values(access)
             for name, value in access.values.items():
-                if name.endswith("_URL") and access.is_configured and not access.is_stub:
+                if name.endswith("_URL"):
                     own = tenant_variable(tenant_id, name)
                     require_address(own if os.environ.get(own, "").strip() else name, value)
             return access

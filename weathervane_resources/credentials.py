@@ -31,7 +31,7 @@ class SourceNames:
     """The variables of one source.
 
     `own` belong to one tenant; `app` may be shared by all; `complete` are the sets of names of which one must be set
-    in full; `overrides` are addresses, versions and the like, which say nothing about whether a source is configured.
+    in full, the one to recommend first; `overrides` are addresses, versions and the like, which say nothing about whether a source is configured.
     `renewal` are the sets of names of which one in full renews a token, and less than that nothing; `is_token_the_apps`:
     a token is always of the app that is named, so that a sole tenant that names one means to have its token renewed.
     """
@@ -52,8 +52,8 @@ SHOPIFY = SourceNames(
     own=("SHOPIFY_SHOP_DOMAIN", "SHOPIFY_ACCESS_TOKEN", "SHOPIFY_REFRESH_TOKEN"),
     app=("SHOPIFY_CLIENT_ID", "SHOPIFY_CLIENT_SECRET"),
     complete=(
-        ("SHOPIFY_SHOP_DOMAIN", "SHOPIFY_ACCESS_TOKEN"),
         ("SHOPIFY_SHOP_DOMAIN", "SHOPIFY_CLIENT_ID", "SHOPIFY_CLIENT_SECRET"),
+        ("SHOPIFY_SHOP_DOMAIN", "SHOPIFY_ACCESS_TOKEN"),
     ),
     overrides=("SHOPIFY_API_VERSION", "SHOPIFY_BASE_URL"),
     renewal=(
@@ -82,7 +82,6 @@ GOOGLE_ADS = SourceNames(
     ),
     app=("GOOGLE_ADS_DEVELOPER_TOKEN", "GOOGLE_ADS_CLIENT_ID", "GOOGLE_ADS_CLIENT_SECRET"),
     complete=(
-        ("GOOGLE_ADS_CUSTOMER_ID", "GOOGLE_ADS_DEVELOPER_TOKEN", "GOOGLE_ADS_ACCESS_TOKEN"),
         (
             "GOOGLE_ADS_CUSTOMER_ID",
             "GOOGLE_ADS_DEVELOPER_TOKEN",
@@ -90,6 +89,7 @@ GOOGLE_ADS = SourceNames(
             "GOOGLE_ADS_CLIENT_ID",
             "GOOGLE_ADS_CLIENT_SECRET",
         ),
+        ("GOOGLE_ADS_CUSTOMER_ID", "GOOGLE_ADS_DEVELOPER_TOKEN", "GOOGLE_ADS_ACCESS_TOKEN"),
     ),
     overrides=("GOOGLE_ADS_API_VERSION", "GOOGLE_ADS_BASE_URL", "GOOGLE_OAUTH_URL"),
     renewal=(("GOOGLE_ADS_REFRESH_TOKEN", "GOOGLE_ADS_CLIENT_ID", "GOOGLE_ADS_CLIENT_SECRET"),),

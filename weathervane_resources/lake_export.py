@@ -49,7 +49,8 @@ def export_tenant(lake: Lake, tenant: str, folder: Path, now: datetime) -> list[
     """
     paths = table_paths(lake, tenant)
     if not paths:
-        raise LakeError(f"the lake has no tables of {tenant}; `weathervane tenants list` shows who there is")
+        bring_in = f"weathervane backfill --tenant {tenant} --from FIRST --to yesterday"
+        raise LakeError(f"the lake has no tables of {tenant}; bring it in first ({bring_in}), or correct the name")
     if folder.exists():
         raise LakeError(f"{folder} exists; name a folder that does not")
     try:

@@ -55,6 +55,12 @@ class State:
     def __repr__(self) -> str:
         return f"State({self.url.render_as_string(hide_password=True)})"
 
+    @property
+    def address(self) -> str:
+        """Where it is: a path, or a URL without user and password."""
+        at = self.url
+        return str(self.path or sa.URL.create(at.drivername, host=at.host, port=at.port, database=at.database))
+
     @contextmanager
     def begin(self, *, durable: bool = True) -> Iterator[sa.Connection]:
         """Open a transaction; committed when the block ends well.
@@ -158,6 +164,15 @@ def open_state(url: str) -> State:
                 raise
             _open_states[key] = state
         return _open_states[key]
+
+
+def is_made(url: str) -> bool:
+    """Return whether there is a state database to look into; whether a server has one, only opening it says.
+
+    Raises: StateError: the URL is none of ours.
+    """
+    parsed = _parsed(url)
+    return parsed.get_backend_name() != "sqlite" or Path(parsed.database or "").exists()
 
 
 def _parsed(url: str) -> sa.URL:

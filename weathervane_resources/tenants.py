@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, cached_property, lru_cache
 from math import inf
@@ -19,12 +19,13 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from weathervane_resources.credentials import tenant_variable
+from weathervane_resources.currencies import IN_USE
 from weathervane_resources.quiet_days import WANTED, QuietDays, read_quiet_days
 from weathervane_resources.reserved_names import RESERVED
 from weathervane_resources.settings import ALERT_SEVERITIES, ConfigurationError
+from weathervane_resources.spelling import nearest
 
 TENANT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-CURRENCY = re.compile(r"[A-Z]{3}")
 SHOPIFY_PROTOCOLS = ("graphql", "rest")
 RATIOS = frozenset(
     {
@@ -100,6 +101,10 @@ class Tenant:
     def window(self, first: date, last: date) -> tuple[datetime, datetime]:
         """Return the half-open span of instants (UTC) that covers the local days `first` to `last`."""
         return self.day_start(first), self.day_start(last + timedelta(days=1))
+
+
+KEYS = frozenset(one.name for one in fields(Tenant)) - {"id", "thresholds"}
+"""What may stand in a tenant's table, beside thresholds."""
 
 
 class _Reader:
@@ -201,13 +206,14 @@ def _tenant(file: Path, tenant_id: str, table: Any, threshold_names: frozenset[s
     if not isinstance(table, dict):
         raise ConfigurationError(f"{file}: tenants.{tenant_id} must be a table")
     read = _Reader(file, tenant_id, table)
+    _refuse_unknown(read, KEYS | threshold_names)
     urls = read.take("alert_urls", list, [], lambda v: all(isinstance(u, str) for u in v), "a list of Apprise URLs")
     protocol = read.take("shopify_protocol", str, "graphql", SHOPIFY_PROTOCOLS.__contains__, "graphql or rest")
     return Tenant(
         id=tenant_id,
         name=read.take("name", str, tenant_id, lambda v: bool(v.strip()), "a name"),
         timezone=read.take("timezone", str, None, _is_timezone, "an IANA time zone"),
-        currency=read.take("currency", str, None, lambda v: bool(CURRENCY.fullmatch(v)), "an ISO 4217 code like USD"),
+        currency=read.take("currency", str, None, IN_USE.__contains__, "an ISO 4217 code in use, like USD"),
         start_date=read.take("start_date", date, start_date, lambda v: not isinstance(v, datetime), "a date"),
         shopify_protocol=protocol,
         climatology_years=read.take("climatology_years", int, 10, lambda v: 1 <= v <= 80, "a number of years, 1-80"),
@@ -219,8 +225,16 @@ def _tenant(file: Path, tenant_id: str, table: Any, threshold_names: frozenset[s
             "alert_severity", str, "warning", ALERT_SEVERITIES.__contains__, f"one of {', '.join(ALERT_SEVERITIES)}"
         ),
         paused=read.switch("paused"),
-        thresholds=_thresholds(read, threshold_names),
+        thresholds=_thresholds(read),
     )
+
+
+def _refuse_unknown(read: _Reader, known: frozenset[str]) -> None:
+    """Raise ConfigurationError for a key that there is not, before what it was meant for is missed."""
+    for key in sorted(set(read.rest) - known):
+        near = nearest(key, known)
+        where = "docs/configuration.md and docs/thresholds.md list them"
+        raise read.fail(key, f"is not a known key or threshold; {f'did you mean {near}? ' if near else ''}{where}")
 
 
 def _quiet_days(read: _Reader) -> QuietDays:
@@ -244,12 +258,7 @@ def _decision(read: _Reader) -> dict[str, Any]:
     }
 
 
-def _thresholds(read: _Reader, names: frozenset[str]) -> Mapping[str, float]:
-    unknown = sorted(set(read.rest) - names)
-    if unknown:
-        raise read.fail(
-            unknown[0], "is not a known key or threshold; docs/configuration.md and docs/thresholds.md list them"
-        )
+def _thresholds(read: _Reader) -> Mapping[str, float]:
     return MappingProxyType({name: _threshold(read, name) for name in list(read.rest)})
 
 

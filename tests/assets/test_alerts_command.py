@@ -48,7 +48,7 @@ def test_open_incidents_are_listed_and_silenced_by_their_id(tower: Watchtower, h
     assert (row["tenant"], row["dataset"], row["cause"], row["days"]) == ("acme", "orders", "row_count_drop", [day])
     assert weathervane("snooze", row["id"], "--for", "2d", "--reason", "known").exit_code == 0
     listed = weathervane("list").output
-    assert "2 open incidents; 0 messages wait, 0 are parked" in listed
+    assert "2 open incidents; messages: 0 waiting, 0 parked" in listed
     assert listed.count("silent until") == 1
     tower.judge("acme", "orders", "row_count_drop", "critical", day, run_id="worse")
     tower.tick()

@@ -115,6 +115,7 @@ def test_a_backfill_prints_one_json_document_and_nothing_else(folder: Path, sand
     assert said["partitions"] == {"promos": 2}
     assert said["is_good"] is True
     assert said["checks"]["promos.live_source"]["warning"] == 1
+    assert said["not_ok"]["promos.live_source"]["next_step"].startswith("Set the source's credentials")
     assert BAR not in done.stderr
     assert "\x1b" not in done.stdout + done.stderr
 

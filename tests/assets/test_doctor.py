@@ -179,79 +179,6 @@ def test_orders_of_long_ago_matter_until_they_were_read(tmp_path: Path, scope: s
         assert findings(tmp_path, **live(sandbox.url)) == (0, {})
 
 
-def test_two_tenants_that_read_one_shop_or_account_are_named(tmp_path: Path) -> None:
-    """A line was copied for the second brand, and both tenants had the first one's orders: every sum was twice what was sold."""
-    (tmp_path / "tenants.toml").write_text(GOOD + GOOD.replace("acme", "north-wind"))
-    with RunningSandbox() as sandbox:
-        env = {
-            f"{tenant}__{name}": value for name, value in live(sandbox.url).items() for tenant in ("ACME", "NORTH_WIND")
-        }
-        env |= {"NORTH_WIND__SHOPIFY_SHOP_DOMAIN": "https://Acme.myshopify.com/", "NORTH_WIND__META_AD_ACCOUNT_ID": "1"}
-        code, found = findings(tmp_path, **env)
-        _, fine = said(tmp_path, "ok", **env)
-        _, noted = said(tmp_path, "note", **env)
-        apart = {"SHOPIFY_SHOP_DOMAIN": "north-wind", "META_AD_ACCOUNT_ID": "act_2", "KLAVIYO_API_KEY": "pk_PLANTED2"}
-        apart |= {"GOOGLE_ADS_CUSTOMER_ID": "124"}
-        assert findings(tmp_path, **env | {f"NORTH_WIND__{name}": value for name, value in apart.items()}) == (0, {})
-    assert code == 1
-    shared = {
-        "shopify": "the shop acme.myshopify.com", "meta_ads": "the ad account 1", "google_ads": "the customer 123",
-        "klaviyo": "one account of Klaviyo, by one key",
-    }  # fmt: skip
-    assert set(found) == {"shopify"}, "two shops of a brand may share an ad account"
-    told = found | noted
-    assert all(told[source].startswith(f"acme, north-wind read {what}: ") for source, what in shared.items())
-    assert fine["shopify acme"].startswith("acme.myshopify.com: ")
-    assert fine["meta_ads acme"].startswith("account 1 in ")
-    assert fine["google_ads acme"].startswith("customer 123: ")
-
-
-def test_with_two_tenants_every_name_is_the_one_that_counts(tmp_path: Path) -> None:
-    """A second tenant was added: both were told to set the very variable that was set, and that counted for none of them."""
-    (tmp_path / "tenants.toml").write_text(GOOD + GOOD.replace("acme", "north-wind"))
-    set_once = {"SHOPIFY_ACCESS_TOKEN": "shpat_PLANTED", "KLAVIYO_API_KEY": "pk_PLANTED"}
-    done = run(tmp_path, "doctor", "--json", **set_once, ACME__KLAVIYO_API_KEY="", META_APP_ID="1")
-    lines = json.loads(done.stdout)
-    assert done.returncode == 1
-    assert [line["text"] for line in lines if line["level"] == "finding"] == [
-        f"{name} is set but counts for no tenant, since there are 2; write ACME__{name}" for name in set_once
-    ]
-    notes = {line["subject"]: line["text"] for line in lines if line["level"] == "note"}
-    assert notes["shopify north-wind"].endswith(
-        "set NORTH_WIND__SHOPIFY_SHOP_DOMAIN and NORTH_WIND__SHOPIFY_ACCESS_TOKEN"
-    )
-    assert notes["open_meteo acme"].endswith("set OPEN_METEO_API_KEY")
-    assert "PLANTED" not in done.stdout + done.stderr
-
-
-def test_half_of_what_renews_a_token_is_found_and_what_all_tenants_share_of_it_is_noted(tmp_path: Path) -> None:
-    """Doctor was content at noon, and the token died at one."""
-    (tmp_path / "tenants.toml").write_text(GOOD + GOOD.replace("acme", "north-wind"))
-    with RunningSandbox() as sandbox:
-        env = {f"ACME__{name}": value for name, value in live(sandbox.url).items()}
-        env |= {
-            "ACME__GOOGLE_ADS_CLIENT_SECRET": "",
-            "ACME__SHOPIFY_REFRESH_TOKEN": "shprt_PLANTED",
-            "META_APP_ID": "1",
-        }
-        code, found = findings(tmp_path, **env)
-        _, noted = said(tmp_path, "note", **env)
-    assert code == 1
-    assert set(found) == {"shopify acme", "google_ads acme"}
-    assert "SHOPIFY_REFRESH_TOKEN cannot renew its token without SHOPIFY_CLIENT_ID and SHOP" in found["shopify acme"]
-    assert "GOOGLE_ADS_CLIENT_SECRET" in found["google_ads acme"]
-    shared = "META_APP_ID renews no token without META_APP_SECRET: this one is used as it is, to its end"
-    assert noted["meta_ads acme"] == shared
-
-
-def test_with_one_tenant_names_need_no_prefix(tmp_path: Path) -> None:
-    """The quickstart's variables are the plain ones."""
-    (tmp_path / "tenants.toml").write_text(GOOD)
-    done = run(tmp_path, "doctor")
-    assert "set SHOPIFY_SHOP_DOMAIN and SHOPIFY_ACCESS_TOKEN" in done.stdout
-    assert done.returncode == 0
-
-
 def test_days_that_nobody_ever_read_are_a_finding(tmp_path: Path) -> None:
     """October was brought in, and the nights began two weeks before they were switched on: nine days were in no table.
 
@@ -270,6 +197,31 @@ def test_days_that_nobody_ever_read_are_a_finding(tmp_path: Path) -> None:
     assert found == {
         "days acme": "2026-10-03 to 2026-10-05 were never read: weathervane backfill --tenant acme --from 2026-10-03 --to 2026-10-05"
     }
+
+
+def test_a_first_day_to_come_is_a_finding(tmp_path: Path) -> None:
+    """`start_date = 2030-01-01` was a slip of four years: every night was quiet, and doctor content."""
+    (tmp_path / "tenants.toml").write_text(GOOD + "start_date = 2099-01-01\n")
+    code, found = findings(tmp_path)
+    assert code == 1
+    assert found["days acme"].startswith(
+        "start_date in tenants.toml is 2099-01-01, in the future: no day is brought in"
+    )
+
+
+def test_days_that_no_night_catches_up_on_are_noted(tmp_path: Path) -> None:
+    """README brought October in on November 27: every dataset was stale, and doctor had nothing to say of 26 days."""
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    due = datetime.now(ZoneInfo("America/New_York")).date() - timedelta(days=1)
+    newest, here = due - timedelta(days=15), {"WEATHERVANE_LAKE": str(tmp_path / "lake")}
+    read_on(tmp_path, "orders", newest)
+    _, noted = said(tmp_path, "note", **here)
+    command = f"weathervane backfill --tenant acme --from {newest + timedelta(days=1)} --to yesterday"
+    more = "more than the 14 days that a night catches up on"
+    assert noted["days acme"] == f"newest day {newest}, due {due}, {more}: {command}"
+    read_on(tmp_path, "orders", newest + timedelta(days=1))
+    _, noted = said(tmp_path, "note", **here)
+    assert "days acme" not in noted, "the next night catches up on 14 days"
 
 
 @pytest.mark.slow
@@ -391,3 +343,14 @@ def test_an_endpoint_that_nobody_answers_is_a_finding(tmp_path: Path) -> None:
     code, found = findings(tmp_path, **nobody)
     assert code == 1
     assert set(found) == {"open_meteo acme"}
+    assert found["open_meteo acme"].endswith(
+        "ask again later; OPEN_METEO_FORECAST_URL is http://127.0.0.1:9/f, OPEN_METEO_ARCHIVE_URL is http://127.0.0.1:9/a"
+    )
+    assert "window" not in found["open_meteo acme"], "nobody has run anything"
+
+
+def test_an_alert_target_that_cannot_be_read_is_not_none_too(tmp_path: Path) -> None:
+    """Beside "Apprise cannot read" stood "none: set WEATHERVANE_ALERT_URLS", which was set."""
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    lines = json.loads(run(tmp_path, "doctor", "--json", WEATHERVANE_ALERT_URLS="slak://PLANTED").stdout)
+    assert [line["level"] for line in lines if line["subject"] == "alert target"] == ["finding"]

@@ -24,7 +24,7 @@ def test_postal_tables_are_fetched_and_a_country_that_fails_is_named(tmp_path: P
     assert done.returncode == 1
     assert "US: " in done.stdout
     assert "CA: " in done.stdout
-    assert "XX: geonames for all tenants, window XX: " in done.stderr, "whose it is was `tenant ?`"
+    assert "XX: the postal table could not be fetched (" in done.stderr, "a country is no window, and no tenant's"
     postal = PostalPlaces(Lake(str(tmp_path / "storage" / "lake")))
     assert postal.countries() == {"US", "CA"}
     before = postal.read(["US"]).height

@@ -117,6 +117,9 @@ def test_two_tenants_by_thirty_days_are_two_runs_with_evaluations_by_partition(u
     vendors = [{name for name in tag if name.startswith("weathervane/vendor-")} for tag in tags]
     assert vendors == [{"weathervane/vendor-shopify", "weathervane/vendor-klaviyo"}] * len(TENANTS)
     assert len(seen) >= 5, "weathervane dev, dagster dev, the webserver, the daemon, a code server and two runs"
+    assert "Warning" not in (folder / "dev.log").read_text().partition("Launching Dagster services")[0], (
+        "dev's first lines"
+    )
     assert "PLANTED" not in "".join(seen), "everybody on the machine can read arguments"
     _one_fails_and_is_started_again(port, folder)
 

@@ -112,5 +112,5 @@ def test_two_shops_are_brought_in_by_one_click_and_the_planted_alert_is_on_the_c
         ui.shows_at_last(f"/assets/orders?view=partitions&partition={AFTER}%7C{tenant}", "Materialized")
     ui.open("/assets/orders?view=checks&checkDetail=geocoding_coverage")
     ui.page.get_by_text("Execution history").click()
-    ui.shows(f"kiwi: 1 of 1 days not ok; {AFTER}:", is_exact=False)
+    ui.shows(f"kiwi: 1 of 1 day not ok; {AFTER}:", is_exact=False)
     ui.shoot("alert")

@@ -74,6 +74,6 @@ def test_the_evaluation_is_as_bad_as_the_worst_and_names_only_who_is_stale() -> 
     assert result.description is not None
     assert result.description.startswith("2 of 3 tenants stale: lazy 322 days late (newest none); kiwi 2 days late")
     fine = evaluate(ORDERS, FOUND[2:])
-    assert (fine.passed, fine.description) == (True, "1 tenants fresh")
+    assert (fine.passed, fine.description) == (True, "1 tenant fresh")
     assert "stale_tenants" not in fine.metadata
     assert evaluate(ORDERS, []).description == "no tenant has a day that is due"

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from weathervane_assets.cli import main
+from weathervane_assets.coverage_weather import Verdict
 from weathervane_assets.tables import CONTRACTS, WEATHER_VALUES, key_columns, polars_schema
 from weathervane_checks.join_report import compare, validate_join
 from weathervane_resources.lake import Lake, Shape
@@ -92,6 +93,11 @@ def test_an_empty_lake_is_missing_not_ok(lake: Lake) -> None:
     found = report(lake)
     assert found["status"] == "missing"
     assert found["join"]["weather_coverage_ratio"] is None
+    assert "weather coverage is not known" in found["issues"], "what is not known is not below 0.85"
+    line = Verdict("acme", "missing", found).line()
+    assert line.endswith(
+        f"bring the days in: weathervane backfill --tenant acme --from {found['window']['start']} --to {found['window']['end']}"
+    )
 
 
 def test_the_report_has_the_shape_that_dashboards_read(lake: Lake) -> None:

@@ -72,5 +72,9 @@ def test_it_never_writes_into_what_is_there(tmp_path: Path, monkeypatch: pytest.
     again = CliRunner().invoke(main, command)
     assert again.exit_code == 2
     assert "exists; name a folder that does not" in again.output
-    assert CliRunner().invoke(main, ["tenants", "export", "nobody", "--to", "x"]).exit_code == 2
+    nobody = CliRunner().invoke(main, ["tenants", "export", "nobody", "--to", "x"])
+    assert nobody.exit_code == 2
+    assert "bring it in first (weathervane backfill --tenant nobody --from" in nobody.output, (
+        "the list of tenants shows it"
+    )
     assert CliRunner().invoke(main, ["tenants", "export", "../x", "--to", "x"]).exit_code == 2

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from tests.resources.test_lake_full_disk import files_at_most
 from weathervane_resources.file_lock import file_lock
-from weathervane_resources.state import StateError, open_state
+from weathervane_resources.state import State, StateError, open_state
 from weathervane_resources.state_tables import SCHEMA_VERSION, schema_version
 
 
@@ -97,6 +97,13 @@ def test_something_else_under_that_name_is_reported(tmp_path: Path) -> None:
     (tmp_path / "bad.db").write_bytes(b"garbage" * 500)
     with pytest.raises(StateError, match=r"damaged, or is none .*not a database.*put a back-up there"):
         open_state(f"sqlite:///{tmp_path}/bad.db")
+
+
+def test_where_it_is_is_said_without_who_enters() -> None:
+    """Doctor printed a repr; the user of a database server is half a credential."""
+    server = State(sa.make_url("postgresql+psycopg://planted:pw@db.internal:5433/weathervane?password=planted"))
+    assert server.address == "postgresql+psycopg://db.internal:5433/weathervane"
+    assert State(sa.make_url("sqlite:////var/weathervane.db")).address == "/var/weathervane.db"
 
 
 def test_damage_that_nobody_has_met_yet_is_found_by_the_doctor(state_url: str) -> None:

@@ -76,7 +76,7 @@ def examine_health(source: Source) -> Health:
     runs, no_runs = _kept(source)
     return Health(
         severity=quality.run["overall_severity"],
-        datasets=[_dataset(name, entry) for name, entry in entries.items()],
+        datasets=[_dataset(source, name, entry) for name, entry in entries.items()],
         complete_day=None if None in newest else min(day for day in newest if day),
         stub=[name for name, entry in entries.items() if entry["source"] == "stub"],
         unconfigured=[name for name, entry in entries.items() if entry["source"] == "not_configured"],
@@ -98,8 +98,9 @@ def _kept(source: Source) -> tuple[list[dict[str, Any]], str]:
     return runs, "" if runs else "No quality report was kept yet: materialise the asset dq_report of this tenant."
 
 
-def _dataset(name: str, entry: Mapping[str, Any]) -> DatasetHealth:
+def _dataset(source: Source, name: str, entry: Mapping[str, Any]) -> DatasetHealth:
     shown = entry["metadata"]["day"]
+    meanings = {**CAUSES, "dataset_stale": source.staleness(name)} if "dataset_stale" in entry["alerts"] else CAUSES
     return DatasetHealth(
         name=name,
         answers=NODES[name].answers,
@@ -107,7 +108,12 @@ def _dataset(name: str, entry: Mapping[str, Any]) -> DatasetHealth:
         status=entry["status"].replace("_", " "),
         day=date.fromisoformat(shown) if shown else None,
         rows=entry["row_count"],
-        source=SOURCES.get(entry["source"], str(entry["source"] or "nothing written")).replace("+", " + "),
-        alerts={code: CAUSES.get(code, "see docs/alerting.md") for code in entry["alerts"]},
+        source=_names(entry["source"] or ""),
+        alerts={code: meanings.get(code, "see docs/alerting.md") for code in entry["alerts"]},
         issues=entry["issues"],
     )
+
+
+def _names(source: str) -> str:
+    """Return where rows come from, as people call it; of a table that is made of several, each."""
+    return " + ".join(SOURCES.get(part, part) for part in source.split("+") if part) or "nothing written"

@@ -13,10 +13,11 @@ import polars as pl
 
 from weathervane_assets.features import weather_of_tenant
 from weathervane_assets.tables import CONTRACTS, shape_of
+from weathervane_assets.tenant_report.wording import day
 from weathervane_assets.transforms.calendar import history_start
 from weathervane_assets.window import Window
 from weathervane_checks.dq_report import Quality, examine_quality
-from weathervane_checks.rules.freshness import judge_freshness
+from weathervane_checks.rules.freshness import YEARLY, Freshness, judge_freshness
 from weathervane_checks.thresholds import Thresholds
 from weathervane_resources.credentials import NOT_CONFIGURED, UNREAD
 from weathervane_resources.lake import Lake, whole
@@ -60,11 +61,27 @@ class Source:
         """What was last written for each dataset and day."""
         return self.lake.ledger(self.tenant.id)
 
+    def freshness(self, dataset: str) -> Freshness | None:
+        """Return how fresh a dataset is; None where nothing is due yet."""
+        mine = self.ledger.filter(pl.col("dataset") == dataset)
+        return judge_freshness(dataset, self.tenant, mine, self.limits, self.now)
+
     def newest(self, dataset: str) -> date | None:
         """Return the newest day of a dataset that was written after it was over."""
-        mine = self.ledger.filter(pl.col("dataset") == dataset)
-        fresh = judge_freshness(dataset, self.tenant, mine, self.limits, self.now)
+        fresh = self.freshness(dataset)
         return fresh.newest if fresh else None
+
+    def staleness(self, dataset: str) -> str:
+        """Say by how much a dataset is late, and the command that brings in what is missing."""
+        command = f"weathervane backfill --tenant {self.tenant.id}"
+        if dataset in YEARLY:
+            return f"the year's normals are missing; `{command} --from yesterday --to yesterday --asset {dataset}`"
+        fresh = self.freshness(dataset)
+        if fresh is None or fresh.newest is None:
+            return self.backfill()
+        first = max(fresh.newest + timedelta(days=1), self.tenant.start_date)
+        days = f"the newest day is {day(fresh.newest)}, {day(fresh.due)} is due"
+        return f"{days}; `{command} --from {first} --to yesterday` brings in what is missing"
 
     @cached_property
     def days(self) -> tuple[date, ...]:

@@ -10,22 +10,12 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 import polars as pl
+from weathervane_resources.currencies import KNOWN
 
 from weathervane_assets.tables import MONEY
 
 REJECTS = pl.Schema({"date": pl.Date(), "key": pl.String(), "reason": pl.String()})
 """`date` is null where it cannot be read; `reason` names columns, never a value."""
-
-_CODES = (
-    "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BYR BZD CAD CDF CHF "
-    "CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GGP GHS GIP GMD GNF GTQ GYD HKD HNL "
-    "HRK HTG HUF IDR ILS IMP INR IQD IRR ISK JEP JMD JOD JPY KES KGS KHR KID KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD "
-    "LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR "
-    "PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SLL SOS SRD SSP STD STN SVC SYP SZL THB TJS TMT TND "
-    "TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG"
-)
-CURRENCIES = frozenset(_CODES.split())
-"""ISO 4217, and what Shopify takes beside it. `XXX` is Shopify's "unrecognized currency" and is in no list of ours."""
 
 
 class Sorted(NamedTuple):
@@ -37,7 +27,7 @@ class Sorted(NamedTuple):
 
 def known_currency(column: str = "currency") -> pl.Expr:
     """Return the currency where it is one, else null."""
-    return pl.when(pl.col(column).is_in(list(CURRENCIES))).then(pl.col(column)).alias(column)
+    return pl.when(pl.col(column).is_in(list(KNOWN))).then(pl.col(column)).alias(column)
 
 
 def exact_money(*columns: str) -> pl.Expr:

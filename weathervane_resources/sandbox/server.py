@@ -24,7 +24,9 @@ class SandboxPortBusy(RuntimeError):
     """The port that the sandbox should listen on is taken."""
 
     def __init__(self, port: int) -> None:
-        super().__init__(f"sandbox: port {port} on {HOST} is already in use; choose another port, or 0 for a free one")
+        super().__init__(
+            f"sandbox: port {port} on {HOST} is already in use; choose another with --port, or 0 for a free one"
+        )
         self.port = port
 
 

@@ -72,6 +72,26 @@ def test_a_tenant_without_anything_is_told_why_and_what_to_do(tmp_path: Path, st
     assert "critical" in page.one("header").text
 
 
+def test_days_that_are_late_are_named_with_their_command(tmp_path: Path, store: AlertStore) -> None:
+    """`dataset_stale: see docs/alerting.md`, which had no such word; and the matrix was of `not_configured + open_meteo`."""
+    lake = Lake(str(tmp_path / "lake"))
+    for name in NODES:
+        source = "not_configured+open_meteo+shopify_api" if name == "features" else "shopify_api"
+        days = [date(2025, 1, 1)] if name == "climatology" else [date(2026, 10, 31)]
+        shape = shape_of(CONTRACTS[name])
+        lake.replace(
+            "acme", name, shape.schema.to_frame(), shape=shape, days=days, source=source, run_id="r", now=AT
+        )  # fmt: skip
+    rows = {
+        row.all("code")[0].text: row.text for row in read(lake, store).section("health").all("tr") if row.all("code")
+    }
+    command = "weathervane backfill --tenant acme --from 2026-11-01 --to yesterday brings in what is missing"
+    assert f"dataset_stale: the newest day is 31 Oct 2026, 19 Nov 2026 is due; {command}" in rows["orders"]
+    normals = "weathervane backfill --tenant acme --from yesterday --to yesterday --asset climatology"
+    assert f"dataset_stale: the year's normals are missing; {normals}" in rows["climatology"]
+    assert "not configured + Open-Meteo + Shopify" in rows["features"]
+
+
 def test_sources_that_nobody_configured_are_named(tmp_path: Path, store: AlertStore) -> None:
     """An empty shop and a shop without credentials looked alike."""
     lake = Lake(str(tmp_path / "lake"))
