@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from datetime import date
 
@@ -105,7 +106,8 @@ def test_a_hostile_name_is_plain_text_in_an_alert_and_on_the_terminal(
     assert not {"\x07", "\u202e", "\x1b]", "\x1b[2J"} & {
         c for c in ("\x07", "\u202e", "\x1b]", "\x1b[2J") if c in shown
     }
-    assert not set("@<>[`\x1b\u202e\r\n") & set(clean(text))
+    assert not set("@<>`\x1b\u202e\r\n") & set(clean(text))
+    assert not re.search(r"\]\s*[(\[:]", clean(text)), "brackets make a link only so"
     assert "PLANTED" not in clean(text)
 
 
