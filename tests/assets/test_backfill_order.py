@@ -64,6 +64,7 @@ def test_only_days_that_were_made_within_a_year_after_are_made_again(installatio
     assert plan_later_days("acme", FIRST, before, tuple(NODES), ledger.clear()) == []
 
 
+@pytest.mark.slow
 def test_a_backfill_that_broke_off_is_finished_by_the_same_command(installation: Installation) -> None:
     """Its orders had come, so the second time all days had been read, and the later days' matrix was never made again."""
     wanted = "acme", FIRST, LATER - timedelta(days=1), MATRIX

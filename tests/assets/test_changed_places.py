@@ -63,7 +63,7 @@ def make(here: Installation, first: date, last: date, *assets: str) -> None:
     assert not outcome.failures
 
 
-@pytest.mark.parametrize(("mode", "rows"), [("observed", 6), ("as_of", 4)])
+@pytest.mark.parametrize(("mode", "rows"), [("observed", 6), pytest.param("as_of", 4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("place", "then"), [(None, NEW), (NEW, None)], ids=["came", "went"])
 def test_days_after_a_changed_order_are_made_as_if_anew(
     installation: Installation, daemon: dg.DagsterInstance, mode: str, rows: int, place: str | None, then: str | None

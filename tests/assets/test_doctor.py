@@ -156,7 +156,7 @@ def test_a_token_that_sees_no_order_is_found_beside_a_wrong_zone(tmp_path: Path)
     assert "60 days" not in found["shopify acme"]
 
 
-@pytest.mark.parametrize("scope", ["read_orders", "write_orders"])
+@pytest.mark.parametrize("scope", ["read_orders", pytest.param("write_orders", marks=pytest.mark.slow)])
 def test_orders_of_long_ago_matter_until_they_were_read(tmp_path: Path, scope: str) -> None:
     """A shop that never wanted them, or that had them before the scope was taken away, had a finding for ever."""
     here = {"WEATHERVANE_LAKE": str(tmp_path / "lake")}

@@ -42,7 +42,7 @@ def rewrite(installation: Installation, change: Callable[[pl.DataFrame], pl.Data
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("mode", ["as_of", "observed"])
+@pytest.mark.parametrize("mode", ["as_of", pytest.param("observed", marks=pytest.mark.slow)])
 def test_rows_that_were_made_with_other_limits_are_no_leak_and_are_named(installation: Installation, mode: str) -> None:
     """A changed `freeze_max_c` was told as a leak (critical) of 90 days, on the night after."""
     settings(installation, f'join_mode = "{mode}"')

@@ -25,7 +25,7 @@ def go_live(patch: pytest.MonkeyPatch, url: str) -> None:
     patch.setenv("ACME__SHOPIFY_ACCESS_TOKEN", "shpat_live")
 
 
-@pytest.mark.parametrize("mode", ["observed", "as_of"])
+@pytest.mark.parametrize("mode", ["observed", pytest.param("as_of", marks=pytest.mark.slow)])
 def test_the_places_and_sales_of_a_demo_are_not_the_shops(
     installation: Installation, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:

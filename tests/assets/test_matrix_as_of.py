@@ -86,7 +86,7 @@ def test_the_canary_runs_in_the_check_and_finds_a_build_that_looks_ahead(
     assert "leakage_W16" in alerts["2026-11-06|acme"]
 
 
-@pytest.mark.parametrize("is_as_of_first", [True, False])
+@pytest.mark.parametrize("is_as_of_first", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_days_of_the_other_join_mode_are_no_leak(installation: Installation, *, is_as_of_first: bool) -> None:
     """For a quarter after a change of join mode the report said of every day of before that it knew the future."""
     before, after = (date(2026, 10, 30), date(2026, 11, 3)), (date(2026, 11, 4), date(2026, 11, 5))

@@ -76,6 +76,7 @@ def test_coverage_is_reported_for_all_tenants_and_a_poor_one_ends_with_1(
     assert f"acme  {reports[0]['ratio']:.3f} of " in below.stderr
 
 
+@pytest.mark.slow
 def test_a_recent_fall_is_named_though_all_orders_together_are_fine(tmp_path: Path) -> None:
     """Over two years 0.97 have a cell; since Monday it was 0.6, and the command said ok."""
     (tmp_path / "tenants.toml").write_text(GOOD)

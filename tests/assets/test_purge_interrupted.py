@@ -83,6 +83,7 @@ def interrupted_before(change: int) -> Iterator[list[str]]:
         sa.event.remove(sa.Engine, "before_cursor_execute", count)
 
 
+@pytest.mark.slow
 def test_whatever_was_done_when_it_ended_the_next_purge_finds_the_rest(town: Town, tmp_path: Path) -> None:
     """A run's row went first: with it went what its events were found by, and they stayed for good."""
     folder, kept = town.here.folder, tmp_path / "kept"
