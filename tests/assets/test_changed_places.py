@@ -64,7 +64,10 @@ def make(here: Installation, first: date, last: date, *assets: str) -> None:
 
 
 @pytest.mark.parametrize(("mode", "rows"), [("observed", 6), pytest.param("as_of", 4, marks=pytest.mark.slow)])
-@pytest.mark.parametrize(("place", "then"), [(None, NEW), (NEW, None)], ids=["came", "went"])
+@pytest.mark.parametrize(
+    ("place", "then"),
+    [pytest.param(None, NEW, id="came"), pytest.param(NEW, None, id="went", marks=pytest.mark.slow)],
+)
 def test_days_after_a_changed_order_are_made_as_if_anew(
     installation: Installation, daemon: dg.DagsterInstance, mode: str, rows: int, place: str | None, then: str | None
 ) -> None:

@@ -80,6 +80,7 @@ def test_a_leak_is_found_in_rows_that_were_made_with_other_limits(installation: 
         rewrite(installation, lambda rows, name=leaked: rows.with_columns((1 - pl.col(name)).alias(name)))
 
 
+@pytest.mark.slow
 def test_weather_that_was_made_again_with_other_limits_makes_no_leak_of_the_matrix(installation: Installation) -> None:
     """Half of the advice was followed, for the table that shows the flags: each day of the matrix was critical."""
     installation.backfill("acme", FIRST, BEFORE)

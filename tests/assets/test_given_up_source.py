@@ -113,6 +113,7 @@ def test_nights_after_a_source_was_given_up_keep_its_days_and_fail_no_more(
     assert unknown.rows() == [(day, day == NEXT, day == NEXT) for day in sorted(sources)]
 
 
+@pytest.mark.slow
 def test_a_shop_and_a_weather_source_that_were_given_up_leave_their_checks_content(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,7 +48,9 @@ def test_the_matrix_knows_what_its_decisions_could_know(installation: Installati
     assert said == {found["join"]["other_local_day_ratio"]}, "the check shows what the report counts"
 
 
-@pytest.mark.parametrize(("hour", "lead"), [(2, 1), (3, 7), (5, 1)])
+@pytest.mark.parametrize(
+    ("hour", "lead"), [pytest.param(2, 1, marks=pytest.mark.slow), (3, 7), pytest.param(5, 1, marks=pytest.mark.slow)]
+)
 def test_made_up_forecasts_are_known_from_the_hour_at_which_real_ones_are(
     installation: Installation, hour: int, lead: int
 ) -> None:

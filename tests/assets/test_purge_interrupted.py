@@ -158,6 +158,7 @@ def one() -> int:
     return 1
 
 
+@pytest.mark.slow
 def test_on_a_server_the_events_of_a_run_go_before_its_tags(databases: Databases) -> None:
     """PostgreSQL removes a run's tags with its row; its events were still there, and the next purge said that there is nothing."""
     with instance_on(databases.named("interrupted")) as instance:
