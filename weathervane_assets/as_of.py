@@ -14,21 +14,13 @@ from functools import cached_property
 
 import polars as pl
 
-from weathervane_assets.tables import (
-    WEATHER_VALUES,
-    Climatology,
-    WeatherDaily,
-    conform,
-    shape_of,
-)
+from weathervane_assets.tables import WEATHER_VALUES, WeatherDaily, conform
 from weathervane_assets.transforms.as_of import decision_frame, describe_as_of, in_months, known_cells, weather_span
 from weathervane_assets.transforms.calendar import active_cells, history_start
 from weathervane_assets.transforms.weather import FlagLimits
-from weathervane_assets.weather import shipping_days
+from weathervane_assets.weather import normals_of, shipping_days
 from weathervane_assets.window import Window
 from weathervane_resources.weather_cache import ARCHIVE_MODEL, WeatherCache, cell_table, observation_type
-
-NORMALS_SHAPE = shape_of(Climatology)
 
 
 @dataclass(frozen=True)
@@ -95,15 +87,16 @@ class AsOf:
     @cached_property
     def normals(self) -> pl.DataFrame:
         """The normals that the decisions may use; none where their year was never materialised."""
-        years = self.decisions["normals_year"].unique().to_list()
-        januaries = [date(year, 1, 1) for year in years]
-        table = self.window.lake.scan(self.window.tenant.id, "climatology", NORMALS_SHAPE, januaries)
-        return table.with_columns(pl.col("date").dt.year().alias("year")).collect()
+        return normals_of(self.window, self.decisions["normals_year"].unique())
 
     @cached_property
     def limits(self) -> Mapping[date, FlagLimits]:
         """By which limits the flags of each day are set."""
-        return dict.fromkeys(self.window.days, FlagLimits.of(self.window.tenant.thresholds))
+        return dict.fromkeys(self.window.days, self._limits_of_now)
+
+    @property
+    def _limits_of_now(self) -> FlagLimits:
+        return FlagLimits.of(self.window.tenant.thresholds)
 
     def weather(self, versions: pl.DataFrame) -> pl.DataFrame:
         """Return the weather of each cell and day as its decision knew it from `versions`, as rows of `WeatherDaily`."""

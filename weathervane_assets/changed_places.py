@@ -18,9 +18,9 @@ from weathervane_assets.change_cursor import ranges
 from weathervane_assets.features import matrix_cells
 from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_assets.transforms.calendar import ACTIVE_DAYS
+from weathervane_assets.unread import is_given_up, newest_source
 from weathervane_assets.weather import active_in, days_of_places, shipping_days
 from weathervane_assets.window import Window
-from weathervane_resources.credentials import NOT_CONFIGURED
 from weathervane_resources.lake import Lake, LakeError, Shape, whole
 from weathervane_resources.lake_ledger import left_over_days
 from weathervane_resources.tenants import Tenant
@@ -43,7 +43,8 @@ def spans_of_changed_places(
         ledger = lake.ledger(tenant.id)
         days = _days_of_matrix(lake, tenant, _behind(ledger, "features", first, last), now)
         if not is_given_up(ledger):
-            days += _days_of_weather(lake, tenant, _behind(ledger, "weather_daily", first, last), now)
+            behind, source = _behind(ledger, "weather_daily", first, last), newest_source(ledger)
+            days += _days_of_weather(lake, tenant, behind, source, now)
             days += _days_before_normals(lake, tenant, ledger, first, last)
     except LakeError:
         return []
@@ -58,20 +59,19 @@ def years_of_changed_places(lake: Lake, tenant: Tenant, last: date) -> list[int]
     """Return the years whose normals lack a place that orders up to `last` have had since: `years_without_normals` sees later ones."""
     try:
         ledger = lake.ledger(tenant.id)
-        made = ledger.filter(pl.col("dataset") == "climatology").select("date", "written_at_utc")
+        made, orders = (
+            ledger.filter(pl.col("dataset") == name).select("date", "written_at_utc")
+            for name in ("climatology", "orders")
+        )
         if is_given_up(ledger):
             return []
         return sorted(
-            january.year for january, at in made.iter_rows() if _has_new_place(lake, tenant, january, last, at)
+            january.year
+            for january, at in made.iter_rows()
+            if _has_new_place(lake, tenant, january, at, orders.filter(pl.col("date") <= last))
         )
     except LakeError:
         return []
-
-
-def is_given_up(ledger: pl.DataFrame) -> bool:
-    """Return whether nobody is asked for weather any more: then what was read stays as it is, however old."""
-    newest = ledger.filter(pl.col("dataset") == "weather_daily").sort("date")["source"].tail(1)
-    return newest.to_list() == [NOT_CONFIGURED]
 
 
 def _behind(ledger: pl.DataFrame, dataset: str, first: date, last: date) -> list[date]:
@@ -97,7 +97,7 @@ def _days_of_matrix(lake: Lake, tenant: Tenant, days: Sequence[date], now: datet
     return _other(wanted, made)["date"].to_list() + _other(made, wanted)["date"].to_list()
 
 
-def _days_of_weather(lake: Lake, tenant: Tenant, days: Sequence[date], now: datetime) -> list[date]:
+def _days_of_weather(lake: Lake, tenant: Tenant, days: Sequence[date], source: str, now: datetime) -> list[date]:
     """Return the days whose weather is of other places; what a host was asked for and did not have is not waited for."""
     if not days:
         return []
@@ -108,7 +108,6 @@ def _days_of_weather(lake: Lake, tenant: Tenant, days: Sequence[date], now: date
         return gone
     points = cell_table(lacking["geohash"].to_list()).select("geohash", "point")
     owed = lacking.join(points, on="geohash", how="inner", validate="m:1").rename({"date": "valid_date"})
-    source = str(lake.ledger(tenant.id, "weather_daily").sort("date")["source"][-1])
     unknown = WeatherCache(lake, source).unknown(points["point"].to_list(), days[0], days[-1]).collect()
     return gone + owed.join(unknown, on=["point", "valid_date"], how="anti")["valid_date"].to_list()
 
@@ -142,15 +141,17 @@ def _days_before_normals(lake: Lake, tenant: Tenant, ledger: pl.DataFrame, first
     )
 
 
-def _has_new_place(lake: Lake, tenant: Tenant, january: date, last: date, made_at: datetime) -> bool:
-    """Return whether normals lack a place all of whose orders were written after them; another they have looked for in vain."""
+def _has_new_place(lake: Lake, tenant: Tenant, january: date, made_at: datetime, written: pl.DataFrame) -> bool:
+    """Return whether normals lack a place all of whose orders were written after them; another they have looked for in vain.
+
+    `written`: `date`, `written_at_utc` of the days of orders that count.
+    """
     since, until = days_of_places(january.year)
-    until = min(until, last)
-    orders = lake.ledger(tenant.id, "orders").filter(pl.col("date").is_between(since, until))
+    orders = written.filter(pl.col("date").is_between(since, until))
     if orders.filter(pl.col("written_at_utc") > made_at).is_empty():
         return False
     shipped = shipping_days(Window(tenant, (january,), made_at, lake), since, until)
-    placed = shipped.join(orders.select("date", "written_at_utc"), on="date", how="inner", validate="m:1")
+    placed = shipped.join(orders, on="date", how="inner", validate="m:1")
     since_then = (
         placed.group_by("geohash").agg(pl.col("written_at_utc").min()).filter(pl.col("written_at_utc") > made_at)
     )

@@ -18,6 +18,7 @@ from weathervane_checks.join_report import compare, metrics_of, validate_join, w
 from weathervane_checks.reports import write_atomically
 from weathervane_resources.lake import Lake
 from weathervane_resources.settings import ConfigurationError
+from weathervane_resources.spelling import backfill_command
 from weathervane_resources.tenants import Tenant
 
 BASELINE_VERSION = 1
@@ -39,7 +40,7 @@ class Verdict:
         wrong = [*self.report["issues"], *self.report.get("baseline", {}).get("regressions", [])]
         first, last = self.report["window"]["start"], self.report["window"]["end"]
         if ratio is None:
-            wrong.append(f"bring the days in: weathervane backfill --tenant {self.tenant} --from {first} --to {last}")
+            wrong.append(f"bring the days in: {backfill_command(self.tenant, first, last)}")
         return f"{self.status:<8} {self.tenant}  {first}..{last}  {shown}" + (f": {'; '.join(wrong)}" if wrong else "")
 
 

@@ -27,7 +27,7 @@ from weathervane_resources.lake import Lake, LakeError, whole
 from weathervane_resources.lake_ledger import own_days
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import Settings
-from weathervane_resources.spelling import counted
+from weathervane_resources.spelling import backfill_command, counted
 from weathervane_resources.state import StateError, open_state
 from weathervane_resources.tenants import Tenant
 from weathervane_resources.tokens import Vault
@@ -174,7 +174,7 @@ def _days_of_another_zone(tenant: Tenant, lake: Lake, days: list[date]) -> Itera
         return
     # the days beside them may have been cut so, too, and lack what no order of their own tells of
     first, last = max(cut[0] - timedelta(days=1), days[0]), min(cut[-1] + timedelta(days=1), days[-1])
-    command = f"weathervane backfill --tenant {tenant.id} --from {first} --to {last}"
+    command = backfill_command(tenant.id, first, last)
     zone = f"another time zone than {tenant.timezone}"
     text = f"{len(cut)} days of orders are cut by {zone} ({cut[0]} to {cut[-1]}): {command}"
     yield Line(f"days {tenant.id}", "finding", text)
@@ -185,7 +185,7 @@ def _days_since(tenant: Tenant, newest: Any, now: datetime) -> Iterator[Line]:
     due = tenant.today(now) - timedelta(days=1)
     if newest is None or tenant.paused or (due - newest).days <= MOST_CAUGHT_UP:
         return
-    command = f"weathervane backfill --tenant {tenant.id} --from {newest + timedelta(days=1)} --to yesterday"
+    command = backfill_command(tenant.id, newest + timedelta(days=1), "yesterday")
     more = f"more than the {MOST_CAUGHT_UP} days that a night catches up on"
     yield Line(f"days {tenant.id}", "note", f"newest day {newest}, due {due}, {more}: {command}")
 
@@ -195,5 +195,5 @@ def _unread_days(tenant: Tenant, ledger: pl.DataFrame) -> Iterator[Line]:
     days = sorted(own_days(ledger) or ledger["date"])
     gaps = [(a + timedelta(days=1), b - timedelta(days=1)) for a, b in pairwise(days) if (b - a).days > 1]
     for first, last in gaps[:MOST_GAPS]:
-        command = f"weathervane backfill --tenant {tenant.id} --from {first} --to {last}"
+        command = backfill_command(tenant.id, first, last)
         yield Line(f"days {tenant.id}", "finding", f"{first} to {last} were never read: {command}")

@@ -120,16 +120,12 @@ class Rebuild(AsOf):
     def limits(self) -> Mapping[date, FlagLimits]:
         """Those by which the stored rows were made; of days of which nobody noted them, the tenant's of now."""
         noted = _noted_limits(self.window, "features")
-        return {day: FlagLimits.read(noted[day]) if day in noted else self._of_now for day in self.window.days}
+        return {day: FlagLimits.read(noted[day]) if day in noted else self._limits_of_now for day in self.window.days}
 
     @property
     def other_limits(self) -> Sequence[date]:
         """The days whose stored flags are set by other limits than the tenant has now."""
-        return [day for day, limits in self.limits.items() if limits != self._of_now]
-
-    @property
-    def _of_now(self) -> FlagLimits:
-        return FlagLimits.of(self.window.tenant.thresholds)
+        return [day for day, limits in self.limits.items() if limits != self._limits_of_now]
 
     def matrix(self, versions: pl.DataFrame) -> pl.DataFrame:
         """Return the matrix that `versions` of the weather make."""

@@ -12,11 +12,12 @@ matrix at the same time could leave the older of two answers.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from itertools import takewhile
 from time import monotonic
+from typing import TypeVar
 
 import dagster as dg
 from dagster._core.storage.tags import RUN_KEY_TAG, SCHEDULE_NAME_TAG
@@ -38,6 +39,7 @@ from weathervane_resources.platform import Platform
 from weathervane_resources.settings import ConfigurationError
 from weathervane_resources.tenants import Tenant
 
+T = TypeVar("T")
 HOURLY = "0 * * * *"
 STARTED_WITHIN = timedelta(hours=50)
 """A local day and as much again: how far back a run of today can have been started."""
@@ -255,9 +257,9 @@ def _dq_report(status: dg.DefaultScheduleStatus) -> tuple[dg.JobDefinition, dg.S
     return job, _hourly(DQ_REPORT, job, told, status, requests, f"it is {at} for no tenant")
 
 
-def _in_time(tenants: Sequence[Tenant]) -> Iterator[Tenant]:
+def _in_time(wanted: Iterable[T]) -> Iterator[T]:
     ends_at_s = monotonic() + LOOK_SECONDS
-    return takewhile(lambda _: monotonic() < ends_at_s, tenants)
+    return takewhile(lambda _: monotonic() < ends_at_s, wanted)
 
 
 def _with_their_checks(assets: Sequence[str]) -> dg.AssetSelection:
@@ -312,8 +314,8 @@ def _requests(
     routine: Routine, tenants: Sequence[Tenant], tick: datetime, platform: Platform, done: Collection[str]
 ) -> Iterator[dg.RunRequest]:
     earliest = platform.settings().start_date
-    for tenant in _in_time([one for one in tenants if (key := routine.run_key(one, tick)) and key not in done]):
-        key = str(routine.run_key(tenant, tick))
+    wanted = [(key, one) for one in tenants if (key := routine.run_key(one, tick)) and key not in done]
+    for key, tenant in _in_time(wanted):
         written = complete_nights(platform.lake(), tenant) if routine.catches_up else ()
         if span := routine.span(tenant, tick, earliest, written):
             if routine.settles:

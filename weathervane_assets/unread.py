@@ -12,8 +12,8 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from weathervane_assets import graph
-from weathervane_assets.changed_places import is_given_up
 from weathervane_assets.transforms.as_of import decision_frame
+from weathervane_resources.credentials import NOT_CONFIGURED
 from weathervane_resources.lake import Lake, LakeError, Shape, whole
 from weathervane_resources.lake_ledger import IS_OWN
 from weathervane_resources.tenants import Tenant
@@ -129,3 +129,14 @@ def normals_lack_december(lake: Lake, tenant: Tenant, now: datetime) -> bool:
         return False
     made = ledger.filter(pl.col("dataset") == "climatology", pl.col("date") == january)["written_at_utc"]
     return not is_given_up(ledger) and any(archive_end(at) < new_years_eve for at in made)
+
+
+def is_given_up(ledger: pl.DataFrame) -> bool:
+    """Return whether nobody is asked for weather any more: then what was read stays as it is, however old."""
+    return newest_source(ledger) == NOT_CONFIGURED
+
+
+def newest_source(ledger: pl.DataFrame) -> str:
+    """Return where the newest weather came from; empty where there is none."""
+    newest = ledger.filter(pl.col("dataset") == "weather_daily").sort("date")["source"].tail(1)
+    return "".join(newest)

@@ -1,7 +1,7 @@
 """The assets `climatology`, `weather_daily` and `weather_forecast`: the weather of the places a tenant ships to."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime, time, timedelta
 
@@ -182,8 +182,8 @@ def weather_daily(
     start = window.first - timedelta(days=LOOKBACK_DAYS)
     requests = asyncio.run(_fill(open_meteo, access, platform, cache, (points, start, window.last), clock.now))
     values = _cell_values(cells, cache.latest(points, start, window.last), access)
-    normals_known, limits = _normals_since(start, window), FlagLimits.of(window.tenant.thresholds)
-    described = describe_days(values, normals_known, active, cells.drop("point"), limits)
+    years, limits = range(start.year, window.last.year + 1), FlagLimits.of(window.tenant.thresholds)
+    described = describe_days(values, normals_of(window, years), active, cells.drop("point"), limits)
     frame = conform(described.with_columns(tenant_id=pl.lit(window.tenant.id)), WeatherDaily)
     by_day = _coverage(frame, active, window)
     by_day.setdefault(window.last, {}).update(_spent(open_meteo, access, platform, requests))
@@ -205,12 +205,12 @@ def _cell_values(cells: pl.DataFrame, latest: pl.DataFrame, access: Access) -> p
     )
 
 
-def _normals_since(start: date, window: Window) -> pl.DataFrame:
-    """Return the normals of the years that the window's days and those that they look back to lie in.
+def normals_of(window: Window, years: Iterable[int]) -> pl.DataFrame:
+    """Return the normals of years, with their `year`; none of one that was never materialised.
 
     Read here and not loaded by Dagster, which would map each day to its year one by one for it: a second for a year of days.
     """
-    januaries = [date(year, 1, 1) for year in range(start.year, window.last.year + 1)]
+    januaries = [date(year, 1, 1) for year in years]
     table = window.lake.scan(window.tenant.id, "climatology", NORMALS_SHAPE, januaries)
     return table.with_columns(pl.col("date").dt.year().alias("year")).collect()
 

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from weathervane_resources.alert_records import (
     SEVERITY_RANK,
     AlertSeverity,
+    Facts,
     Incident,
     Notice,
     NoticeKind,
@@ -133,7 +134,7 @@ def _body(item: Due, name: str, days: str, ui_url: str) -> list[str]:
         *([f"days: {days}"] if days else []),
         *([f"observed: {clean(facts.observed)}"] if facts.observed else []),
         *([f"expected: {clean(facts.threshold)}"] if facts.threshold else []),
-        *([f"what: {clean(facts.note, NOTE_MOST)}"] if facts.note else []),
+        *_what(facts),
     ]
     if item.kind == "recovery":
         still = days_said([day for _, day, severity in item.lines if day and severity != "ok"])
@@ -147,6 +148,10 @@ def _body(item: Due, name: str, days: str, ui_url: str) -> list[str]:
     ]
 
 
+def _what(facts: Facts) -> list[str]:
+    return [f"what: {clean(facts.note, NOTE_MOST)}"] if facts.note else []
+
+
 def _advice(incident: Incident) -> list[str]:
     """Return what to do, where the failure itself says it, else what is mostly behind such a thing."""
     if incident.facts.cure:
@@ -156,8 +161,15 @@ def _advice(incident: Incident) -> list[str]:
 
 
 def _links(incident: Incident, ui_url: str) -> list[str]:
+    """Return where to look: at the run, and at the check or the backfill, where that is one of the UI's."""
     base, subject = ui_url.rstrip("/"), incident.subject
     lines = [f"run: {base}/runs/{quote(incident.facts.run_id)}"] if incident.facts.run_id else []
+    if subject.dataset == BACKFILL:
+        return (
+            [*lines, f"backfill: {base}/runs/b/{quote(subject.cause)}"]
+            if _UI_BACKFILL.fullmatch(subject.cause)
+            else lines
+        )
     if subject.tenant and subject.cause not in (FAILED_RUN, STUCK_RUN, NOT_RUN):
         lines.append(f"check: {base}/assets/{quote(subject.dataset)}?view=checks&checkDetail={quote(subject.cause)}")
     return lines
@@ -168,7 +180,6 @@ def _digest_lines(item: Due, name: str, ui_url: str) -> list[str]:
 
     No incident's id: whoever looks for it finds none, since a digest ends what it tells of.
     """
-    facts = item.incident.facts
     bad = [line for line in item.lines if line[2] != "ok"]
     lines = [
         f"tenant: {_whose(item.incident.subject.tenant)}{f' ({name})' if name else ''}",
@@ -179,17 +190,10 @@ def _digest_lines(item: Due, name: str, ui_url: str) -> list[str]:
     lines[MOST_LINES + 2 :] = [f"and {len(lines) - MOST_LINES - 2} more"] if len(lines) > MOST_LINES + 2 else []
     return [
         *lines,
-        *([f"what: {clean(facts.note, NOTE_MOST)}"] if facts.note else []),
+        *_what(item.incident.facts),
         *_advice(item.incident),
-        *_backfill_links(item.incident, ui_url),
+        *_links(item.incident, ui_url),
     ]
-
-
-def _backfill_links(incident: Incident, ui_url: str) -> list[str]:
-    """Return where to look: at the run, and at the backfill, where it is one of the UI's."""
-    base, cause = ui_url.rstrip("/"), incident.subject.cause
-    lines = [f"run: {base}/runs/{quote(incident.facts.run_id)}"] if incident.facts.run_id else []
-    return [*lines, f"backfill: {base}/runs/b/{quote(cause)}"] if _UI_BACKFILL.fullmatch(cause) else lines
 
 
 def _digest_line(subject: Subject, rows: Sequence[tuple[Subject, str, AlertSeverity]]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 from weathervane_resources.lake import Lake
+from weathervane_resources.spelling import backfill_command
 from weathervane_resources.tenants import Tenant
 
 from weathervane_checks.evidence import Evidence, OpenRebuild
@@ -190,10 +191,10 @@ def _status(report: Mapping[str, Any]) -> tuple[str, list[str]]:
 
 def _made_with_other_limits(tenant_id: str, join: Mapping[str, Any]) -> str:
     days = join["other_limits_dates"]
+    command = backfill_command(tenant_id, days[0], days[-1], "weather_daily", "features")
     return (
         f"{join['other_limits_rows']} of {join['feature_rows']} rows have flags by other limits than tenants.toml has now "
-        f"({_span(days)}); make them again: `weathervane backfill --tenant {tenant_id} --from {days[0]} --to {days[-1]} "
-        "--asset weather_daily --asset features`"
+        f"({_span(days)}); make them again: `{command}`"
     )
 
 

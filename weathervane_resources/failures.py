@@ -58,8 +58,7 @@ def _said(error: VendorError) -> dict[str, str]:
     about = _whose()
     if _INSTANT.search(error.window):
         error.window = about.get("days", error.window)
-    status = f" (HTTP {error.status})" if error.status is not None else ""
-    cause = f"{type(error).__name__} of {error.vendor}: {error.message}{status}"
+    cause = f"{type(error).__name__} of {error.vendor}: {error.happened}"
     return {"cause": cause, "what_to_do": error.hint, **({"tenant": error.tenant} if error.tenant else {}), **about}
 
 

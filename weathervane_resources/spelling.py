@@ -1,4 +1,4 @@
-"""Words in messages: what someone may have meant by one that nobody knows, and one or several of a thing.
+"""Words in messages: what someone may have meant by one that nobody knows, one or several of a thing, and the command that brings in days.
 
 Belongs here: the words. Does not belong here: the messages.
 """
@@ -6,6 +6,7 @@ Belongs here: the words. Does not belong here: the messages.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 from difflib import get_close_matches
 
 
@@ -17,3 +18,9 @@ def nearest(typed: str, known: Iterable[str]) -> str | None:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, which takes an s unless there is one."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def backfill_command(tenant: str, first: date | str, last: date | str, *assets: str) -> str:
+    """Return the command that brings in a tenant's days, of all assets or of some."""
+    only = "".join(f" --asset {name}" for name in assets)
+    return f"weathervane backfill --tenant {tenant} --from {first} --to {last}{only}"

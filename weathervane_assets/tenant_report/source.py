@@ -22,6 +22,7 @@ from weathervane_checks.thresholds import Thresholds
 from weathervane_resources.credentials import NOT_CONFIGURED, UNREAD
 from weathervane_resources.lake import Lake, whole
 from weathervane_resources.lake_ledger import left_over_days
+from weathervane_resources.spelling import backfill_command
 from weathervane_resources.tenants import Tenant
 
 PERIOD_DAYS = 90
@@ -73,15 +74,15 @@ class Source:
 
     def staleness(self, dataset: str) -> str:
         """Say by how much a dataset is late, and the command that brings in what is missing."""
-        command = f"weathervane backfill --tenant {self.tenant.id}"
         if dataset in YEARLY:
-            return f"the year's normals are missing; `{command} --from yesterday --to yesterday --asset {dataset}`"
+            command = backfill_command(self.tenant.id, "yesterday", "yesterday", dataset)
+            return f"the year's normals are missing; `{command}`"
         fresh = self.freshness(dataset)
         if fresh is None or fresh.newest is None:
             return self.backfill()
         first = max(fresh.newest + timedelta(days=1), self.tenant.start_date)
         days = f"the newest day is {day(fresh.newest)}, {day(fresh.due)} is due"
-        return f"{days}; `{command} --from {first} --to yesterday` brings in what is missing"
+        return f"{days}; `{backfill_command(self.tenant.id, first, 'yesterday')}` brings in what is missing"
 
     @cached_property
     def days(self) -> tuple[date, ...]:
@@ -170,9 +171,7 @@ class Source:
 
     def backfill(self, *assets: str) -> str:
         """Return the command that brings in the period."""
-        only = "".join(f" --asset {name}" for name in assets)
-        first, last = self.days[0], self.days[-1]
-        return f"Run `weathervane backfill --tenant {self.tenant.id} --from {first} --to {last}{only}`."
+        return f"Run `{backfill_command(self.tenant.id, self.days[0], self.days[-1], *assets)}`."
 
 
 def _lower(sentence: str) -> str:

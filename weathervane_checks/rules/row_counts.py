@@ -211,8 +211,14 @@ def judgements(counted: Counted, limits: Thresholds) -> Iterable[Judgement]:
     if not counted.is_quiet:
         yield from _of_zero(counted, limits)
     yield from _of_restatement(counted, limits)
-    if not counted.is_quiet and counted.usual.is_known:
+    if _has_a_usual(counted, limits):
         yield from _of_usual(counted, limits)
+
+
+def _has_a_usual(counted: Counted, limits: Thresholds) -> bool:
+    """Return whether the count is held against what is usual: enough is known, and it is enough to judge by a ratio."""
+    usual = counted.usual
+    return not counted.is_quiet and usual.is_known and usual.expected >= limits.new_rows_median_min
 
 
 def _of_zero(counted: Counted, limits: Thresholds) -> Iterable[Judgement]:
@@ -250,8 +256,6 @@ def _of_restatement(counted: Counted, limits: Thresholds) -> Iterable[Judgement]
 
 def _of_usual(counted: Counted, limits: Thresholds) -> Iterable[Judgement]:
     usual = counted.usual
-    if usual.expected < limits.new_rows_median_min:
-        return
     ratio = counted.count / usual.expected
     level, limit = _level(ratio, limits.new_rows_ratio_warning, limits.new_rows_ratio_critical)
     if level != "ok":
@@ -297,9 +301,9 @@ def _combine(counted: Counted, found: Sequence[Judgement], limits: Thresholds) -
 
 def _fewest(counted: Counted, limits: Thresholds) -> float | None:
     """Return how few rows would have been ok: by chance and by the fixed ratio; None where neither is asked."""
-    usual = counted.usual
-    if counted.is_quiet or not usual.is_known or usual.expected < limits.new_rows_median_min:
+    if not _has_a_usual(counted, limits):
         return None
+    usual = counted.usual
     return round(max(usual.least, limits.new_rows_ratio_warning * usual.expected), 2)
 
 

@@ -67,9 +67,13 @@ class VendorError(Exception):
 
     def __str__(self) -> str:
         window = f", window {self.window}" if self.window else ""
-        status = f" (HTTP {self.status})" if self.status is not None else ""
         whose = f"tenant {self.tenant}" if self.tenant else "all tenants"
-        return f"{self.vendor} for {whose}{window}: {self.message}{status}{_WHAT_TO_DO}{self.hint}"
+        return f"{self.vendor} for {whose}{window}: {self.happened}{_WHAT_TO_DO}{self.hint}"
+
+    @property
+    def happened(self) -> str:
+        """The message, with the HTTP status where there was an answer."""
+        return f"{self.message} (HTTP {self.status})" if self.status is not None else self.message
 
 
 class Throttled(VendorError):
