@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
+import pandera.polars as pa
 import polars as pl
 import pytest
+from pandera.errors import SchemaErrors
 
 from weathervane_assets.tables import CONTRACTS, Promos, polars_schema
 from weathervane_checks.findings import Finding
-from weathervane_checks.rules.contract import judge_contract
+from weathervane_checks.rules.contract import is_kept, judge_contract
 
 DAY, NEXT = date(2025, 6, 20), date(2025, 6, 21)
 THEN = datetime(2025, 6, 19, tzinfo=UTC)
@@ -158,5 +160,43 @@ def test_the_finding_names_columns_and_rules_and_never_a_value() -> None:
 
 def test_a_bug_in_the_check_is_no_bad_data() -> None:
     """`except Exception` in a check: its own failure read as a violation, or as none."""
-    with pytest.raises(ValueError, match="check_obj"):
+    with pytest.raises(AttributeError, match="columns"):
         judge_contract(None, Promos, [DAY])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
+def test_the_look_in_one_pass_agrees_with_pandera_on_rows_spoilt_in_every_column(name: str) -> None:
+    """A second way to the same verdict is worth nothing where it believes what the first one would refuse."""
+    contract = CONTRACTS[name]
+    good = pl.DataFrame([plausible(name)], schema=polars_schema(contract))
+    rows = pl.concat([good, *_spoilt(good, contract)])
+    refused = _refused(contract, rows)
+    assert 0 < len(refused) < rows.height - 1, "of both kinds, or nothing is compared"
+    assert refused == {n for n in range(rows.height) if not is_kept(rows[n], contract)}
+    for frame in (
+        pl.concat([good, good]),
+        good.select(reversed(good.columns)),
+        good.drop("tenant_id"),
+        good.cast({"date": pl.Datetime}),
+    ):
+        assert not is_kept(frame, contract)
+
+
+def _spoilt(good: pl.DataFrame, contract: type[pa.DataFrameModel]) -> Iterator[pl.DataFrame]:
+    """Yield the row with each column null, NaN, at and beyond each of its limits, and of another list or pattern."""
+    for field, column in contract.to_schema().columns.items():
+        values: list[object] = [None, float("nan")] if good.schema[field].is_float() else [None]
+        for rule in column.checks:
+            for limit in rule.statistics.values():
+                values += [limit, limit - 1, limit + 1] if isinstance(limit, int | float) else []
+                values += [*limit, 7 if good.schema[field].is_integer() else "other"] if isinstance(limit, list) else []
+                values += ["", "usd", "USD", "USDX", "u33da", "u33d8x"] if isinstance(limit, str) else []
+        for value in values:
+            yield good.with_columns(pl.lit(value, good.schema[field]).alias(field))
+
+
+def _refused(contract: type[pa.DataFrameModel], rows: pl.DataFrame) -> set[int]:
+    """Return the numbers of the rows that pandera refuses by themselves; the same key twice is not asked about."""
+    with pytest.raises(SchemaErrors) as refused:
+        contract.validate(rows, lazy=True)
+    return set(refused.value.failure_cases.filter(pl.col("check") != "multiple_fields_uniqueness")["index"])
