@@ -8,6 +8,7 @@ variable that the model does not serve comes as nulls with the unit "undefined";
 import math
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cache
 
 import msgspec
 
@@ -134,6 +135,7 @@ def _column(place: _Place, name: str, length: int, where: Where) -> list[float |
     return values
 
 
+@cache
 def expected_unit(variable: str) -> str | None:
     """Return the unit of a daily variable at Open-Meteo's defaults; None where we have no expectation."""
     for stem, unit in _UNITS_BY_STEM.items():

@@ -5,7 +5,8 @@ msgspec rejects NaN and Infinity, cut-off documents and trailing garbage; nestin
 not declare (customer data) are then never built at all.
 """
 
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -26,9 +27,16 @@ def decode(body: bytes | msgspec.Raw, kind: type[T], where: Where = NOWHERE) -> 
         Malformed: not JSON, cut off, too deep, or not of the shape of `kind`.
     """
     try:
-        return msgspec.json.decode(body, type=kind)
+        found: T = _decoder(cast("Any", kind)).decode(body)
     except UNREADABLE as error:
         raise malformed(error, where) from None
+    return found
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    """Return what reads a type; to look through the type takes as long as to read a short list of it."""
+    return msgspec.json.Decoder(kind)
 
 
 def decode_any(body: bytes, where: Where = NOWHERE) -> Any:
