@@ -8,7 +8,19 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from weathervane_assets.drawing import BAND, BLUE, INK, ORANGE, canvas, date_axis, image, markdown, new_axes, new_figure
+from weathervane_assets.drawing import (
+    BAND,
+    BLUE,
+    INK,
+    ORANGE,
+    canvas,
+    date_axis,
+    day_canvas,
+    image,
+    markdown,
+    new_axes,
+    new_figure,
+)
 
 ONE_DAY = timedelta(days=1)
 DRIFTS = {
@@ -33,13 +45,14 @@ def orders_picture(orders: pl.DataFrame, days: Sequence[date]) -> str:
     spine = pl.DataFrame({"date": sorted(days)}, schema={"date": pl.Date})
     counts = orders.group_by("date").agg(found.sum().alias("located"), (~found).sum().alias("unlocated"))
     table = spine.join(counts, on="date", how="left", validate="1:1").with_columns(pl.exclude("date").fill_null(0))
-    figure, axes = canvas("Orders by day")
+    figure, axes = day_canvas("Orders by day")
     located, total = table["located"].to_list(), (table["located"] + table["unlocated"]).to_list()
     edges = (table["date"].cast(pl.Datetime) - ONE_DAY / 2).to_list()
     edges.append(edges[-1] + ONE_DAY)
     axes.stairs(located, edges, fill=True, color=BLUE, label="with a cell")
     axes.stairs(total, edges, baseline=located, fill=True, color=ORANGE, label="without")
     axes.set_ylim(0, 1.25 * max(1, *total))  # room for the legend
+    axes.yaxis.get_major_locator().set_params(integer=True)
     date_axis(axes)
     return markdown(figure, axes, f"Orders by day, {min(days)} to {max(days)}")
 
@@ -67,7 +80,7 @@ def against_normal(weather: pl.DataFrame) -> pl.DataFrame:
 def weather_picture(weather: pl.DataFrame) -> str:
     """Return the mean temperature over the cells against its normal as a Markdown image; gaps stay gaps."""
     table = against_normal(weather)
-    figure, axes = canvas("Temperature against its normal, mean of the cells (°C)")
+    figure, axes = day_canvas("Temperature against its normal, mean of the cells (°C)")
     axes.plot(table["date"], table["normal"], color=INK, linewidth=1.2, label="normal")
     axes.plot(table["date"], table["temp_c"], color=BLUE, linewidth=1.6, label="temperature")
     temperature, normal = (

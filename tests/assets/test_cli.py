@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
@@ -17,22 +16,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tests.commands import run
 from weathervane_resources.lake import Lake
 from weathervane_resources.sandbox import RunningSandbox
 
 GOOD = '[tenants.acme]\ntimezone = "America/New_York"\ncurrency = "USD"\n'
 BACKFILL = ["backfill", "--tenant", "acme", "--from", "2026-11-01", "--to", "2026-11-02"]
-
-
-def run(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in `folder` as a process of its own, without any variable of ours from outside."""
-    clean = {
-        k: v for k, v in os.environ.items() if not re.match(r"WEATHERVANE_|DAGSTER_HOME|SHOPIFY_|META_|GOOGLE_", k)
-    }
-    command = [sys.executable, "-m", "weathervane_assets.cli", *arguments]
-    return subprocess.run(
-        command, cwd=folder, env=clean | env, capture_output=True, text=True, timeout=120, check=False
-    )
 
 
 @pytest.mark.parametrize(

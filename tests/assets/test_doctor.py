@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
-from tests.assets.test_cli import GOOD, run
+from tests.assets.test_cli import GOOD
+from tests.commands import run
 from weathervane_assets.doctor import examine
 from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_resources.lake import Lake

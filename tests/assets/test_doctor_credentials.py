@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.assets.test_cli import GOOD, run
+from tests.assets.test_cli import GOOD
 from tests.assets.test_doctor import findings, live, said
+from tests.commands import run
 from weathervane_resources.sandbox import RunningSandbox
 
 

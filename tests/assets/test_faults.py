@@ -97,7 +97,8 @@ def test_a_misbehaving_vendor_costs_time_and_not_rows(
             assert content(here, asset).equals(undisturbed[asset]), asset
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 6))])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
 def test_a_hostile_vendor_gets_a_typed_error_or_nothing_and_the_lake_stays(
     seed: int, undisturbed: dict[str, pl.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

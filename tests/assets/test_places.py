@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.assets.test_cli import BACKFILL, GOOD, run
+from tests.assets.test_cli import BACKFILL, GOOD
 from tests.checks.test_catalog import order, put
+from tests.commands import run
 from weathervane_resources.geocoder import PostalPlaces
 from weathervane_resources.lake import Lake
 from weathervane_resources.sandbox import RunningSandbox

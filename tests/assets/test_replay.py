@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.assets.test_cli import run
+from tests.commands import run
 from weathervane_resources.sandbox import RunningSandbox, SandboxConfig
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data"

@@ -54,10 +54,8 @@ class Way:
 
 
 WAYS = [
-    Way("rest", 90),
     Way("graphql", 90),
-    pytest.param(Way("rest", 30), marks=pytest.mark.slow),
-    pytest.param(Way("graphql", 30), marks=pytest.mark.slow),
+    *(pytest.param(way, marks=pytest.mark.slow) for way in (Way("rest", 90), Way("rest", 30), Way("graphql", 30))),
 ]
 
 

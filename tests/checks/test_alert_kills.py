@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 from datetime import UTC, datetime
 from multiprocessing.context import ForkServerContext
@@ -13,6 +12,7 @@ import pytest
 
 from tests.checks import alert_worker
 from tests.checks.alerting import Webhook, watchtower
+from tests.forks import forks
 
 CHECKS = 5
 MOST_CALLS = 60_000
@@ -21,12 +21,10 @@ MOST_CALLS = 60_000
 
 @pytest.fixture(scope="module")
 def processes() -> ForkServerContext:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.checks.alert_worker"])
-    return context
+    return forks()
 
 
-@pytest.mark.parametrize(("kills", "evaluations"), [(5, 40), pytest.param(50, 500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("kills", "evaluations"), [(3, 20), pytest.param(50, 500, marks=pytest.mark.slow)])
 def test_killed_at_random_points_it_misses_nothing(
     tmp_path: Path, hook: Webhook, processes: ForkServerContext, kills: int, evaluations: int
 ) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from tests.assets.test_cli import GOOD, run
+from tests.assets.test_cli import GOOD
 from tests.assets.test_doctor import findings, live
 from tests.checks.alerting import Webhook, watchtower
+from tests.commands import run
 from weathervane_assets.doctor_sources import source_lines
 from weathervane_checks.alert_text import CAUSES
 from weathervane_checks.catalog import live_source

@@ -18,7 +18,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import dagster as dg
@@ -28,6 +28,7 @@ from deltalake import DeltaTable
 
 from tests.assets.test_faults import PLAIN, PLANTED
 from tests.faults.night_worker import Night, main, run_night
+from tests.forks import forks
 from weathervane_assets.graph import NODES
 from weathervane_assets.partitions import TENANT_PARTITIONS
 from weathervane_assets.tables import CONTRACTS, shape_of
@@ -219,12 +220,6 @@ class Child:
         self.process.kill()
         assert code is not None, f"still running after {patience_s:.0f} s, last: {self.events[-1:]}"
         return code
-
-
-def forks() -> ForkServerContext:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.faults.night_worker"])
-    return context
 
 
 def start(house: House, night: Night) -> Child:

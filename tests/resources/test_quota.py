@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.forks import forks
 from tests.resources.http.scripted import NOW, Script, calling, json_answer
-from tests.resources.worker import call_in_turn, processes
+from tests.resources.worker import call_in_turn
 from weathervane_resources.http.errors import Deferred
 from weathervane_resources.http.pacing import QuotaSpent
 from weathervane_resources.quota import EMPTY, OPEN_METEO_FREE, PATIENCE_S, Limit, Rate, SharedQuota, Window
@@ -61,7 +62,7 @@ def times(take: Callable[[], Awaitable[None]], clock: Clock, count: int) -> list
 @pytest.mark.parametrize(("per_s", "burst"), [(20.0, 5.0), (50.0, 10.0)])
 def test_four_processes_on_one_scope_stay_within_its_rate(state_url: str, per_s: float, burst: float) -> None:
     """Each process with a limiter of its own makes four times the rate, and a ban for the shop."""
-    context = processes()
+    context = forks()
     start = context.Barrier(4)
     with RunningSandbox() as sandbox:
         urls = (f"{sandbox.url}/t/acme", state_url)

@@ -15,7 +15,8 @@ import pytest
 import sqlalchemy as sa
 from cryptography.fernet import Fernet
 
-from tests.resources.worker import KEY, call_once, expire_together, hold_lock, open_at_once, processes
+from tests.forks import forks
+from tests.resources.worker import KEY, call_once, expire_together, hold_lock, open_at_once
 from weathervane_resources.http.auth import Token
 from weathervane_resources.sandbox import RunningSandbox, SandboxConfig
 from weathervane_resources.state import open_state
@@ -113,7 +114,7 @@ def test_a_key_that_is_none_is_refused(key: str, tmp_path: Path) -> None:
 
 def test_many_processes_make_one_key(tmp_path: Path) -> None:
     """Two keys would lock out whoever wrote with the one that lost; an empty database is opened by all at once."""
-    context, count = processes(), 6
+    context, count = forks(), 6
     start, out = context.Barrier(count), context.Queue()
     url = f"sqlite:///{tmp_path}/deep/er/w.db"
     running = [context.Process(target=open_at_once, args=(url, start, out)) for _ in range(count)]
@@ -186,7 +187,7 @@ def test_a_cancelled_save_is_finished_before_the_lock_opens(state_url: str, monk
 
 def test_a_lock_dies_with_its_holder(state_url: str) -> None:
     """A row that says "locked" outlives a kill -9, and every later run waits for it."""
-    context = processes()
+    context = forks()
     held = context.Queue()
     holder = context.Process(target=hold_lock, args=(state_url, held))
     holder.start()
@@ -207,7 +208,7 @@ def test_two_processes_with_one_rotating_credential_refresh_once_each_time(
 ) -> None:
     """Trap 17 over processes: all requests of a round meet an expired token; one refresh each time, none refused."""
     clock = Time()
-    context = processes()
+    context = forks()
     start, end, out = context.Barrier(3), context.Barrier(3), context.Queue()
     with RunningSandbox(SandboxConfig(clock=clock)) as sandbox:
         urls = (f"{sandbox.url}/t/acme", state_url)
@@ -230,7 +231,7 @@ def test_two_processes_with_one_rotating_credential_refresh_once_each_time(
 
 def kill_between_answer_and_use(state_url: str, kills: int) -> tuple[int, int]:
     """Kill a fresh process at a random moment after the token endpoint answered; return kills before the first use."""
-    clock, dice, context = Time(), random.Random(kills), processes()
+    clock, dice, context = Time(), random.Random(kills), forks()
     unused = 0
     with RunningSandbox(SandboxConfig(clock=clock)) as sandbox:
         urls = (f"{sandbox.url}/t/acme", state_url)

@@ -7,10 +7,8 @@ kills affordable.
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 from collections.abc import Callable
 from datetime import UTC, datetime
-from multiprocessing.context import ForkServerContext
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 
@@ -28,12 +26,6 @@ from weathervane_resources.tokens import Vault
 
 KEY = Fernet.generate_key().decode()
 FIRST = {"SHOPIFY_ACCESS_TOKEN": "expired-first", "SHOPIFY_REFRESH_TOKEN": "shprt_configured"}
-
-
-def processes() -> ForkServerContext:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.resources.worker"])
-    return context
 
 
 def utc_now() -> datetime:
