@@ -5,7 +5,7 @@ Belongs here: canvas, axes and encoding. Does not belong here: what is drawn (`p
 
 import base64
 import io
-from typing import Any
+from typing import Any, Literal
 
 INK = "#6b7785"
 """A grey with enough contrast on white and on the UI's dark background."""
@@ -23,13 +23,13 @@ def canvas(title: str) -> tuple[Any, Any]:
 
 def day_canvas(title: str) -> tuple[Any, Any]:
     """Return a figure and its only axes, for numbers by day: their labels are short, so the margins need not be searched for."""
-    figure = new_figure(layout="none")
+    figure = new_figure(layout=None)
     axes = new_axes(figure, title, (1, 1, 1))
     figure.subplots_adjust(left=0.08, right=0.985, top=0.89, bottom=0.17)
     return figure, axes
 
 
-def new_figure(layout: str = "constrained") -> Any:
+def new_figure(layout: Literal["constrained"] | None = "constrained") -> Any:
     """Return an empty figure."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - half a second that only a run should pay
 
