@@ -9,6 +9,7 @@ import polars as pl
 
 from weathervane_checks.findings import Finding, Severity
 from weathervane_checks.rules.join import ARCHIVE_MODEL, KEYS, LAGS, ROLL_DAYS, ROLL_MIN_DAYS, ROLLED, Join
+from weathervane_checks.rules.leakage_said import differs, mean_was_never_known, never_said, told_of
 from weathervane_checks.rules.leakage_sources import (
     forecast_learnt_too_late,
     future_matters,
@@ -74,11 +75,9 @@ def lag_is_not_yesterday(join: Join) -> pl.DataFrame:
     if not join.versions.width:
         return wrong
     # a run of one day has no row of yesterday to hold its lags against: the versions have what was said of it
-    told = join.weather.filter(
-        pl.any_horizontal(pl.col(*LAGS).is_not_null()),
-        pl.col("source").is_in(join.versions["source"].unique().implode()),
-    )
-    return _lag_was_never_said(pl.concat([wrong.select(told.columns), told]).unique(), join.versions)
+    lagged = told_of(join).filter(pl.any_horizontal(pl.col(*LAGS).is_not_null()))
+    never = _lag_was_never_said(pl.concat([wrong.select(lagged.columns), lagged]).unique(), join.versions)
+    return pl.concat([never.select(KEYS), mean_was_never_known(join)]).unique()
 
 
 def _lag_was_never_said(rows: pl.DataFrame, versions: pl.DataFrame) -> pl.DataFrame:
@@ -109,7 +108,7 @@ def _lag_of_month_was_not_known(rows: pl.DataFrame, versions: pl.DataFrame) -> p
         for name, value in ROLLED.items()
     )
     both = rows.join(lags, on=KEYS, how="left").join(means, on=KEYS, how="left")
-    return both.filter(pl.any_horizontal(*(_differs(name) for name in (*LAGS, *ROLLED))))
+    return both.filter(pl.any_horizontal(*(differs(name) for name in (*LAGS, *ROLLED))))
 
 
 def _week_before(rows: pl.DataFrame, versions: pl.DataFrame) -> pl.DataFrame:
@@ -128,11 +127,6 @@ def _week_before(rows: pl.DataFrame, versions: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _differs(name: str) -> pl.Expr:
-    mine, other = pl.col(name), pl.col(f"_{name}")
-    return (mine.is_null() != other.is_null()) | ((mine - other).abs() > 1e-6).fill_null(value=False)
-
-
 def doubled_rows(join: Join) -> pl.DataFrame:
     """W08: a cell and day stands more than once in the matrix or in the weather."""
     keys = ["date", "geohash"]
@@ -141,7 +135,10 @@ def doubled_rows(join: Join) -> pl.DataFrame:
 
 
 def joined_to_another_day(join: Join) -> pl.DataFrame:
-    """W09: the matrix shows weather that the cell did not have on that local day."""
+    """W09: the matrix shows weather that the cell did not have on that local day.
+
+    Held against the weather table, and that against the versions: a build that is wrong is wrong in both tables alike.
+    """
     carried = [name for name in join.features.columns if name in join.weather.columns and name not in NOT_WEATHER]
     mine = join.weather.select("date", "geohash", "local_date", *(pl.col(name).alias(f"_{name}") for name in carried))
     joined = join.features.join(mine, on=["date", "geohash"], how="left")
@@ -149,13 +146,14 @@ def joined_to_another_day(join: Join) -> pl.DataFrame:
     is_there = ~pl.col("is_weather_missing")
     has_its_flags = ~pl.col("date").is_in(sorted(join.reflagged))
 
-    def differs(name: str) -> pl.Expr:
+    def is_another(name: str) -> pl.Expr:
         is_other = pl.col(name).ne_missing(pl.when(is_there).then(f"_{name}"))
         return is_other & has_its_flags if name.endswith("_flag") else is_other
 
-    return joined.filter(
-        pl.any_horizontal(*map(differs, carried), is_there & pl.col("local_date").ne_missing(pl.col("date")))
+    other = joined.filter(
+        pl.any_horizontal(*map(is_another, carried), is_there & pl.col("local_date").ne_missing(pl.col("date")))
     )
+    return pl.concat([other.select(KEYS), never_said(join)]).unique()
 
 
 def mixed_day_basis(join: Join) -> pl.DataFrame:
