@@ -88,7 +88,7 @@ def test_another_source_and_a_place_without_orders_are_not_held_against_the_vers
     join = in_both(of_the_next_day, seen(clean()))
     demo = replace(join, weather=join.weather.with_columns(source=pl.lit("stub")))
     assert RULES["W09"](demo).is_empty()
-    gone = replace(join, versions=join.versions.filter(pl.col("geohash") == "u0000"))
+    gone = replace(join, versions=join.versions.with_columns(geohash=pl.lit("u0000")))
     assert RULES["W09"](gone).is_empty()
 
 
@@ -105,15 +105,39 @@ def test_a_mean_that_the_week_before_does_not_have_is_found(shift: float) -> Non
     assert RULES["W05"](in_both(lambda weather: weather.with_columns(moved), night)).height == len(CELLS)
 
 
-@pytest.mark.parametrize("value", [None, 0.0])
-def test_a_mean_of_too_few_days_and_a_mean_that_is_gone_are_found(value: float | None) -> None:
-    """Four days make no mean, and five do."""
-    join = seen(clean())
-    week = pl.col("valid_date").is_between(DAYS[0] - timedelta(days=7), DAYS[0] - timedelta(days=1))
-    few = replace(join, versions=join.versions.filter(~week | (pl.col("valid_date") >= DAYS[0] - timedelta(days=4))))
-    assert (DAYS[0], CELLS[0]) in RULES["W05"](few).select("date", "geohash").rows()
-    bare = in_both(lambda weather: weather.with_columns(temp_roll7=pl.lit(value, pl.Float64)), join)
-    assert RULES["W05"](bare).height == join.weather.height
+def week_of_means(join: Join, days: int) -> Join:
+    """Return the join with versions of so many days only before its first, and their mean in both tables."""
+    before = (pl.col("valid_date") < DAYS[0]) & (pl.col("valid_date") >= DAYS[0] - timedelta(days=days))
+    versions = join.versions.filter(before | (pl.col("valid_date") >= DAYS[0]))
+    first = replace(join, versions=versions, weather=join.weather.filter(date=DAYS[0]))
+    means = {rolled: versions.filter(before, geohash=CELLS[0])[value].mean() for rolled, value in ROLLED.items()}
+    return in_both(
+        lambda weather: weather.with_columns(pl.lit(mean).alias(name) for name, mean in means.items()), first
+    )
+
+
+def test_four_days_make_no_mean_and_a_mean_of_five_may_not_be_null() -> None:
+    """A place that is new had a mean of its only day."""
+    assert RULES["W05"](week_of_means(seen(clean()), 4)).height == len(CELLS)
+    five = week_of_means(seen(clean()), 5)
+    assert RULES["W05"](five).is_empty()
+    bare = in_both(lambda weather: weather.with_columns(temp_roll7=pl.lit(None, pl.Float64)), five)
+    assert RULES["W05"](bare).height == len(CELLS)
+
+
+def test_a_day_that_came_after_the_mean_was_made_is_not_missed_in_it() -> None:
+    """The archive had a gap, and filled it: the days after it are made again one at a time, if at all."""
+    six = week_of_means(seen(clean()), 6)
+    learnt_at = six.weather["as_of_utc"].max()
+    late = six.versions.filter(valid_date=DAYS[0]).with_columns(
+        valid_date=pl.lit(DAYS[0] - timedelta(days=7)),
+        known_at_utc=pl.lit(learnt_at + timedelta(days=5)),
+        temp_c=pl.lit(-40.0),
+    )
+    late = late.select(pl.col(name).cast(dtype) for name, dtype in six.versions.schema.items())
+    assert RULES["W05"](replace(six, versions=pl.concat([six.versions, late]))).is_empty()
+    known = late.with_columns(known_at_utc=pl.lit(learnt_at).dt.cast_time_unit("us"))
+    assert RULES["W05"](replace(six, versions=pl.concat([six.versions, known]))).height == len(CELLS)
 
 
 def test_a_centred_mean_in_both_tables_is_found_in_what_was_made_night_by_night() -> None:
