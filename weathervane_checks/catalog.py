@@ -91,6 +91,8 @@ def completeness(evidence: Evidence) -> list[Finding]:
 def weather_join_leakage(evidence: Evidence) -> list[Finding]:
     """The matrix knows nothing of the future: times of knowledge, normals, lags, keys and nulls are recomputed.
 
+    Its weather must be what a host said of the cell and day, its means, anomalies and flags what follows from that; of a heatwave
+    only the day itself is looked at.
     In join mode as_of also by the shuffled future: all that was learnt after the newest decision is changed, and the
     matrix that is built again must be the same to the byte.
     """

@@ -10,6 +10,7 @@ from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_checks.evidence import Evidence, Rebuild
 from weathervane_checks.rules.canary import canary
 from weathervane_checks.rules.join import Join
+from weathervane_checks.rules.leakage_derived import LIMITS
 
 
 def is_as_of(evidence: Evidence) -> bool:
@@ -48,6 +49,8 @@ def gather_join(evidence: Evidence) -> Join:
         shuffled=_shuffled(evidence) if as_of else pl.DataFrame(),
         modes=_modes(evidence),
         reflagged=_reflagged(evidence),
+        normed=_normed(evidence),
+        limits=_limits(evidence),
     )
 
 
@@ -64,6 +67,24 @@ def _reflagged(evidence: Evidence) -> frozenset[date]:
     ledger = evidence.lake.ledger(evidence.tenant.id).filter(pl.col("dataset").is_in(["features", "weather_daily"]))
     by_day = ledger.filter(pl.col("date").is_in(observed)).drop_nulls("flag_limits").group_by("date")
     return frozenset(by_day.agg(pl.col("flag_limits").n_unique()).filter(pl.col("flag_limits") > 1)["date"])
+
+
+def _normed(evidence: Evidence) -> frozenset[date]:
+    """Return the days whose weather was written after the normals of their year: those of before may have had others, or none."""
+    ledger = evidence.lake.ledger(evidence.tenant.id)
+    year = pl.col("date").dt.year().alias("year")
+    normals = ledger.filter(dataset="climatology").select(year, pl.col("written_at_utc").alias("normals_at"))
+    written = ledger.filter(pl.col("dataset") == "weather_daily", pl.col("date").is_in(list(evidence.days)))
+    both = written.with_columns(year).join(normals, on="year", how="inner", validate="m:1")
+    return frozenset(both.filter(pl.col("written_at_utc") > pl.col("normals_at"))["date"])
+
+
+def _limits(evidence: Evidence) -> pl.DataFrame:
+    """Return the limits by which the flags of each day's weather were set, where they were noted."""
+    ledger = evidence.lake.ledger(evidence.tenant.id, "weather_daily").filter(pl.col("date").is_in(list(evidence.days)))
+    limits = pl.Struct(dict.fromkeys(LIMITS, pl.Float64()))
+    noted = ledger.select("date", pl.col("flag_limits").str.json_decode(limits)).drop_nulls()
+    return noted.unnest("flag_limits")
 
 
 def _shuffled(evidence: Evidence) -> pl.DataFrame:

@@ -26,9 +26,12 @@ def tomorrow(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(values)
 
 
-WRONG: dict[str, tuple[str, Change]] = {
-    "tomorrow's weather": ("W09", tomorrow),
-    "a mean of another week": ("W05", lambda rows: rows.with_columns(pl.col("temp_roll7") + 0.5)),
+WRONG: dict[str, tuple[set[str], Change]] = {
+    "tomorrow's weather": ({"W06", "W09"}, tomorrow),
+    "a mean of another week": ({"W05"}, lambda rows: rows.with_columns(pl.col("temp_roll7") + 0.5)),
+    "an anomaly against other normals": ({"W06"}, lambda rows: rows.with_columns(pl.col("temp_anomaly") + 5)),
+    "a heatwave on every day": ({"W09"}, lambda rows: rows.with_columns(heatwave_flag=pl.lit(1, pl.Int8))),
+    "no frost on any day": ({"W09"}, lambda rows: rows.with_columns(freeze_flag=1 - pl.col("freeze_flag"))),
 }
 
 
@@ -62,9 +65,9 @@ def test_what_is_wrong_in_both_tables_alike_is_found_and_days_made_one_at_a_time
     early = "2026-11-09T15:00:00+00:00"
     installation.backfill("acme", FIRST, LAST, now=early)
     assert rules(installation, early) == {}
-    for rule, change in WRONG.values():
+    for broken, change in WRONG.values():
         before = rewrite(installation, change)
-        assert rules(installation, early).keys() == {rule}
+        assert rules(installation, early).keys() == broken
         for name, rows in before.items():
             put(installation, name, rows)
     assert rules(installation, early) == {}

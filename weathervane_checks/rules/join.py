@@ -29,7 +29,8 @@ class Join:
     columns) that rule does not judge. `decisions`: `date`, `decision_at`, `normals_year`, `ends_at`. `versions`: every
     version of the window's cells, `geohash`, `valid_date`, `known_at_utc`, `is_archived`, `source_model`, values.
     `shuffled`: what the canary found. `modes`: the join modes in the whole stored matrix. `reflagged`: days whose weather was made
-    again with other limits of its flags than the matrix has.
+    again with other limits of its flags than the matrix has. `normed`: days whose weather was written after the normals of their
+    year. `limits`: `date` and the limits by which the flags of its weather were set, of the days of which they were noted.
     """
 
     features: pl.DataFrame
@@ -43,6 +44,8 @@ class Join:
     shuffled: pl.DataFrame = field(default_factory=pl.DataFrame)
     modes: frozenset[str] = frozenset()
     reflagged: frozenset[date] = frozenset()
+    normed: frozenset[date] = frozenset()
+    limits: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     @property
     def as_of(self) -> pl.DataFrame:

@@ -9,6 +9,7 @@ import polars as pl
 
 from weathervane_checks.findings import Finding, Severity
 from weathervane_checks.rules.join import ARCHIVE_MODEL, KEYS, LAGS, ROLL_DAYS, ROLL_MIN_DAYS, ROLLED, Join
+from weathervane_checks.rules.leakage_derived import wrong_flags
 from weathervane_checks.rules.leakage_said import differs, mean_was_never_known, never_said, told_of
 from weathervane_checks.rules.leakage_sources import (
     forecast_learnt_too_late,
@@ -137,7 +138,8 @@ def doubled_rows(join: Join) -> pl.DataFrame:
 def joined_to_another_day(join: Join) -> pl.DataFrame:
     """W09: the matrix shows weather that the cell did not have on that local day.
 
-    Held against the weather table, and that against the versions: a build that is wrong is wrong in both tables alike.
+    Held against the weather table, and that against the versions and the limits of its flags: a build that is wrong is wrong in
+    both tables alike.
     """
     carried = [name for name in join.features.columns if name in join.weather.columns and name not in NOT_WEATHER]
     mine = join.weather.select("date", "geohash", "local_date", *(pl.col(name).alias(f"_{name}") for name in carried))
@@ -153,7 +155,7 @@ def joined_to_another_day(join: Join) -> pl.DataFrame:
     other = joined.filter(
         pl.any_horizontal(*map(is_another, carried), is_there & pl.col("local_date").ne_missing(pl.col("date")))
     )
-    return pl.concat([other.select(KEYS), never_said(join)]).unique()
+    return pl.concat([other.select(KEYS), never_said(join), wrong_flags(join)]).unique()
 
 
 def mixed_day_basis(join: Join) -> pl.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from weathervane_checks.rules.join import ARCHIVE_MODEL, FORECAST_MODEL, KEYS, Join, nothing
+from weathervane_checks.rules.leakage_derived import calendar_slot, wrong_anomalies
 
 MIXED_SHARE = 0.15
 MEASURED = (
@@ -35,17 +36,16 @@ def forecast_learnt_too_late(join: Join) -> pl.DataFrame:
 def normal_knows_the_year(join: Join) -> pl.DataFrame:
     """W06: normals for a year are built from days of that year or later, or a row's anomaly is from other normals."""
     late = join.normals.filter(pl.col("base_end") >= pl.col("date")).select(*KEYS, is_yearly=pl.lit(value=True))
-    return pl.concat([late, _foreign_anomalies(join).with_columns(is_yearly=pl.lit(value=False))])
+    foreign = pl.concat([_foreign_anomalies(join), wrong_anomalies(join)])
+    return pl.concat([late, foreign.with_columns(is_yearly=pl.lit(value=False))])
 
 
 def _foreign_anomalies(join: Join) -> pl.DataFrame:
     """Return the as_of rows whose anomaly is not against the normals that their decision could have."""
-    month, day = pl.col("date").dt.month(), pl.col("date").dt.day()
-    slot = pl.date(2000, month, day).dt.ordinal_day().cast(pl.Int16)
     normals = join.normals.select(
         "geohash", "day_of_year", "temp_mean_c", pl.col("date").dt.year().cast(pl.Int32).alias("normals_year")
     )
-    rows = join.as_of.filter(pl.col("temp_anomaly").is_not_null()).with_columns(slot.alias("day_of_year"))
+    rows = join.as_of.filter(pl.col("temp_anomaly").is_not_null()).with_columns(calendar_slot().alias("day_of_year"))
     unique = normals.unique(["geohash", "day_of_year", "normals_year"])
     both = rows.join(unique, on=["geohash", "day_of_year", "normals_year"], how="left", validate="m:1")
     off = (pl.col("temp_anomaly") - (pl.col("temp_c") - pl.col("temp_mean_c"))).abs() > 1e-6
