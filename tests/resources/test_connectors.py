@@ -234,6 +234,23 @@ def test_each_vendor_counts_in_its_own_scope(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "host"),
+    [({"OPEN_METEO_API_KEY": "planted-key"}, "customer-"), ({"OPEN_METEO_NON_COMMERCIAL": "true"}, "")],
+)
+def test_a_key_is_for_the_hosts_of_customers(bench: Bench, values: dict[str, str], host: str) -> None:
+    """The free hosts do not know the key: a shop that paid was counted as one that did not."""
+    bench.configure(**values)
+
+    async def look(client: Any) -> tuple[str, str]:
+        return client.forecast_url, client.archive_url
+
+    assert bench.call(OpenMeteoConnector(), look) == (
+        f"https://{host}api.open-meteo.com/v1/forecast",
+        f"https://{host}archive-api.open-meteo.com/v1/archive",
+    )
+
+
+@pytest.mark.parametrize(
     ("values", "scope", "windows"),
     [
         ({"OPEN_METEO_NON_COMMERCIAL": "true"}, "open_meteo:free", len(OPEN_METEO_FREE)),
