@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 from weathervane_resources.lake import Lake
+from weathervane_resources.lake_ledger import left_over_days, own_days
 from weathervane_resources.spelling import backfill_command
 from weathervane_resources.tenants import Tenant
 
@@ -32,12 +33,22 @@ METRICS = ("weather_coverage_ratio", "leakage_rows", "weather_gap_rows")
 
 def validate_join(tenant: Tenant, lake: Lake, now: datetime, open_rebuild: OpenRebuild | None) -> dict[str, Any]:
     """Return the report of the tenant's newest days in the lake. It says `missing` where there is nothing to judge."""
-    written = lake.ledger(tenant.id, "features").filter(pl.col("row_count") > 0)
-    last = written.select(pl.max("date")).item() or tenant.today(now)
-    days = [last - timedelta(days=n) for n in range(NEWEST_DAYS)]
+    days = _own_days(tenant, lake, now)
     limits = Thresholds().for_tenant(tenant.thresholds)
     evidence = Evidence("features", tenant, dict.fromkeys(days, ""), lake, now, limits, open_rebuild)
     return _report(evidence)
+
+
+def _own_days(tenant: Tenant, lake: Lake, now: datetime) -> list[date]:
+    """Return the newest days of the matrix, without those that are left over of a demo: their rows are no shop's."""
+    orders = lake.ledger(tenant.id, "orders")
+    left_over = set(left_over_days(orders))
+    written = lake.ledger(tenant.id, "features").filter(pl.col("row_count") > 0)
+    last = max(set(written["date"]) - left_over, default=tenant.today(now))
+    if last in left_over:  # no matrix was made of the shop's own days yet
+        last = max(own_days(orders))
+    days = [last - timedelta(days=n) for n in range(NEWEST_DAYS)]
+    return [day for day in days if day not in left_over]
 
 
 def _report(evidence: Evidence) -> dict[str, Any]:

@@ -250,7 +250,9 @@ class KlaviyoConnector(Connector):
     rate_limit_per_minute: float = 150.0
 
     def _limits(self) -> tuple[Limit, ...]:
-        return (*super()._limits(), Rate(self.rate_limit_per_minute / 60, self.rate_limit_capacity))
+        # the burst is part of the minute's requests
+        per_s = max(1.0, self.rate_limit_per_minute - self.rate_limit_capacity) / 60
+        return (*super()._limits(), Rate(per_s, self.rate_limit_capacity))
 
     @asynccontextmanager
     async def connect(self, access: Access, platform: Platform) -> AsyncIterator[KlaviyoClient]:

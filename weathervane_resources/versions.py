@@ -8,6 +8,7 @@ are its own projection, Meta's follow the distance of the last ones (its Marketi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -81,6 +82,13 @@ def sunset_of(variable: str, version: str) -> Sunset | None:
     return next((row for row in SUNSETS if (row.variable, row.version) == (variable, version)), None)
 
 
+def _later_end_of(variable: str, version: str) -> Sunset | None:
+    """Return the oldest row of the variable where the version is older still: it ended, at the latest, with that one."""
+    oldest = min((row for row in SUNSETS if row.variable == variable), key=lambda row: row.ends)
+    mine, other = ([int(number) for number in re.findall(r"\d+", one)] for one in (version, oldest.version))
+    return oldest if len(mine) == len(other) and mine < other else None
+
+
 def warnings(today: date, overrides: Mapping[str, str]) -> list[VersionWarning]:
     """Return what is wrong with the versions in use, by variable.
 
@@ -94,7 +102,7 @@ def warnings(today: date, overrides: Mapping[str, str]) -> list[VersionWarning]:
 
 
 def _warning(today: date, variable: str, version: str) -> VersionWarning | None:
-    row = sunset_of(variable, version)
+    row = sunset_of(variable, version) or _later_end_of(variable, version)
     living = DEFAULT_VERSIONS[variable]
     advice = f"set {variable}={living}, or upgrade" if version != living else "upgrade Weathervane, or set a newer one"
     if row is None:
@@ -103,5 +111,6 @@ def _warning(today: date, variable: str, version: str) -> VersionWarning | None:
     if row.ends > today + WARN_AHEAD:
         return None
     is_dead = row.ends <= today
-    message = f"{variable}={version} {'ended' if is_dead else 'ends'} {row.day}; {advice}"
+    by = "" if row.version == version else "by "
+    message = f"{variable}={version} {'ended' if is_dead else 'ends'} {by}{row.day}; {advice}"
     return VersionWarning(variable, version, row.ends, is_dead, message)

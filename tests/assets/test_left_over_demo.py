@@ -10,9 +10,11 @@ import pytest
 
 from tests.assets.conftest import PROFILES, TENANTS, Installation
 from tests.assets.test_quality import tenant
+from weathervane_assets.features import open_rebuild
 from weathervane_assets.tables import Orders, shape_of
 from weathervane_checks.dq_report import examine_quality
 from weathervane_checks.geocoding_report import geocoding_report
+from weathervane_checks.join_report import validate_join
 from weathervane_resources.sandbox import RunningSandbox, SandboxConfig, TenantProfile
 
 MADE_UP, LIVE = date(2026, 11, 10), date(2026, 11, 12)
@@ -73,6 +75,9 @@ def test_a_window_that_still_holds_days_of_the_demo_is_written_as_the_shops_own(
         "days of the demo whose matrix was not made again are not held against the shop's orders"
     )
     assert judged["severity"] == "ok"
+    said = validate_join(tenant(installation), installation.lake, datetime(2026, 11, 13, 15, tzinfo=UTC), open_rebuild)
+    assert (said["window"]["start"], said["leakage"]["total_rows"]) == (LIVE.isoformat(), 0)
+    assert said["join"]["feature_rows"] == installation.rows("acme", "features").filter(date=LIVE).height
     again = installation.backfill("acme", MADE_UP, LIVE, "features")
     assert again.failures == []
     matrix = installation.rows("acme", "features")

@@ -41,12 +41,14 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     return tmp_path
 
 
-def put(lake: Lake, tenant: str, dataset: str, rows: list[dict[str, Any]]) -> None:
+def put(
+    lake: Lake, tenant: str, dataset: str, rows: list[dict[str, Any]], *days: date, source: str = "open_meteo"
+) -> None:
     schema = polars_schema(CONTRACTS[dataset])
-    ids = {"tenant_id": tenant, "date": DAY, "source": "open_meteo", "as_of_utc": NOW}
+    ids = {"tenant_id": tenant, "date": DAY, "source": source, "as_of_utc": NOW}
     shape = Shape(schema, tuple(key_columns(CONTRACTS[dataset])))
     frame = pl.DataFrame([{**ids, **row} for row in rows], schema=schema)
-    lake.replace(tenant, dataset, frame, shape=shape, days=[DAY], source="open_meteo", run_id="r", now=NOW)
+    lake.replace(tenant, dataset, frame, shape=shape, days=days or [DAY], source=source, run_id="r", now=NOW)
 
 
 def fill(lake: Lake, tenant: str = "acme", *, known: int = 4, cells: int = 4, leak: bool = False) -> None:
@@ -183,6 +185,52 @@ def test_sales_of_another_day_where_they_go_are_counted_and_many_warn(lake: Lake
     ]
     patient = replace(ACME, thresholds={"other_local_day_ratio_warning": 0.5})
     assert validate_join(patient, lake, NOW, None)["status"] == "ok"
+
+
+def demo_days(lake: Lake, *days: date) -> None:
+    """Write made-up orders, weather and a matrix of two places that are no shop's, one of them without weather."""
+    for name in ("weather_daily", "features"):
+        rows = lake.scan("acme", name, Shape(polars_schema(CONTRACTS[name]), ())).filter(date=DAY).collect().tail(2)
+        made_up = [row | {"date": day, "source": "stub"} for day in days for row in rows.to_dicts()]
+        put(
+            lake,
+            "acme",
+            name,
+            [{**row, "geohash": f"9q8{row['geohash'][-2:]}"} for row in made_up],
+            *days,
+            source="stub",
+        )
+    orders = [{**order(day.toordinal(), 12, "9q8y0"), "date": day} for day in days]
+    put(lake, "acme", "orders", orders, *days, source="stub")
+
+
+@pytest.mark.parametrize("ago", [1, -1])
+def test_what_is_left_over_of_a_demo_is_not_in_the_report(lake: Lake, ago: int) -> None:
+    """Coverage of the shop's matrix was that of the demo's rows beside it, and so were its places and days with sales."""
+    fill(lake, known=3)
+    put(lake, "acme", "orders", [order(1, 12, "drt21")], source="shopify_api")
+    before = report(lake)
+    demo_days(lake, DAY - timedelta(days=ago), DAY - timedelta(days=3 * ago))
+    assert report(lake) == before
+    assert (before["join"]["feature_rows"], before["window"]) == (4, {"start": "2026-03-03", "end": "2026-03-03"})
+
+
+def test_a_demo_that_has_no_shop_yet_is_in_the_report(lake: Lake) -> None:
+    """Where all is made up nothing is left over: the demo's own report would be empty."""
+    fill(lake, known=3)
+    demo_days(lake, DAY - timedelta(days=1))
+    assert report(lake)["join"]["feature_rows"] == 6
+
+
+def test_a_shop_whose_matrix_was_never_made_has_no_report_of_its_demos(lake: Lake) -> None:
+    """Every day of the newest ninety was the demo's, the day itself too."""
+    fill(lake)
+    demo_days(lake, *(day for n in range(100) if (day := NOW.date() - timedelta(days=n)) != DAY))
+    for name in ("weather_daily", "features", "orders"):
+        put(lake, "acme", name, [], source="stub" if name == "orders" else "open_meteo")
+    put(lake, "acme", "orders", [], DAY - timedelta(days=200), source="shopify_api")
+    found = report(lake)
+    assert (found["status"], found["join"]["feature_rows"]) == ("missing", 0)
 
 
 def test_leaks_are_counted_by_rule_and_day(lake: Lake) -> None:

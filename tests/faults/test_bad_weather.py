@@ -32,7 +32,7 @@ ASKED = Asked(POINTS, FIRST, FIRST + timedelta(days=2), VARIABLES, WHERE)
 def place(index: int, **more: Any) -> dict[str, Any]:
     point = POINTS[index]
     return {
-        "latitude": point.latitude, "longitude": point.longitude, "utc_offset_seconds": 0, "elevation": 3.0, "location_id": index,
+        "latitude": point.latitude, "longitude": point.longitude, "utc_offset_seconds": point.utc_offset_s, "elevation": 3.0, "location_id": index,
         "daily_units": {"time": "iso8601", "temperature_2m_mean": "°C", "precipitation_sum": "mm"},
         "daily": {"time": DAYS, "temperature_2m_mean": [1.5, None, -3.0], "precipitation_sum": [0.0, 0.1, None]},
     } | more  # fmt: skip

@@ -45,6 +45,23 @@ def test_a_version_we_do_not_know_is_said_to_be_unknown() -> None:
     assert "not in our table" in warning.message
 
 
+@pytest.mark.parametrize(
+    ("variable", "version"),
+    [("GOOGLE_ADS_API_VERSION", "v20"), ("GOOGLE_ADS_API_VERSION", "v9"), ("META_GRAPH_VERSION", "v21.0"), ("SHOPIFY_API_VERSION", "2025-04"), ("KLAVIYO_REVISION", "2024-07-15")],
+)  # fmt: skip
+def test_a_version_older_than_one_that_ended_has_ended(variable: str, version: str) -> None:
+    """The older the version, the less was said: of one that was in no table any more, nothing."""
+    [warning] = warnings(TODAY, {variable: version})
+    assert warning.is_dead
+    assert f"{variable}={version} ended by " in warning.message
+
+
+@pytest.mark.parametrize("version", ["v20.1", "unstable", "", "v27"])
+def test_a_version_of_another_shape_or_newer_is_not_taken_for_older(version: str) -> None:
+    """A text that is compared with a number is older or newer by chance."""
+    assert not any(warning.is_dead for warning in warnings(TODAY, {"GOOGLE_ADS_API_VERSION": version}))
+
+
 def test_projected_dates_say_about() -> None:
     """A date that follows from a rule must not look announced."""
     [projected] = warnings(date(2027, 1, 10), {"GOOGLE_ADS_API_VERSION": "v23"})

@@ -15,6 +15,7 @@ from aiohttp import web
 from tests.resources.http.scripted import Script, calling
 from tests.resources.weather_versions import BERLIN, BOSTON, HOUR, NOW, TODAY, days_ago, versions
 from weathervane_resources.clients.open_meteo import OpenMeteoClient
+from weathervane_resources.clients.open_meteo_answer import Point
 from weathervane_resources.http.auth import StaticHeaders
 from weathervane_resources.http.errors import VendorError
 from weathervane_resources.http.pacing import Pace
@@ -48,10 +49,10 @@ async def open_meteo(request: web.Request) -> web.Response:
     units = {name: UNITS.get(name, "km/h" if "wind" in name else "°C") for name in names}
     places = [
         {
-            "latitude": float(latitude), "longitude": float(longitude), "utc_offset_seconds": 0, "elevation": 30.0,
+            "latitude": float(latitude), "longitude": float(longitude), "utc_offset_seconds": Point(0, 0, zone).utc_offset_s, "elevation": 30.0,
             "daily_units": {"time": "iso8601", **units}, "daily": {"time": [day.isoformat() for day in days], **daily},
         }
-        for latitude, longitude in zip(query["latitude"].split(","), query["longitude"].split(","), strict=True)
+        for latitude, longitude, zone in zip(*(query[name].split(",") for name in ("latitude", "longitude", "timezone")), strict=True)
     ]  # fmt: skip
     for number, place in enumerate(places):
         place |= {"location_id": number} if number else {}

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 import polars as pl
-from weathervane_resources.clients.google_ads import CampaignDay
+from weathervane_resources.clients.google_ads import CampaignDay, Metrics
 from weathervane_resources.clients.meta_ads import Action, Insight
 
 from weathervane_assets.tables import MONEY, Ads, conform
@@ -53,8 +53,8 @@ def purchases(actions: Sequence[Action] | None) -> str | None:
 def google_rows(days: Sequence[CampaignDay], *, tenant_id: str, source: str, as_of: datetime) -> Sorted:
     """Return one row per campaign and account-local day.
 
-    Google leaves out what is zero or unset: a campaign-day that is reported without cost, impressions or clicks had none
-    of them (the three are always selected); absent conversions stay null.
+    A campaign-day that is reported with any number and without cost, impressions or clicks had none of those: the three
+    are always selected. One without any number says nothing, and is set aside. Absent conversions stay null.
     Money is rounded to four decimals, half to even: Google counts millionths, and its conversion value is a double.
     Unusable rows are set aside.
     """
@@ -67,13 +67,17 @@ def google_rows(days: Sequence[CampaignDay], *, tenant_id: str, source: str, as_
         "adset_id": [None for _ in days],
         "adset_name": [None for _ in days],
         "currency": [row.customer.currency_code for row in days],
-        "spend": [_from_micros(m.cost_micros) for m in metrics],
-        "impressions": [m.impressions or "0" for m in metrics],
-        "clicks": [m.clicks or "0" for m in metrics],
+        "spend": [_from_micros(m.cost_micros) if _is_measured(m) else None for m in metrics],
+        "impressions": [(m.impressions or "0") if _is_measured(m) else None for m in metrics],
+        "clicks": [(m.clicks or "0") if _is_measured(m) else None for m in metrics],
         "conversions": [_text_of(m.conversions) for m in metrics],
         "conversion_value": [_text_of(m.conversions_value) for m in metrics],
     }
     return _finish(_text(columns), platform="google", tenant_id=tenant_id, source=source, as_of=as_of)
+
+
+def _is_measured(metrics: Metrics) -> bool:
+    return metrics != Metrics()
 
 
 def _from_micros(micros: str | None) -> str:

@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 from weathervane_resources.credentials import NOT_KEPT
+from weathervane_resources.lake_ledger import left_over_days
 from weathervane_resources.tenants import Tenant
 
 from weathervane_checks.findings import RANK, Severity
@@ -49,9 +50,8 @@ def judge_freshness(
 ) -> Freshness | None:
     """Return how fresh the dataset is, or None where nothing is due yet.
 
-    `ledger`: `date`, `written_at_utc`, `source` of the tenant's dataset. A day is complete if it was written after it was over. The
-    due day is the newest that has been over for `freshness_grace_hours`. A forecast that was missed cannot be had any more: it is
-    critical only until one was issued since, and of history before the first write nothing is missed.
+    `ledger`: `date`, `row_count`, `written_at_utc`, `source` of the tenant's dataset. A day is complete if it was written after it was
+    over. The due day is the newest that has been over for `freshness_grace_hours`.
     """
     last = tenant.today(now - timedelta(hours=limits.freshness_grace_hours)) - timedelta(days=1)
     if last < tenant.start_date:
@@ -62,16 +62,39 @@ def judge_freshness(
     complete = [day for day, at in written.iter_rows() if _is_complete(dataset, tenant, day, at)]
     if due in complete:
         return Freshness(tenant.id, "ok", max(complete), due, 0)
+    if dataset in ISSUED and not ledger.is_empty():
+        return _judge_late_forecast(dataset, tenant, ledger, limits, due)
     newest = max((day for day in complete if day < due), default=None)
-    first = _first_late(dataset, newest, due, tenant)
-    if due in missed and newest is None:
-        first = max(first, tenant.today(ledger["written_at_utc"].min()))  # type: ignore[arg-type] # some row is there
-    late = (last - first).days + 1
+    late = (last - _first_late(dataset, newest, due, tenant)).days + 1
     if late < 1:
         return Freshness(tenant.id, "ok", newest, due, 0)
-    is_over = due in missed and max(complete, default=due) > due
+    is_critical = late >= limits.freshness_critical_days
+    return Freshness(tenant.id, "critical" if is_critical else "warning", newest, due, late)
+
+
+def _judge_late_forecast(
+    dataset: str, tenant: Tenant, ledger: pl.DataFrame, limits: Thresholds, due: date
+) -> Freshness:
+    """Return how late forecasts are. One that was missed cannot be had any more: it is critical only until one was issued since.
+
+    A day without rows that was not missed had no place to issue one for, as a shop's before its first order and the first one of a
+    backfill: it is no forecast. Of history before the first write nothing is late, and a demo's are no shop's.
+    """
+    own = ledger.filter(~pl.col("date").is_in(left_over_days(ledger)))
+    is_missed = pl.col("source") == NOT_KEPT
+    was_missed = due in own.filter(is_missed)["date"]
+    issued = own.filter(~is_missed & (pl.col("row_count") > 0))["date"].to_list()
+    last_fine = max((day for day in own.filter(~is_missed)["date"] if day < due), default=None)
+    newest = max((day for day in issued if day < due), default=None) if was_missed else last_fine
+    first = _first_late(dataset, last_fine, due, tenant)
+    if last_fine not in issued:
+        first = max(first, tenant.today(own["written_at_utc"].min()))  # type: ignore[arg-type] # some row is there
+    late = (due - first).days + 1
+    if late < 1:
+        return Freshness(tenant.id, "ok", newest, due, 0)
+    is_over = was_missed and max(issued, default=due) > due
     is_critical = late >= limits.freshness_critical_days and not is_over
-    return Freshness(tenant.id, "critical" if is_critical else "warning", newest, due, late, due in missed)
+    return Freshness(tenant.id, "critical" if is_critical else "warning", newest, due, late, was_missed)
 
 
 def _first_late(dataset: str, newest: date | None, due: date, tenant: Tenant) -> date:

@@ -17,6 +17,7 @@ from weathervane_resources.clients.rows import BadRow, PageDecoder
 from weathervane_resources.http.errors import BadRequest, Malformed, Where
 from weathervane_resources.http.paging import PageToken, Trail
 from weathervane_resources.http.session import Reply, Request, VendorSession
+from weathervane_resources.http.strict_json import decode
 
 R = TypeVar("R")
 ONE_DAY, LONGEST = timedelta(days=1), timedelta(days=92)
@@ -126,6 +127,8 @@ class GoogleAdsClient:
         where = self.session.where(window)
 
         def parse(reply: Reply) -> SearchPage[R]:
+            if reply.body.lstrip().startswith(b"{"):
+                return _without_rows(reply.body, where)
             batches, rows, bad = decoder.decode(reply.body, where)
             for batch in batches:
                 _require_content(batch, where)
@@ -168,6 +171,14 @@ class GoogleAdsClient:
 def _require_content(page: _Search[Any], where: Where) -> None:
     if page.results is msgspec.UNSET and page.field_mask is None:
         raise Malformed("neither results nor fieldMask in the answer", **where)
+
+
+def _without_rows(body: bytes, where: Where) -> SearchPage[Any]:
+    """Return what a stream without rows is since 2025-08, as Google prints it: an object, no list of batches."""
+    batch = decode(body, _Search[msgspec.Raw], where)
+    if batch.field_mask is None or _rows_of(batch):
+        raise Malformed("neither a list of batches nor a stream without rows", **where)
+    return SearchPage([], [])
 
 
 def _rows_of(page: _Search[Any]) -> list[Any]:

@@ -7,8 +7,9 @@ variable that the model does not serve comes as nulls with the unit "undefined";
 
 import math
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -35,12 +36,22 @@ _UNITS_BY_STEM = {
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A place to ask for. `timezone` fixes its days (`Etc/GMT+5`); `elevation` NaN: the grid's own."""
+    """A place to ask for. `timezone` fixes its days (`Etc/GMT+5`, one without clock changes); `elevation` NaN: the grid's own."""
 
     latitude: float
     longitude: float
     timezone: str
     elevation: float = math.nan
+
+    @property
+    def utc_offset_s(self) -> int:
+        """How far its days are from those of UTC, in seconds, east positive."""
+        return _utc_offset_s(self.timezone)
+
+
+@cache
+def _utc_offset_s(timezone: str) -> int:
+    return int((datetime(2000, 1, 1, tzinfo=ZoneInfo(timezone)).utcoffset() or timedelta()).total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +114,11 @@ def _place(place: _Place, index: int, days: list[str], asked: Asked) -> PlaceDay
     is_on_globe = abs(place.latitude) <= 90 and abs(place.longitude) <= 180
     if place.location_id not in (None, index) or not is_on_globe or not distance <= FARTHEST_DEGREES:
         raise Malformed(f"location {index} is {distance:.1f} degrees from the point asked for", **asked.where)
+    if place.utc_offset_seconds != point.utc_offset_s:
+        raise Malformed(
+            f"location {index} is cut at {place.utc_offset_seconds} s from UTC, not at {point.utc_offset_s}",
+            **asked.where,
+        )
     times = decode(place.daily.get("time", msgspec.Raw(b"null")), list[str], asked.where)
     if times != days:
         raise Malformed(f"location {index} has {len(times)} days, not {days[0]}..{days[-1]}", **asked.where)

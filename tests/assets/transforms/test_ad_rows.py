@@ -151,6 +151,14 @@ def test_what_google_leaves_out_because_it_is_zero_is_zero() -> None:
     assert row["conversion_value"] is None
 
 
+def test_a_campaign_day_without_any_number_is_set_aside() -> None:
+    """An answer whose numbers were lost on the way was a day without spend."""
+    found = google_rows([campaign_day()], tenant_id="acme", source="google_ads_api", as_of=NOW)
+    assert found.rows.is_empty()
+    (reason,) = found.rejects["reason"]
+    assert reason.startswith("spend is missing or not usable")
+
+
 @pytest.mark.parametrize(
     ("sent", "kept"), [(0.0, "0"), (1e-05, "0"), (12.3456, "12.3456"), (1234567.875, "1234567.875"), (3e-3, "0.003")]
 )
@@ -163,6 +171,6 @@ def test_a_conversion_value_is_the_number_that_was_sent(sent: float, kept: str) 
 
 def test_a_google_row_without_currency_is_set_aside() -> None:
     """Spend of no currency was taken for the shop's."""
-    found = google_rows([campaign_day(currency=None)], tenant_id="acme", source="google_ads_api", as_of=NOW)
+    found = google_rows([campaign_day(currency=None, clicks="1")], tenant_id="acme", source="google_ads_api", as_of=NOW)
     assert found.rows.is_empty()
     assert found.rejects["reason"].to_list() == ["currency is missing or not usable"]

@@ -11,6 +11,7 @@ import pytest
 
 from weathervane_checks.rules.freshness import Freshness, freshness_by_tenant, judge_freshness
 from weathervane_checks.thresholds import Thresholds
+from weathervane_resources.lake_ledger import LEDGER_SCHEMA
 from weathervane_resources.tenants import Tenant
 
 ACME = Tenant("acme", "Acme", "America/New_York", "USD", date(2026, 1, 1))
@@ -19,9 +20,12 @@ NOON = datetime(2026, 11, 20, 17, tzinfo=UTC)  # noon in New York: the 19th is d
 DUE = date(2026, 11, 19)
 
 
-def ledger(*days: date, at: datetime = NOON, dataset: str = "orders", source: str = "live") -> pl.DataFrame:
-    schema = {"dataset": pl.String, "date": pl.Date, "written_at_utc": pl.Datetime("us", "UTC"), "source": pl.String}
-    return pl.DataFrame([(dataset, day, at, source) for day in days], schema=schema, orient="row")
+def ledger(
+    *days: date, at: datetime = NOON, dataset: str = "orders", source: str = "live", rows: int = 8
+) -> pl.DataFrame:
+    noted = [(dataset, day, rows, at, source) for day in days]
+    names = ("dataset", "date", "row_count", "written_at_utc", "source")
+    return pl.DataFrame(noted, schema={name: LEDGER_SCHEMA[name] for name in names}, orient="row")
 
 
 def judge(rows: pl.DataFrame, now: datetime = NOON, dataset: str = "orders", tenant: Tenant = ACME) -> Freshness:
@@ -84,7 +88,7 @@ def test_a_forecast_is_complete_when_issued_and_normals_are_due_by_the_year() ->
 
 def forecasts(issued: Sequence[date], missed: Sequence[date], first_written: datetime = NOON) -> pl.DataFrame:
     """Return the ledger of days with their forecast, and of days that the night after them wrote without."""
-    late = ledger(*missed, dataset="weather_forecast", source="not_kept", at=first_written)
+    late = ledger(*missed, dataset="weather_forecast", source="not_kept", at=first_written, rows=0)
     return pl.concat([ledger(*issued, dataset="weather_forecast"), late])
 
 
@@ -118,6 +122,52 @@ def test_history_without_forecasts_is_not_late_and_days_since_it_was_brought_in_
     found = judge(forecasts([], days_before(DUE, *range(365)), brought_in), dataset="weather_forecast")
     assert (found.severity, found.newest) == (severity, None)
     assert found.days_late == max(0, days_ago)
+
+
+def empty_forecasts(days: Sequence[date], written: datetime = NOON) -> pl.DataFrame:
+    """Return the ledger of days on which no place was active before the day's own orders."""
+    return ledger(*days, dataset="weather_forecast", source="open_meteo", at=written, rows=0)
+
+
+@pytest.mark.parametrize(("days_ago", "severity"), [(0, "ok"), (1, "warning"), (2, "warning"), (3, "critical")])
+@pytest.mark.parametrize("due_was_written", [True, False])
+def test_the_first_day_of_a_backfill_is_no_forecast(days_ago: int, severity: str, due_was_written: bool) -> None:
+    """It has the first orders, so nothing was missed on it: it passed for the newest forecast, and the days after it for late ones."""
+    brought_in = NOON - timedelta(days=days_ago)
+    missed = days_before(DUE, *range(0 if due_was_written else 1, 16))
+    rows = pl.concat(
+        [empty_forecasts(days_before(DUE, 17, 16), brought_in), forecasts([], missed, first_written=brought_in)]
+    )
+    found = judge(rows, dataset="weather_forecast")
+    assert (found.severity, found.days_late) == (severity, days_ago)
+    newest, alert = (None, "forecast_not_issued") if due_was_written else (DUE - timedelta(days=16), "dataset_stale")
+    assert (found.newest, found.alerts) == (newest, (alert,) if days_ago else ())
+
+
+@pytest.mark.parametrize(("late", "severity"), [(1, "warning"), (2, "warning"), (3, "critical")])
+def test_a_shop_that_had_no_place_for_months_is_late_since_its_first_missed_forecast(late: int, severity: str) -> None:
+    """Its days without a forecast are no forecasts, and one that was missed after all of them would be the 200th."""
+    nights = [empty_forecasts([day], NOON - (DUE - day)) for day in days_before(DUE, *range(late, 200))]
+    assert judge(pl.concat(nights), NOON - timedelta(days=late), "weather_forecast").severity == "ok"
+    found = judge(pl.concat([*nights, forecasts([], days_before(DUE, *range(late)))]), dataset="weather_forecast")
+    assert (found.severity, found.newest, found.days_late) == (severity, None, late)
+
+
+def test_forecasts_that_stopped_are_late_whatever_was_brought_in_since() -> None:
+    """The year before was backfilled while they stood still: its empty first day is no excuse, and today's empty one no forecast."""
+    history = [empty_forecasts(days_before(DUE, 365)), forecasts([], days_before(DUE, *range(20, 365)))]
+    stopped = forecasts(days_before(DUE, *range(9, 20)), days_before(DUE, *range(9)))
+    rows = pl.concat([*history, stopped, empty_forecasts([DUE + timedelta(days=1)])])
+    found = judge(rows, dataset="weather_forecast")
+    assert (found.severity, found.newest, found.days_late) == ("critical", DUE - timedelta(days=9), 9)
+
+
+def test_the_forecasts_of_a_demo_are_not_the_shops() -> None:
+    """A shop went live a week after its demo, and was late since the last made-up forecast."""
+    demo = ledger(*days_before(DUE, 9, 10), dataset="weather_forecast", source="stub", at=NOON - timedelta(days=9))
+    live = [empty_forecasts(days_before(DUE, 8)), forecasts([], days_before(DUE, *range(8)))]
+    found = judge(pl.concat([demo, *live]), dataset="weather_forecast")
+    assert (found.severity, found.newest, found.days_late) == ("ok", None, 0)
 
 
 def test_a_dataset_that_never_was_is_missing_and_a_tenant_that_begins_later_owes_nothing() -> None:

@@ -147,6 +147,13 @@ def test_back_off_has_full_jitter_within_its_cap(failures: int, seed: int) -> No
     assert 0 <= RetryPolicy().backoff_s(failures, random.Random(seed)) <= 60
 
 
+def test_two_callers_do_not_come_back_at_once() -> None:
+    """Trap 22: without jitter all that failed together tried again together."""
+    waits = [RetryPolicy().backoff_s(4, random.Random(seed)) for seed in range(50)]
+    assert len(set(waits)) == 50
+    assert min(waits) < max(waits) / 4
+
+
 async def _seconds(pace: Pace | Paces, takes: int) -> float:
     loop = asyncio.get_running_loop()
     start = loop.time()
