@@ -17,6 +17,7 @@ from typing import Any, cast
 import dagster as dg
 from weathervane_resources.alert_records import AlertSeverity, Facts, Subject
 from weathervane_resources.partition_keys import label_of, span_of, tenant_of_key
+from weathervane_resources.spelling import counted
 
 from weathervane_checks.alert_text import clean
 from weathervane_checks.alerts import Observation
@@ -80,7 +81,7 @@ def _of_tenants(one: Judged) -> Iterator[Observation]:
     for tenant, said in standing.items():
         subject = Subject(tenant, one.evaluation.asset_key.path[-1], one.evaluation.check_name)
         note = f"newest day {said['newest'] or 'none'}, due {said['due']}"
-        facts = Facts(f"{said['days_late']} days late", "0", tuple(said["alerts"]), clean(note), one.run_id)
+        facts = Facts(f"{counted(said['days_late'], 'day')} late", "0", tuple(said["alerts"]), clean(note), one.run_id)
         yield Observation(subject, said["severity"], (said["due"],), one.event_id, facts)
 
 

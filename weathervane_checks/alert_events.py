@@ -18,7 +18,6 @@ import sqlalchemy as sa
 from dagster._core.event_api import EventLogCursor
 from dagster._core.storage.event_log import SqlEventLogStorage, SqlEventLogStorageTable
 from dagster._serdes import deserialize_value
-from weathervane_assets.tables import CONTRACTS
 from weathervane_resources.alert_records import Facts, Subject
 from weathervane_resources.failures import DEFERRED_TAG, WAITING
 from weathervane_resources.http.errors import parted
@@ -272,8 +271,8 @@ class _RunFacts:
         return Observation(Subject(self.tenant, dataset, cause), severity, days, self.event_id, facts, backfill)  # type: ignore[arg-type]
 
     def datasets(self) -> list[str]:
-        keys = self.run.asset_selection
-        return sorted(key.path[-1] for key in keys) if keys else list(CONTRACTS)
+        """Return what the run was asked for by name; of a schedule's job only its steps say what it made."""
+        return sorted(key.path[-1] for key in self.run.asset_selection or ())
 
     def all_well(self, steps: Sequence[str], but: Sequence[Subject]) -> Iterator[Observation]:
         """Not every step is a dataset's: compaction and freshness have one of their own, which may have failed before."""

@@ -23,6 +23,7 @@ from weathervane_resources.alert_records import (
     short_id,
 )
 from weathervane_resources.http.errors import scrub
+from weathervane_resources.spelling import counted
 
 from weathervane_checks.alerts import BACKFILL, FAILED_RUN, NOT_RUN, STUCK_RUN, Due
 
@@ -48,6 +49,7 @@ CAUSES: Mapping[str, str] = {
     "row_count_drop_warning": "a fetch that ended early, or fewer sales; compare with the vendor's own count",
     "row_count_drop_critical": "a fetch that ended early, a lost permission, or an outage at the vendor",
     "new_rows_drop_warning": "fewer rows than on such a day: a partial outage, or a day that belongs into the quiet days",
+    "new_rows_low": "fewer rows than chance explains: a partial outage, or a quiet day; compare with the vendor's own count",
     "new_rows_drop_critical": "hardly any rows: an outage, a lost permission or a changed account",
     "new_rows_zero_streak_warning": "an outage at the source, or days that belong into the quiet days of tenants.toml",
     "new_rows_zero_streak_critical": "an outage at the source, a dead token or a closed shop",
@@ -94,7 +96,9 @@ def compose(found: Sequence[Due], names: Mapping[str, str], ui_url: str) -> list
         items = list(group)
         name = clean(names.get(tenant, ""), 60)
         if len(items) > GROUP_OVER:
-            notices.append(replace(_together(items, name), parts=tuple(_one(item, name, ui_url) for item in items)))
+            notices.append(
+                replace(_together(items, name, ui_url), parts=tuple(_one(item, name, ui_url) for item in items))
+            )
         else:
             notices += [_one(item, name, ui_url) for item in items]
     order = {item.incident.id: n for n, item in enumerate(found)}
@@ -201,8 +205,8 @@ def _digest_line(subject: Subject, rows: Sequence[tuple[Subject, str, AlertSever
     return f"- {subject.dataset} {subject.cause}: {worst}, {days_said([day for _, day, _ in rows])}"
 
 
-def _together(items: Sequence[Due], name: str) -> Notice:
-    """Return one message for many incidents of a tenant, the worst first."""
+def _together(items: Sequence[Due], name: str, ui_url: str) -> Notice:
+    """Return one message for many incidents of a tenant, the worst first, and what is wrong with that one."""
     ranked = sorted(items, key=lambda d: (-SEVERITY_RANK[d.incident.severity], d.incident.subject))
     first = ranked[0].incident
     severity = "ok" if ranked[0].kind == "recovery" else first.severity
@@ -213,9 +217,26 @@ def _together(items: Sequence[Due], name: str) -> Notice:
     more = [f"and {len(ranked) - MOST_LINES} more: weathervane alerts list"] if len(ranked) > MOST_LINES else []
     key = f"{short_id(*(d.key for d in ranked))}-many"
     title = f"{_whose(first.subject.tenant)}: {len(items)} incidents{HEADINGS[items[0].kind].replace(' is ', ' are ')}"
-    lines = [f"tenant: {_whose(first.subject.tenant)}{f' ({name})' if name else ''}", *shown, *more]
+    lines = [
+        f"tenant: {_whose(first.subject.tenant)}{f' ({name})' if name else ''}",
+        *shown,
+        *more,
+        *_of_worst(items[0].kind, first, ui_url),
+    ]
     told = f"[{severity}] {title}", "\n".join(lines)
     return Notice(key, items[0].kind, first.subject.tenant, first.severity, *told, is_quiet=items[0].is_quiet)
+
+
+def _of_worst(kind: NoticeKind, worst: Incident, ui_url: str) -> list[str]:
+    if kind == "recovery":
+        return []
+    subject = worst.subject
+    return [
+        f"the first, {subject.dataset} {subject.cause}:",
+        *_what(worst.facts),
+        *_advice(worst),
+        *_links(worst, ui_url),
+    ]
 
 
 def days_said(days: Sequence[str]) -> str:
@@ -233,7 +254,7 @@ def _whose(tenant: str) -> str:
 def _span(incident: Incident) -> str:
     seconds = int(((incident.closed_at or incident.last_at) - incident.opened_at).total_seconds())
     return (
-        f"{seconds // 86400} days {seconds % 86400 // 3600} h"
+        f"{counted(seconds // 86400, 'day')} {seconds % 86400 // 3600} h"
         if seconds >= 86400
         else f"{seconds // 3600} h {seconds % 3600 // 60} min"
     )

@@ -221,6 +221,21 @@ def test_a_good_run_ends_what_a_failed_one_began(instance: dg.DagsterInstance, c
     } <= ended
 
 
+def test_a_good_run_says_nothing_of_what_it_did_not_make(
+    instance: dg.DagsterInstance, cursor: tuple[int, set[int]]
+) -> None:
+    """Meta's token was dead, the hourly job of the forecasts went well, and people were told that the failure was over."""
+    job = dg.Definitions(
+        [orders, features], jobs=[dg.define_asset_job("some", selection=["features"])], executor=dg.in_process_executor
+    ).resolve_job_def("some")
+    made = job.execute_in_process(instance=instance, tags=RANGE)
+    record = instance.get_run_by_id(made.run_id)
+    assert record is not None
+    assert not record.asset_selection, "as a schedule's is"
+    ended = {o.subject.dataset for o in read(instance, cursor).observations if o.severity == "ok"}
+    assert ended == {"features", "run"}
+
+
 @dg.op
 def compact() -> None:
     if "op" in broken:

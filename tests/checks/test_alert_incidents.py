@@ -226,6 +226,23 @@ def test_a_storm_is_one_message_for_each_tenant(tower: Watchtower, hook: Webhook
     assert sorted(hook.titles) == ["[critical] acme: 10 incidents", "[critical] kiwi: 10 incidents"]
 
 
+def test_a_message_of_many_says_what_is_wrong_with_the_worst_and_what_to_do(tower: Watchtower, hook: Webhook) -> None:
+    """The most alarming message was the poorest: nine names, and neither what had happened nor where to look."""
+    for n in range(10):
+        severity, code = ("critical", "dataset_empty") if n == 7 else ("warning", "rows_missing")
+        tower.judge("acme", "orders", f"check_{n}", severity, DAY, alerts=code)
+    tower.tick()
+    ((_, title, message),) = hook.taken
+    assert title == "[critical] acme: 10 incidents"
+    assert "the first, orders check_7:" in message
+    assert "likely cause: the source answered with nothing" in message
+    assert "/assets/orders?view=checks&checkDetail=check_7" in message
+    for n in range(10):
+        tower.judge("acme", "orders", f"check_{n}", "ok", DAY)
+    tower.tick(after=timedelta(hours=1))
+    assert "likely cause" not in hook.taken[-1][2]
+
+
 def test_a_snoozed_incident_is_silent_until_it_ends_and_told_if_it_lasts(tower: Watchtower, hook: Webhook) -> None:
     """Muting a channel for a known outage hid the next one."""
     store = AlertStore(open_state(tower.state_url))
