@@ -22,7 +22,7 @@ from weathervane_assets.tables import Orders, shape_of
 from weathervane_checks.alert_routing import configured_targets
 from weathervane_resources.alert_outbox import count_waiting
 from weathervane_resources.alert_store import AlertStore
-from weathervane_resources.credentials import tenant_variable
+from weathervane_resources.credentials import NOT_CONFIGURED, tenant_variable
 from weathervane_resources.lake import Lake, LakeError, whole
 from weathervane_resources.lake_ledger import own_days
 from weathervane_resources.platform import Platform
@@ -36,6 +36,8 @@ from weathervane_resources.versions import warnings as version_warnings
 
 ALERTER_PATIENCE = timedelta(minutes=15)
 MOST_GAPS = 5
+MADE_OF = {"meta_ads": ("ads", "features"), "google_ads": ("ads", "features"), "promos": ("features",)}
+"""Sources that a shop may connect later, and what is made again with them."""
 
 
 def examine(settings: Settings, now: datetime) -> Iterator[Line]:
@@ -155,10 +157,23 @@ def _days(tenant: Tenant, lake: Lake, now: datetime) -> Iterator[Line]:
     try:
         ledger = lake.ledger(tenant.id, "orders")
         yield from _unread_days(tenant, ledger)
+        yield from _days_before_a_source(tenant, lake.ledger(tenant.id))
         yield from _days_since(tenant, ledger["date"].max(), now)
         yield from _days_of_another_zone(tenant, lake, sorted(own_days(ledger)))
     except LakeError as error:
         yield Line(f"days {tenant.id}", "finding", str(error))
+
+
+def _days_before_a_source(tenant: Tenant, ledger: pl.DataFrame) -> Iterator[Line]:
+    """Yield the days before a source was connected: spend jumps where it begins, and no night reads so far back."""
+    for dataset, more in MADE_OF.items():
+        mine = ledger.filter(pl.col("dataset") == dataset)
+        begin = min(own_days(mine), default=date.min)
+        absent = mine.filter((pl.col("source") == NOT_CONFIGURED) & (pl.col("date") < begin))["date"].sort()
+        if len(absent):
+            command = backfill_command(tenant.id, absent[0], absent[-1], dataset, *more)
+            text = f"{counted(len(absent), 'day')} of {dataset} before {begin} have no source, which was connected later: {command}"
+            yield Line(f"days {tenant.id}", "note", text)
 
 
 def _days_of_another_zone(tenant: Tenant, lake: Lake, days: list[date]) -> Iterator[Line]:

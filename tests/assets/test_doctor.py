@@ -200,6 +200,28 @@ def test_days_that_nobody_ever_read_are_a_finding(tmp_path: Path) -> None:
     }
 
 
+def test_days_before_a_source_was_connected_are_noted_with_what_is_made_of_it(tmp_path: Path) -> None:
+    """Google was connected in October: spend doubled overnight in the matrix, and doctor said ok."""
+    (tmp_path / "tenants.toml").write_text(GOOD)
+    lake = Lake(str(tmp_path / "lake"))
+    for day, source in ((1, "not_configured"), (2, "not_configured"), (3, "google_ads_api"), (4, "not_configured")):
+        shape = shape_of(CONTRACTS["google_ads"])
+        lake.replace(
+            "acme", "google_ads", shape.schema.to_frame(), shape=shape, days=[date(2026, 10, day)], source=source,
+            run_id="r", now=datetime(2026, 10, 20, tzinfo=UTC),
+        )  # fmt: skip
+    lines = json.loads(run(tmp_path, "doctor", "--json", WEATHERVANE_LAKE=str(tmp_path / "lake")).stdout)
+    assert [(line["level"], line["text"]) for line in lines if line["subject"] == "days acme"] == [
+        (
+            "note",
+            (
+                "2 days of google_ads before 2026-10-03 have no source, which was connected later: weathervane backfill --tenant acme"
+                " --from 2026-10-01 --to 2026-10-02 --asset google_ads --asset ads --asset features"
+            ),
+        )
+    ]
+
+
 def test_a_first_day_to_come_is_a_finding(tmp_path: Path) -> None:
     """`start_date = 2030-01-01` was a slip of four years: every night was quiet, and doctor content."""
     (tmp_path / "tenants.toml").write_text(GOOD + "start_date = 2099-01-01\n")
