@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -81,9 +81,14 @@ class Installation:
         return {m.partition: m for m in found if m.asset_key.path[-1] == asset}
 
 
+def still() -> datetime:
+    """Return the sandbox's now: at 03:00 UTC of the machine its orders would change between a run and what judges it."""
+    return datetime.fromisoformat(NOW)
+
+
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[RunningSandbox]:
-    with RunningSandbox(SandboxConfig(tenants=PROFILES)) as running:
+    with RunningSandbox(SandboxConfig(tenants=PROFILES, clock=still)) as running:
         yield running
 
 

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from tests import engines
-from tests.assets.conftest import PROFILES, Installation, write_environment
+from tests.assets.conftest import PROFILES, Installation, still, write_environment
 from weathervane_assets.partitions import TENANT_PARTITIONS
 from weathervane_resources.quarantine import read_quarantine
 from weathervane_resources.sandbox import RunningSandbox, SandboxConfig
@@ -64,7 +64,7 @@ def content(here: Installation, asset: str) -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, pl.DataFrame]]:
     with (
-        RunningSandbox(SandboxConfig(tenants=PROFILES)) as sandbox,
+        RunningSandbox(SandboxConfig(tenants=PROFILES, clock=still)) as sandbox,
         pytest.MonkeyPatch.context() as patch,
         engines.chosen().instance() as instance,
     ):
@@ -80,7 +80,7 @@ def test_a_misbehaving_vendor_costs_time_and_not_rows(
     faults: str, undisturbed: dict[str, pl.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under 5% faults a popular loader lost orders in 3 of 8 runs and exited 0 each time."""
-    config = SandboxConfig(tenants=PROFILES, faults=faults, fault_wait_s=0.0, fault_expire_after=3)
+    config = SandboxConfig(tenants=PROFILES, clock=still, faults=faults, fault_wait_s=0.0, fault_expire_after=3)
     with RunningSandbox(config) as sandbox, engines.chosen().instance() as instance:
         here = live_installation(monkeypatch, tmp_path, sandbox.url, instance)
         outcomes = {a: here.backfill("acme", FIRST, LAST, a) for a in ASSETS}
@@ -103,7 +103,7 @@ def test_a_hostile_vendor_gets_a_typed_error_or_nothing_and_the_lake_stays(
     seed: int, undisturbed: dict[str, pl.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A next link to another host took a shop's token there; a repeated page ran for ever; `null` was an empty day."""
-    calm = SandboxConfig(tenants=PROFILES)
+    calm = SandboxConfig(tenants=PROFILES, clock=still)
     hostile = dataclasses.replace(calm, faults="hostile", fault_share=0.5, fault_seed=seed, fault_wait_s=0.0)
     with engines.chosen().instance() as instance:
         with RunningSandbox(calm) as sandbox:
@@ -129,7 +129,9 @@ def test_no_planted_credential_is_in_anything_a_run_writes(
 ) -> None:
     """A token in one event is a token in every backup of the database, and in every screenshot of the UI."""
     caplog.set_level(logging.DEBUG)
-    config = SandboxConfig(tenants=PROFILES, faults="flaky+expired+hostile", fault_share=0.4, fault_wait_s=0.0)
+    config = SandboxConfig(
+        tenants=PROFILES, clock=still, faults="flaky+expired+hostile", fault_share=0.4, fault_wait_s=0.0
+    )
     home = tmp_path / "home"
     home.mkdir()
     with RunningSandbox(config) as sandbox, dg.DagsterInstance.local_temp(str(home)) as instance:

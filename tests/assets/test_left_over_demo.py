@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.assets.conftest import PROFILES, TENANTS, Installation
+from tests.assets.conftest import PROFILES, TENANTS, Installation, still
 from tests.assets.test_quality import tenant
 from weathervane_assets.features import open_rebuild
 from weathervane_assets.tables import Orders, shape_of
@@ -40,7 +40,7 @@ def test_the_places_and_sales_of_a_demo_are_not_the_shops(
         "acme": TenantProfile("America/New_York", "USD", orders_per_day=25, places=9),
         "kiwi": PROFILES["kiwi"],
     }
-    with RunningSandbox(SandboxConfig(tenants=elsewhere)) as shop:
+    with RunningSandbox(SandboxConfig(tenants=elsewhere, clock=still)) as shop:
         go_live(monkeypatch, shop.url)
         outcome = installation.backfill("acme", LIVE, LIVE + timedelta(days=2), *TABLES)
         again = installation.backfill("acme", MADE_UP, LIVE + timedelta(days=2), "weather_daily", "features")

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from tests.assets.conftest import PROFILES, Installation
+from tests.assets.conftest import PROFILES, Installation, still
 from weathervane_resources.sandbox import RunningSandbox, SandboxConfig, truth
 
 
@@ -40,7 +40,7 @@ def test_orders_that_the_token_may_not_see_are_a_failure_and_a_note(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without `read_all_orders` Shopify leaves out older orders and says nothing: two empty years in the matrix."""
-    config = SandboxConfig(tenants=PROFILES, shopify_scopes=("read_orders",))
+    config = SandboxConfig(tenants=PROFILES, clock=still, shopify_scopes=("read_orders",))
     with RunningSandbox(config) as sandbox:
         monkeypatch.setenv("WEATHERVANE_SANDBOX_URL", sandbox.url)
         old = sandbox.config.clock().date() - timedelta(days=90)

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from tests import engines
-from tests.assets.conftest import PROFILES, Installation, write_environment
+from tests.assets.conftest import PROFILES, Installation, still, write_environment
 from tests.assets.test_weather_fetch import fill, versions
 from tests.resources.http.scripted import Naps
 from weathervane_assets.partitions import TENANT_PARTITIONS
@@ -35,7 +35,7 @@ SPAN = ([BOSTON, BERLIN, AUCKLAND], FIRST, LAST)
 @contextmanager
 def installed(patch: pytest.MonkeyPatch, folder: Path, faults: str) -> Iterator[Installation]:
     """An installation whose every answer of Open-Meteo has the fault."""
-    config = SandboxConfig(tenants=PROFILES, faults=faults, fault_share=1.0)
+    config = SandboxConfig(tenants=PROFILES, clock=still, faults=faults, fault_share=1.0)
     folder.mkdir(exist_ok=True)
     with RunningSandbox(config) as sandbox, engines.chosen().instance() as instance:
         write_environment(patch, folder, sandbox.url)
