@@ -42,6 +42,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069]+"
 HEADINGS = {"alert": "", "worse": " got worse", "reminder": " is still so", "recovery": " is over", "digest": ""}
 CAUSES: Mapping[str, str] = {
     "dataset_missing": "the run did not write the day; look at the run, then start it again for the day",
+    "not_backfilled": "the tenant is new: its first backfill is not over, or is still to be started (`weathervane backfill`)",
     "forecast_not_issued": "nobody asked for the forecast on its day, and it cannot be had any more; let issue_forecasts_schedule run",
     "table_unreadable": "a power cut or a full disk, or a table of another version; bring it back as docs/reliability.md says",
     "dataset_empty": "the source answered with nothing; look at the vendor's own figures for the day",

@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 import polars as pl
+from weathervane_assets.tables import CONTRACTS
 from weathervane_resources import metrics
 from weathervane_resources.clock import Clock
 from weathervane_resources.lake import LEDGER_SCHEMA, Lake, LakeError
@@ -20,7 +21,7 @@ from weathervane_resources.tenants import Tenant
 
 from weathervane_checks.cures import described
 from weathervane_checks.findings import RANK, Severity, dagster_severity
-from weathervane_checks.rules.freshness import YEARLY, Freshness, freshness_by_tenant
+from weathervane_checks.rules.freshness import YEARLY, Freshness, freshness_by_tenant, is_begun
 
 NAME = "freshness"
 
@@ -44,8 +45,9 @@ def build_freshness(assets: Sequence[str]) -> dg.AssetChecksDefinition:
         lake, now = platform.lake(), clock.now()
         tenants = {name: one for name, one in platform.tenants().items() if not one.paused}
         ledgers = {name: _ledger(lake, name, context.log) for name in tenants}
+        new = {name for name, ledger in ledgers.items() if not has_begun(lake, name, ledger, now)}
         for key in sorted(context.selected_asset_check_keys):
-            found = freshness_by_tenant(key.asset_key.path[-1], ledgers, tenants, now)
+            found = freshness_by_tenant(key.asset_key.path[-1], ledgers, tenants, now, new)
             _measure(key.asset_key.path[-1], found, tenants, now)
             yield evaluate(key.asset_key, found)
 
@@ -59,6 +61,19 @@ def _ledger(lake: Lake, tenant_id: str, log: logging.Logger) -> pl.DataFrame:
     except LakeError as error:
         log.warning("%s counts as never written: %s", tenant_id, error)
         return pl.DataFrame(schema=LEDGER_SCHEMA)
+
+
+def has_begun(lake: Lake, tenant_id: str, ledger: pl.DataFrame, now: datetime) -> bool:
+    """Return whether a tenant's first backfill should be over: not before a day after its first write.
+
+    `ledger`: of all its datasets. One that got lost is of a tenant that has begun: it has tables.
+    """
+    if not ledger.is_empty():
+        return is_begun(ledger, now)
+    try:
+        return any(lake.version(tenant_id, dataset) is not None for dataset in CONTRACTS)
+    except LakeError:
+        return True
 
 
 def _measure(dataset: str, found: Sequence[Freshness], tenants: Mapping[str, Tenant], now: datetime) -> None:

@@ -40,7 +40,7 @@ def test_freshness_is_one_evaluation_an_asset_that_names_the_stale_tenants(
     metadata = {name: value.value for name, value in orders.metadata.items()}
     assert not orders.passed
     # acme's 19 November is there; kiwi's 20th, over for 4 hours, is not due, and its 19th was never fetched
-    assert (metadata["tenant"], metadata["alerts"], metadata["severity"]) == ("kiwi", "dataset_missing", "critical")
+    assert (metadata["tenant"], metadata["alerts"], metadata["severity"]) == ("kiwi", "not_backfilled", "warning")
     assert metadata["by_tenant"]["acme"]["severity"] == "ok"
     assert metadata["by_tenant"]["kiwi"]["due"] == "2026-11-19"
     assert {"window", "observed", "threshold", "judged_as"} <= metadata.keys()

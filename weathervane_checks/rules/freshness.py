@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 import polars as pl
@@ -18,6 +18,8 @@ ISSUED = frozenset({"weather_forecast"})
 """Written on the day itself: complete whenever they were written, but on days that came too late for it (`not_kept`)."""
 YEARLY = frozenset({"climatology"})
 """One partition a year, filed under January 1."""
+FIRST_BACKFILL = timedelta(hours=24)
+"""How long after a tenant's first write its history may still be on its way."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Freshness:
     days_late: int
     was_missed: bool = False
     """Whether the due day was written without the forecast that was to be had on it."""
+    is_begun: bool = True
+    """Whether the tenant's first backfill is over, or should be."""
 
     @property
     def alerts(self) -> tuple[str, ...]:
@@ -42,17 +46,33 @@ class Freshness:
             return ()
         if self.was_missed:
             return ("forecast_not_issued",)
+        if not self.is_begun:
+            return ("not_backfilled",)
         return ("dataset_missing",) if self.newest is None else ("dataset_stale",)
 
 
+def is_begun(ledger: pl.DataFrame, now: datetime) -> bool:
+    """Return whether a tenant's first backfill should be over. `ledger`: of all its datasets."""
+    first = ledger["written_at_utc"].min()
+    return isinstance(first, datetime) and now - first >= FIRST_BACKFILL
+
+
 def judge_freshness(
-    dataset: str, tenant: Tenant, ledger: pl.DataFrame, limits: Thresholds, now: datetime
+    dataset: str, tenant: Tenant, ledger: pl.DataFrame, limits: Thresholds, now: datetime, *, begun: bool = True
 ) -> Freshness | None:
     """Return how fresh the dataset is, or None where nothing is due yet.
 
     `ledger`: `date`, `row_count`, `written_at_utc`, `source` of the tenant's dataset. A day is complete if it was written after it was
-    over. The due day is the newest that has been over for `freshness_grace_hours`.
+    over. The due day is the newest that has been over for `freshness_grace_hours`. Until the tenant has `begun` nothing is critical:
+    its history is on its way or still has to be asked for. A report judges all as begun: it says what can be used, and wakes nobody.
     """
+    found = _judge(dataset, tenant, ledger, limits, now)
+    if begun or found is None or found.severity != "critical":
+        return found
+    return replace(found, severity="warning", is_begun=False)
+
+
+def _judge(dataset: str, tenant: Tenant, ledger: pl.DataFrame, limits: Thresholds, now: datetime) -> Freshness | None:
     last = tenant.today(now - timedelta(hours=limits.freshness_grace_hours)) - timedelta(days=1)
     if last < tenant.start_date:
         return None
@@ -114,12 +134,19 @@ def _is_complete(dataset: str, tenant: Tenant, day: date, written_at: datetime) 
 
 
 def freshness_by_tenant(
-    dataset: str, ledgers: Mapping[str, pl.DataFrame], tenants: Mapping[str, Tenant], now: datetime
+    dataset: str,
+    ledgers: Mapping[str, pl.DataFrame],
+    tenants: Mapping[str, Tenant],
+    now: datetime,
+    new: Collection[str] = (),
 ) -> list[Freshness]:
-    """Return how fresh one dataset of every tenant is, the worst first. `ledgers`: all datasets' of each tenant."""
+    """Return how fresh one dataset of every tenant is, the worst first.
+
+    `ledgers`: all datasets' of each tenant. `new`: tenants whose first backfill may still run.
+    """
     found = []
     for name, tenant in tenants.items():
         limits = Thresholds().for_tenant(tenant.thresholds)
         mine = ledgers[name].filter(pl.col("dataset") == dataset)
-        found.append(judge_freshness(dataset, tenant, mine, limits, now))
+        found.append(judge_freshness(dataset, tenant, mine, limits, now, begun=name not in new))
     return sorted((f for f in found if f), key=lambda f: (-RANK[f.severity], -f.days_late, f.tenant))
