@@ -129,7 +129,7 @@ def test_runs_verdicts_incidents_and_lags_are_told_by_few_labels(
     }
     assert sums["weathervane.run.duration", (("kind", "backfill"), ("status", "success"))] == 1
     assert sums["weathervane.checks.evaluated", (("dataset", "meta_ads"), ("severity", "ok"))] > 1
-    assert sums["weathervane.checks.evaluated", (("dataset", "orders"), ("severity", "critical"))] == 1
+    assert sums["weathervane.checks.evaluated", (("dataset", "orders"), ("severity", "warning"))] == 1
     # 19 November of New York was over at 05:00 UTC, ten hours before the clock
     assert levels["weathervane.dataset.lag", (("dataset", "meta_ads"), ("tenant", "acme"))] == 36_000
     open_now = {labels: n for (one, labels), n in levels.items() if one == "weathervane.alert.incidents"}
