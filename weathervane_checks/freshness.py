@@ -21,7 +21,7 @@ from weathervane_resources.tenants import Tenant
 
 from weathervane_checks.cures import described
 from weathervane_checks.findings import RANK, Severity, dagster_severity
-from weathervane_checks.rules.freshness import YEARLY, Freshness, freshness_by_tenant, is_begun
+from weathervane_checks.rules.freshness import FIRST_BACKFILL, YEARLY, Freshness, freshness_by_tenant
 
 NAME = "freshness"
 
@@ -45,7 +45,7 @@ def build_freshness(assets: Sequence[str]) -> dg.AssetChecksDefinition:
         lake, now = platform.lake(), clock.now()
         tenants = {name: one for name, one in platform.tenants().items() if not one.paused}
         ledgers = {name: _ledger(lake, name, context.log) for name in tenants}
-        new = {name for name, ledger in ledgers.items() if not has_begun(lake, name, ledger, now)}
+        new = {name for name, ledger in ledgers.items() if is_new(lake, name, ledger, now)}
         for key in sorted(context.selected_asset_check_keys):
             found = freshness_by_tenant(key.asset_key.path[-1], ledgers, tenants, now, new)
             _measure(key.asset_key.path[-1], found, tenants, now)
@@ -63,17 +63,18 @@ def _ledger(lake: Lake, tenant_id: str, log: logging.Logger) -> pl.DataFrame:
         return pl.DataFrame(schema=LEDGER_SCHEMA)
 
 
-def has_begun(lake: Lake, tenant_id: str, ledger: pl.DataFrame, now: datetime) -> bool:
-    """Return whether a tenant's first backfill should be over: not before a day after its first write.
+def is_new(lake: Lake, tenant_id: str, ledger: pl.DataFrame, now: datetime) -> bool:
+    """Return whether a tenant's first backfill may still run, or be still to start. `ledger`: of all its datasets.
 
-    `ledger`: of all its datasets. One that got lost is of a tenant that has begun: it has tables.
+    One whose ledger got lost is not new: it has tables.
     """
-    if not ledger.is_empty():
-        return is_begun(ledger, now)
+    first = ledger["written_at_utc"].min()
+    if isinstance(first, datetime):
+        return now - first < FIRST_BACKFILL
     try:
-        return any(lake.version(tenant_id, dataset) is not None for dataset in CONTRACTS)
+        return all(lake.version(tenant_id, dataset) is None for dataset in CONTRACTS)
     except LakeError:
-        return True
+        return False
 
 
 def _measure(dataset: str, found: Sequence[Freshness], tenants: Mapping[str, Tenant], now: datetime) -> None:

@@ -21,7 +21,6 @@ from tests.assets.test_changes import QUIET, order_of, refund
 from weathervane_assets.partitions import RANGE_END, RANGE_START, TENANT_PARTITIONS
 from weathervane_resources.clock import system_now
 from weathervane_resources.sandbox import RunningSandbox, SandboxConfig
-from weathervane_resources.sandbox.planted import Planted
 
 ROOT = Path(__file__).parents[2]
 REFUNDED = datetime.now(tz=UTC).date() - timedelta(days=40)
@@ -42,7 +41,7 @@ class House:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("killed")
     with (
-        RunningSandbox(SandboxConfig(tenants=QUIET, planted=Planted(settled=set(QUIET)))) as sandbox,
+        RunningSandbox(SandboxConfig(tenants=QUIET)) as sandbox,
         pytest.MonkeyPatch.context() as patch,
         dg.DagsterInstance.ephemeral() as unused,
     ):

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from weathervane_checks.alert_evaluations import Judged, observe_evaluations
-from weathervane_checks.freshness import NAME, _ledger, evaluate, has_begun
+from weathervane_checks.freshness import NAME, _ledger, evaluate, is_new
 from weathervane_checks.rules.freshness import Freshness
 from weathervane_resources.lake import Lake, Shape
 
@@ -60,8 +60,8 @@ def test_a_ledger_that_cannot_be_read_is_that_tenants_alone(tmp_path: Path, capl
         file.unlink()
     assert _ledger(lake, "acme", logging.getLogger()).is_empty()
     assert "acme counts as never written" in caplog.text
-    assert has_begun(lake, "acme", _ledger(lake, "acme", logging.getLogger()), NOW), "a lost ledger is no new tenant"
-    assert not has_begun(lake, "newcomer", lake.ledger("newcomer"), NOW)
+    assert not is_new(lake, "acme", _ledger(lake, "acme", logging.getLogger()), NOW), "a lost ledger is no new tenant"
+    assert is_new(lake, "newcomer", lake.ledger("newcomer"), NOW)
     assert _ledger(lake, "kiwi", logging.getLogger()).height == 1
 
 

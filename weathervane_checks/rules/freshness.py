@@ -36,8 +36,8 @@ class Freshness:
     days_late: int
     was_missed: bool = False
     """Whether the due day was written without the forecast that was to be had on it."""
-    is_begun: bool = True
-    """Whether the tenant's first backfill is over, or should be."""
+    is_new: bool = False
+    """Whether it would be critical, but for a first backfill that may still run."""
 
     @property
     def alerts(self) -> tuple[str, ...]:
@@ -46,33 +46,19 @@ class Freshness:
             return ()
         if self.was_missed:
             return ("forecast_not_issued",)
-        if not self.is_begun:
+        if self.is_new:
             return ("not_backfilled",)
         return ("dataset_missing",) if self.newest is None else ("dataset_stale",)
 
 
-def is_begun(ledger: pl.DataFrame, now: datetime) -> bool:
-    """Return whether a tenant's first backfill should be over. `ledger`: of all its datasets."""
-    first = ledger["written_at_utc"].min()
-    return isinstance(first, datetime) and now - first >= FIRST_BACKFILL
-
-
 def judge_freshness(
-    dataset: str, tenant: Tenant, ledger: pl.DataFrame, limits: Thresholds, now: datetime, *, begun: bool = True
+    dataset: str, tenant: Tenant, ledger: pl.DataFrame, limits: Thresholds, now: datetime
 ) -> Freshness | None:
     """Return how fresh the dataset is, or None where nothing is due yet.
 
     `ledger`: `date`, `row_count`, `written_at_utc`, `source` of the tenant's dataset. A day is complete if it was written after it was
-    over. The due day is the newest that has been over for `freshness_grace_hours`. Until the tenant has `begun` nothing is critical:
-    its history is on its way or still has to be asked for. A report judges all as begun: it says what can be used, and wakes nobody.
+    over. The due day is the newest that has been over for `freshness_grace_hours`.
     """
-    found = _judge(dataset, tenant, ledger, limits, now)
-    if begun or found is None or found.severity != "critical":
-        return found
-    return replace(found, severity="warning", is_begun=False)
-
-
-def _judge(dataset: str, tenant: Tenant, ledger: pl.DataFrame, limits: Thresholds, now: datetime) -> Freshness | None:
     last = tenant.today(now - timedelta(hours=limits.freshness_grace_hours)) - timedelta(days=1)
     if last < tenant.start_date:
         return None
@@ -142,11 +128,15 @@ def freshness_by_tenant(
 ) -> list[Freshness]:
     """Return how fresh one dataset of every tenant is, the worst first.
 
-    `ledgers`: all datasets' of each tenant. `new`: tenants whose first backfill may still run.
+    `ledgers`: all datasets' of each tenant. `new`: tenants whose first backfill may still run: of them nothing is critical. A report
+    knows no such tenants: it says what can be used, and wakes nobody.
     """
     found = []
     for name, tenant in tenants.items():
         limits = Thresholds().for_tenant(tenant.thresholds)
         mine = ledgers[name].filter(pl.col("dataset") == dataset)
-        found.append(judge_freshness(dataset, tenant, mine, limits, now, begun=name not in new))
+        judged = judge_freshness(dataset, tenant, mine, limits, now)
+        if judged and judged.severity == "critical" and name in new:
+            judged = replace(judged, severity="warning", is_new=True)
+        found.append(judged)
     return sorted((f for f in found if f), key=lambda f: (-RANK[f.severity], -f.days_late, f.tenant))

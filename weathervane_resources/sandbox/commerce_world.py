@@ -151,7 +151,8 @@ def _compute_day(config: SandboxConfig, shop: Shop, day: date, busy: float) -> R
         _set_creation(orders, shop, day, random)
         _set_amounts(orders, shop, uplift, random)
         _set_places(orders, shop, share, random)
-        _set_events(orders, random)
+        if not config.profile(shop.tenant).settled:
+            _set_events(orders, random)
     return orders
 
 

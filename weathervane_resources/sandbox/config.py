@@ -26,6 +26,8 @@ class TenantProfile:
     places: int = 12
     taxes_included: bool = False
     """Whether the shop's prices include tax, as in Europe: then shipping is taxed as well."""
+    settled: bool = False
+    """Whether its orders change only when a test changes them; what the seed has in store for them comes at 03:00 UTC."""
 
 
 PRICES_WITH_TAX = frozenset({"AUD", "CHF", "CZK", "DKK", "EUR", "GBP", "HUF", "JPY", "NOK", "NZD", "PLN", "RON", "SEK"})

@@ -25,8 +25,6 @@ def shop_orders(config: SandboxConfig, tenant: str, first: date, last: date, at:
     last = min(last, at.astimezone(ZoneInfo(config.profile(tenant).timezone)).date())
     records = world.order_days(config, tenant, first, last)
     records = records[records["created"] <= at.timestamp()]
-    if tenant in config.planted.settled:
-        records["event"] = world.NO_EVENT
     records = _without_withheld(config, tenant, records, at)
     _lose_addresses(config, tenant, records)
     _apply_refunds(records, config.late_events.until(tenant, at), at)

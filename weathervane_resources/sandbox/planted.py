@@ -30,8 +30,6 @@ class Planted:
     dark: set[tuple[str, str, date]] = field(default_factory=set)
     """Tenant, ad platform and day without any delivery."""
     withheld: dict[str, list[Withheld]] = field(default_factory=dict)
-    settled: set[str] = field(default_factory=set)
-    """Tenants whose orders only change when a test changes them; the seed's own events all come at 03:00 UTC."""
 
     def withhold(self, tenant: str, withheld: Withheld) -> None:
         """Leave orders out of the answers for a while."""

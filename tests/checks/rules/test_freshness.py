@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
 
-from weathervane_checks.rules.freshness import Freshness, freshness_by_tenant, is_begun, judge_freshness
+from weathervane_checks.freshness import is_new
+from weathervane_checks.rules.freshness import Freshness, freshness_by_tenant, judge_freshness
 from weathervane_checks.thresholds import Thresholds
+from weathervane_resources.lake import Lake
 from weathervane_resources.lake_ledger import LEDGER_SCHEMA
 from weathervane_resources.tenants import Tenant
 
@@ -226,12 +229,12 @@ def test_tenants_are_judged_by_their_own_clock_and_limits_the_worst_first() -> N
 
 
 @pytest.mark.parametrize("hours", [None, 1, 23, 24, 300])
-def test_a_tenant_whose_first_backfill_may_still_run_is_not_critical(hours: int | None) -> None:
+def test_a_tenant_whose_first_backfill_may_still_run_is_not_critical(tmp_path: Path, hours: int | None) -> None:
     """Monday's new shop was nine critical alerts before its first backfill was through; two weeks later it is an outage."""
     rows = ledger() if hours is None else ledger(date(2026, 3, 1), at=NOON - timedelta(hours=hours))
-    begun = is_begun(rows, NOON)
-    found = judge_freshness("orders", ACME, rows, Thresholds(), NOON, begun=begun)
-    assert found is not None
+    begun = not is_new(Lake(str(tmp_path)), "acme", rows, NOON)
+    new = () if begun else ("acme",)
+    (found,) = freshness_by_tenant("orders", {"acme": rows}, {"acme": ACME}, NOON, new)
     assert begun == (hours is not None and hours >= 24)
     expected = ("critical", ("dataset_stale",)) if begun else ("warning", ("not_backfilled",))
     assert (found.severity, found.alerts) == expected
@@ -240,4 +243,5 @@ def test_a_tenant_whose_first_backfill_may_still_run_is_not_critical(hours: int 
 
 def test_a_fresh_dataset_of_a_new_tenant_is_fresh() -> None:
     """A warning about what is there would teach to look away."""
-    assert judge_freshness("orders", ACME, ledger(DUE), Thresholds(), NOON, begun=False) == judge(ledger(DUE))
+    found = freshness_by_tenant("orders", {"acme": ledger(DUE)}, {"acme": ACME}, NOON, {"acme"})
+    assert found == [judge(ledger(DUE))]
