@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, tzinfo
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from math import ceil, floor
 from typing import Any
 
@@ -122,23 +122,22 @@ def _customer(order: Mapping[str, Any]) -> dict[str, Any] | None:
     return _renamed(customer, "Customer") if isinstance(customer, dict) else None
 
 
+@lru_cache(maxsize=1024)
 def _time(text: Any) -> str | None:
     return utc_text(datetime.fromisoformat(text)) if text else None
 
 
-def _amount(text: str) -> str:
+@lru_cache(maxsize=16_384)
+def _amount(text: str, currency: str) -> Mapping[str, Any]:
     """Return an amount as GraphQL's Decimal has it: 12.50 is "12.5" and 12.00 is "12.0"."""
     whole, _, cents = text.partition(".")
-    return f"{whole}.{cents.rstrip('0') or '0'}"
+    return {"amount": f"{whole}.{cents.rstrip('0') or '0'}", "currencyCode": currency}
 
 
 def _money(bag: Any) -> dict[str, Any] | None:
     if not isinstance(bag, dict):
         return None
-    return {
-        camel(name): {"amount": _amount(str(money["amount"])), "currencyCode": money["currency_code"]}
-        for name, money in bag.items()
-    }
+    return {camel(name): _amount(str(money["amount"]), money["currency_code"]) for name, money in bag.items()}
 
 
 def _line_item(item: dict[str, Any]) -> dict[str, Any]:
@@ -179,7 +178,9 @@ def _shipping_price(order: Mapping[str, Any], lines: list[Mapping[str, Any]], *,
     return _money({kind: _less(money, kind, charged[1:], back) for kind, money in (charged[0] or {}).items()})
 
 
-def _less(money: Mapping[str, Any], kind: str, more: list[Any], back: list[Any]) -> dict[str, Any]:
+def _less(money: Mapping[str, Any], kind: str, more: list[Any], back: list[Any]) -> Mapping[str, Any]:
+    if not more and not back:
+        return money
     left = Decimal(money["amount"]) + sum(Decimal(one[kind]["amount"]) for one in more)
     return {**money, "amount": left - sum(Decimal(one[kind]["amount"]) for one in back)}
 

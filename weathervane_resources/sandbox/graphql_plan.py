@@ -5,7 +5,7 @@ graphql-core reads, checks and coerces; picking is ours, because a page of order
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil, log2
 from typing import Any
@@ -108,21 +108,37 @@ def plan(text: str, variables: Mapping[str, Any], operation_name: str | None = N
     return _Reader(document, values).roots(named[0])
 
 
-def pick(field: Field, value: Any) -> Any:
-    """Return the selected part of a value; a list behind a connection becomes a page of it."""
-    if field.fields is None or value is None:
-        return value
-    if isinstance(value, list):
-        if field.is_connection:
-            return pick_fields(field.fields, connection(value[: field.arguments.get("first") or _UNBOUNDED], value))
-        return [pick_fields(field.fields, one) for one in value]
-    return pick_fields(field.fields, value)
+def picker(field: Field) -> Callable[[Any], Any]:
+    """Return what picks the selected part of a value; a list behind a connection becomes a page of it."""
+    if field.fields is None:
+        return _itself
+    of_object, size = fields_picker(field.fields), field.arguments.get("first") or _UNBOUNDED
+
+    def pick(value: Any) -> Any:
+        if value is None:
+            return None
+        if isinstance(value, list):
+            return (
+                of_object(connection(value[:size], value)) if field.is_connection else [of_object(one) for one in value]
+            )
+        return of_object(value)
+
+    return pick
 
 
-def pick_fields(fields: tuple[Field, ...], value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the selected fields of one object."""
-    get = value.get
-    return {field.alias: get(field.name) if field.fields is None else pick(field, get(field.name)) for field in fields}
+def fields_picker(fields: Iterable[Field]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """Return what picks the selected fields of an object: read once, for a file of orders picks a million."""
+    parts = [(field.alias, field.name, None if field.fields is None else picker(field)) for field in fields]
+
+    def pick(value: Mapping[str, Any]) -> dict[str, Any]:
+        get = value.get
+        return {alias: get(name) if below is None else below(get(name)) for alias, name, below in parts}
+
+    return pick
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def connection(page: list[Any], everything: list[Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ The people are invented. They are here so that a test can prove that no name, e-
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
@@ -14,6 +15,9 @@ from weathervane_resources.sandbox import commerce_world as world
 from weathervane_resources.sandbox import taxes
 from weathervane_resources.sandbox.config import TenantProfile
 from weathervane_resources.sandbox.gazetteer import COUNTRY_NAMES, PLACES, Place
+
+Record = Mapping[str, Any]
+"""An order's record as Python's own numbers, by the names of `world.ORDER_RECORD`."""
 
 _FIRST_NAMES = ("Ada", "Bruno", "Chidi", "Dolores", "Esme", "Farouk", "Greta", "Hiro", "Ines", "Jonas")
 _LAST_NAMES = ("Quillfeather", "Okonkwo-Test", "Marzipan", "Thistlewood", "Vandersloot", "Zielinska-Demo")
@@ -26,6 +30,62 @@ _STATUS_AFTER = {
     world.PARTLY_REFUNDED: "partially_refunded",
     world.EDITED: "partially_paid",
 }
+_COLUMNS = tuple(world.ORDER_RECORD.names or ())
+
+
+class ShownOrder(Mapping[str, Any]):
+    """An order as the vendor shows it at a moment; later events are not yet visible.
+
+    A field is made when it is asked for: a year has tens of thousands of orders, and a query asks for a few fields of each.
+    """
+
+    def __init__(self, record: np.void, at: datetime, zone: tzinfo, profile: TenantProfile) -> None:
+        self.record: Record = dict(zip(_COLUMNS, record.item(), strict=True))
+        event = self.record["event"]
+        self.zone, self.profile = zone, profile
+        self.event = event if event != world.NO_EVENT and self.record["event_at"] <= at.timestamp() else world.NO_EVENT
+        self.current: int = self.record["after_cents" if self.event else "subtotal_cents"]
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a field's value."""
+        return _FIELDS[name](self)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a field's value; `Mapping.get` would catch an error each time."""
+        field = _FIELDS.get(name)
+        return default if field is None else field(self)
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether an order has a field."""
+        return name in _FIELDS
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the fields' names."""
+        return iter(_FIELDS)
+
+    def __len__(self) -> int:
+        """Return how many fields an order has."""
+        return len(_FIELDS)
+
+    @property
+    def created(self) -> str:
+        """Return when it was placed."""
+        return local_time(self.record["created"], self.zone)
+
+    @property
+    def updated(self) -> str:
+        """Return when it last changed."""
+        return local_time(self.record["event_at" if self.event else "created"], self.zone)
+
+    @property
+    def cancelled(self) -> str | None:
+        """Return when it was cancelled, if it was."""
+        return self.updated if self.event == world.CANCELLED else None
+
+    @property
+    def shipping_left(self) -> int:
+        """Return what shipping costs after refunds, in cents."""
+        return int(self.record["shipping_cents"] - self.record["shipping_back_cents"]) if self.current else 0
 
 
 def money(cents: int) -> str:
@@ -34,43 +94,58 @@ def money(cents: int) -> str:
 
 
 def _money_set(amount: str, currency: str) -> dict[str, Any]:
-    shop_money = {"amount": amount, "currency_code": currency}
-    return {"shop_money": shop_money, "presentment_money": dict(shop_money)}
+    return {
+        "shop_money": {"amount": amount, "currency_code": currency},
+        "presentment_money": {"amount": amount, "currency_code": currency},
+    }
 
 
 def local_time(epoch: int, zone: tzinfo) -> str:
     """Return an instant with the shop's UTC offset."""
-    return datetime.fromtimestamp(int(epoch), zone).isoformat(timespec="seconds")
+    return datetime.fromtimestamp(epoch, zone).isoformat(timespec="seconds")
 
 
-def _prices(record: np.void, current: int, profile: TenantProfile) -> dict[str, Any]:
-    subtotal, tax, shipping = (int(record[name]) for name in ("subtotal_cents", "tax_cents", "shipping_cents"))
-    shipping_now, are_included = _shipping_left(record, current), profile.taxes_included
-    tax_now = taxes.of_items(current, are_included=are_included)
-    tax_now += taxes.of_shipping_left(shipping, shipping_now, are_included=are_included)
-    cents = {
-        "subtotal_price": subtotal,
-        "current_subtotal_price": current,
-        "total_price": subtotal + shipping + (0 if are_included else tax),
-        "current_total_price": current + shipping_now + (0 if are_included else tax_now),
-        "total_tax": tax,
-        "current_total_tax": tax_now,
-        "total_discounts": int(record["discount_cents"]),
-        "total_shipping_price": shipping,
-    }
-    amounts = {name: money(value) for name, value in cents.items()}
-    sets = {f"{name}_set": _money_set(amount, profile.currency) for name, amount in amounts.items()}
-    del amounts["total_shipping_price"]  # the vendor has only the set of this one
-    return {**amounts, **sets}
+def _total(order: ShownOrder) -> int:
+    record = order.record
+    tax = 0 if order.profile.taxes_included else record["tax_cents"]
+    return int(record["subtotal_cents"] + record["shipping_cents"] + tax)
 
 
-def _shipping_left(record: np.void, current: int) -> int:
-    return int(record["shipping_cents"] - record["shipping_back_cents"]) if current else 0
+def _current_total(order: ShownOrder) -> int:
+    return order.current + order.shipping_left + (0 if order.profile.taxes_included else _current_tax(order))
 
 
-def _shipping_line(record: np.void, profile: TenantProfile) -> dict[str, Any]:
+def _current_tax(order: ShownOrder) -> int:
+    are_included, shipping = order.profile.taxes_included, order.record["shipping_cents"]
+    of_shipping = taxes.of_shipping_left(shipping, order.shipping_left, are_included=are_included)
+    return int(taxes.of_items(order.current, are_included=are_included)) + of_shipping
+
+
+_CENTS: Mapping[str, Callable[[ShownOrder], int]] = {
+    "subtotal_price": lambda order: order.record["subtotal_cents"],
+    "current_subtotal_price": lambda order: order.current,
+    "total_price": _total,
+    "current_total_price": _current_total,
+    "total_tax": lambda order: order.record["tax_cents"],
+    "current_total_tax": _current_tax,
+    "total_discounts": lambda order: order.record["discount_cents"],
+    "total_shipping_price": lambda order: order.record["shipping_cents"],
+}
+
+
+def _amount_of(name: str) -> Callable[[ShownOrder], str]:
+    cents = _CENTS[name]
+    return lambda order: money(cents(order))
+
+
+def _set_of(name: str) -> Callable[[ShownOrder], dict[str, Any]]:
+    cents = _CENTS[name]
+    return lambda order: _money_set(money(cents(order)), order.profile.currency)
+
+
+def _shipping_line(order: ShownOrder) -> dict[str, Any]:
     """Return the shipping as it was charged: REST leaves it so when it is refunded, taxes included."""
-    cents = int(record["shipping_cents"])
+    cents, profile = order.record["shipping_cents"], order.profile
     tax, price = money(taxes.of_shipping(cents, are_included=profile.taxes_included)), money(cents)
     vat = {
         "title": "VAT",
@@ -79,7 +154,7 @@ def _shipping_line(record: np.void, profile: TenantProfile) -> dict[str, Any]:
         "price_set": _money_set(tax, profile.currency),
     }
     return {
-        "id": _shipping_line_id(record),
+        "id": _shipping_line_id(order.record),
         "title": "Standard" if cents else "Free Shipping",
         "is_removed": False,
         "phone": None,
@@ -91,27 +166,27 @@ def _shipping_line(record: np.void, profile: TenantProfile) -> dict[str, Any]:
     }
 
 
-def _shipping_line_id(record: np.void) -> int:
-    return int(record["order_id"]) * 10 % 2**53
+def _shipping_line_id(record: Record) -> int:
+    return int(record["order_id"] * 10 % 2**53)
 
 
-def _refunds(record: np.void, current: int, updated: str, profile: TenantProfile) -> list[dict[str, Any]]:
+def _refunds(order: ShownOrder) -> list[dict[str, Any]]:
     """Return what was given back of the shipping, as one refund; the refunded items are in the amounts only."""
-    back = int(record["shipping_cents"]) - _shipping_left(record, current)
+    back = order.record["shipping_cents"] - order.shipping_left
     if not back:
         return []
-    order_id, line_id = int(record["order_id"]), _shipping_line_id(record)
+    order_id, line_id = order.record["order_id"], _shipping_line_id(order.record)
     line = {
         "id": line_id + 1,
         "shipping_line_id": line_id,
-        "subtotal_amount_set": _money_set(money(back), profile.currency),
+        "subtotal_amount_set": _money_set(money(back), order.profile.currency),
     }
-    return [{"id": line_id, "order_id": order_id, "created_at": updated, "refund_shipping_lines": [line]}]
+    return [{"id": line_id, "order_id": order_id, "created_at": order.updated, "refund_shipping_lines": [line]}]
 
 
-def _quantity_now(record: np.void, line: int, quantity: int, *, happened: bool) -> int:
+def _quantity_now(order: ShownOrder, line: int, quantity: int) -> int:
     """Return what is left of a line: refunds and edits are of the first one, and nothing is left of nothing."""
-    event = int(record["event"]) if happened else world.NO_EVENT
+    record, event = order.record, order.event
     if event in (world.CANCELLED, world.REFUNDED):
         return 0
     if (
@@ -123,25 +198,26 @@ def _quantity_now(record: np.void, line: int, quantity: int, *, happened: bool) 
     return quantity + 1 if line == 0 and event == world.EDITED else quantity
 
 
-def _line_items(record: np.void, currency: str, *, happened: bool) -> list[dict[str, Any]]:
-    order_id, person, price = int(record["order_id"]), int(record["person"]), money(int(record["unit_cents"]))
+def _line_items(order: ShownOrder) -> list[dict[str, Any]]:
+    record, currency = order.record, order.profile.currency
+    order_id, person, price = record["order_id"], record["person"], money(record["unit_cents"])
     return [
         {
             "id": order_id * 10 % 2**53 + line,
             "title": _PRODUCTS[(person + line) % len(_PRODUCTS)],
             "sku": f"SKU-{(person + line) % len(_PRODUCTS):03d}",
             "quantity": quantity,
-            "current_quantity": _quantity_now(record, line, quantity, happened=happened),
+            "current_quantity": _quantity_now(order, line, quantity),
             "price": price,
             "price_set": _money_set(price, currency),
             "total_discount": "0.00",
         }
-        for line, quantity in enumerate([int(record["first_quantity"]), *[1] * (int(record["lines"]) - 1)])
+        for line, quantity in enumerate([record["first_quantity"], *[1] * (record["lines"] - 1)])
     ]
 
 
-def _person(record: np.void) -> dict[str, Any]:
-    person = int(record["person"])
+def _person(record: Record) -> dict[str, Any]:
+    person = record["person"]
     first, last = _FIRST_NAMES[person % len(_FIRST_NAMES)], _LAST_NAMES[person % len(_LAST_NAMES)]
     return {
         "first_name": first,
@@ -158,71 +234,64 @@ def _postal_code(place: Place, person: int) -> str:
     return place.postal_code + _INWARD.get(place.country, "")
 
 
-def _shipping_address(record: np.void) -> dict[str, Any] | None:
+def _shipping_address(order: ShownOrder) -> dict[str, Any] | None:
+    record = order.record
     if record["address"] == world.NO_ADDRESS:
         return None
-    place, person = PLACES[record["place"]], _person(record)
-    nonsense = bool(record["address"] == world.NONSENSE_ADDRESS)
-    located = bool(record["address"] == world.HAS_COORDINATES)
+    place, person, number = PLACES[record["place"]], _person(record), record["person"]
+    nonsense, located = record["address"] == world.NONSENSE_ADDRESS, record["address"] == world.HAS_COORDINATES
     return {
         "first_name": person["first_name"],
         "last_name": person["last_name"],
         "name": person["name"],
         "phone": person["phone"],
         "company": None,
-        "address1": f"{1 + int(record['person']) % 980} {_STREETS[int(record['person']) % len(_STREETS)]}",
+        "address1": f"{1 + number % 980} {_STREETS[number % len(_STREETS)]}",
         "address2": None,
         "city": "Pick-up" if nonsense else place.city,
-        "zip": "N/A" if nonsense else _postal_code(place, int(record["person"])),
+        "zip": "N/A" if nonsense else _postal_code(place, number),
         "province": None if nonsense else place.region,
         "province_code": None if nonsense else place.region_code,
         "country": COUNTRY_NAMES[place.country],
         "country_code": place.country,
-        "latitude": float(record["latitude"]) if located else None,
-        "longitude": float(record["longitude"]) if located else None,
+        "latitude": record["latitude"] if located else None,
+        "longitude": record["longitude"] if located else None,
     }
 
 
-def order_json(record: np.void, at: datetime, zone: tzinfo, profile: TenantProfile) -> dict[str, Any]:
-    """Return the order as the vendor shows it at a moment; later events are not yet visible."""
-    event = int(record["event"])
-    happened = event != world.NO_EVENT and int(record["event_at"]) <= at.timestamp()
-    created = local_time(record["created"], zone)
-    updated = local_time(record["event_at"], zone) if happened else created
-    order_id, person, currency = int(record["order_id"]), _person(record), profile.currency
-    current = int(record["after_cents"] if happened else record["subtotal_cents"])
-    cancelled = happened and event == world.CANCELLED
-    return {
-        "id": order_id,
-        "admin_graphql_api_id": f"gid://shopify/Order/{order_id}",
-        "name": f"#{order_id % 10**11}",
-        "order_number": order_id % 10**11,
-        "created_at": created,
-        "processed_at": created,
-        "updated_at": updated,
-        "cancelled_at": updated if cancelled else None,
-        "cancel_reason": "customer" if cancelled else None,
-        "closed_at": created if record["is_closed"] else None,
-        "test": bool(record["is_test"]),
-        "confirmed": True,
-        "currency": currency,
-        "presentment_currency": currency,
-        "financial_status": _STATUS_AFTER[event] if happened else "paid",
-        "fulfillment_status": "fulfilled" if record["is_closed"] else None,
-        "taxes_included": profile.taxes_included,
-        **_prices(record, current, profile),
-        "shipping_lines": [_shipping_line(record, profile)],
-        "refunds": _refunds(record, current, updated, profile),
-        "line_items": _line_items(record, currency, happened=happened),
-        "email": person["email"],
-        "contact_email": person["email"],
-        "phone": person["phone"],
-        "browser_ip": "192.0.2.1",
-        "customer": {"id": 10_000_000 + int(record["person"]), **person},
-        "shipping_address": _shipping_address(record),
-        "source_name": "web",
-        "tags": "",
-    }
+_FIELDS: Mapping[str, Callable[[ShownOrder], Any]] = {
+    "id": lambda order: order.record["order_id"],
+    "admin_graphql_api_id": lambda order: f"gid://shopify/Order/{order.record['order_id']}",
+    "name": lambda order: f"#{order.record['order_id'] % 10**11}",
+    "order_number": lambda order: order.record["order_id"] % 10**11,
+    "created_at": lambda order: order.created,
+    "processed_at": lambda order: order.created,
+    "updated_at": lambda order: order.updated,
+    "cancelled_at": lambda order: order.cancelled,
+    "cancel_reason": lambda order: "customer" if order.event == world.CANCELLED else None,
+    "closed_at": lambda order: order.created if order.record["is_closed"] else None,
+    "test": lambda order: order.record["is_test"],
+    "confirmed": lambda _: True,
+    "currency": lambda order: order.profile.currency,
+    "presentment_currency": lambda order: order.profile.currency,
+    "financial_status": lambda order: _STATUS_AFTER.get(order.event, "paid"),
+    "fulfillment_status": lambda order: "fulfilled" if order.record["is_closed"] else None,
+    "taxes_included": lambda order: order.profile.taxes_included,
+    # the vendor has only the set of what shipping costs
+    **{name: _amount_of(name) for name in _CENTS if name != "total_shipping_price"},
+    **{f"{name}_set": _set_of(name) for name in _CENTS},
+    "shipping_lines": lambda order: [_shipping_line(order)],
+    "refunds": _refunds,
+    "line_items": _line_items,
+    "email": lambda order: _person(order.record)["email"],
+    "contact_email": lambda order: _person(order.record)["email"],
+    "phone": lambda order: _person(order.record)["phone"],
+    "browser_ip": lambda _: "192.0.2.1",
+    "customer": lambda order: {"id": 10_000_000 + order.record["person"], **_person(order.record)},
+    "shipping_address": _shipping_address,
+    "source_name": lambda _: "web",
+    "tags": lambda _: "",
+}
 
 
 def utc_text(at: datetime) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from math import ceil
@@ -144,8 +145,8 @@ def _link(call: Call, parameters: dict[str, str], size: int, where: dict[str, tu
     return f'<{url}>; rel="{rel}"'
 
 
-def _only(order: dict[str, Any], fields: list[str]) -> dict[str, Any]:
-    return {name: order[name] for name in fields if name in order} if fields else order
+def _only(order: Mapping[str, Any], fields: list[str]) -> dict[str, Any]:
+    return {name: order[name] for name in fields if name in order} if fields else dict(order)
 
 
 def _count(call: Call) -> web.Response:

@@ -16,7 +16,7 @@ import msgspec
 from aiohttp import web
 
 from weathervane_resources.sandbox import seeding
-from weathervane_resources.sandbox.graphql_plan import Field, pick_fields
+from weathervane_resources.sandbox.graphql_plan import Field, fields_picker
 from weathervane_resources.sandbox.order_shape import utc_text
 
 _PREFIX = "gid://shopify/BulkOperation/"
@@ -128,16 +128,20 @@ async def _result(request: web.Request) -> web.Response:
     return web.Response(body=b"".join(line + b"\n" for line in found.result()), content_type="application/jsonl")
 
 
-def rows(node: Field, values: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield each object on a line of its own: first itself without its connections, then their objects."""
-    plain = tuple(one for one in node.fields or () if not one.is_connection)
-    nested = [one for one in node.fields or () if one.is_connection]
-    for value in values:
-        yield pick_fields(plain, value)
-        for connection in nested:
-            below = node_of(connection)
-            for child in rows(below, value.get(connection.name) or ()) if below else ():
-                yield child if "__parentId" in child else {**child, "__parentId": value["id"]}
+def writer(node: Field) -> Callable[[Mapping[str, Any]], Iterator[dict[str, Any]]]:
+    """Return what puts each object on a line of its own: first itself without its connections, then their objects."""
+    selected = node.fields or ()
+    itself = fields_picker(one for one in selected if not one.is_connection)
+    nested = [(one.name, writer(below)) for one in selected if one.is_connection and (below := node_of(one))]
+
+    def lines(value: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        yield itself(value)
+        for name, below in nested:
+            for child in value.get(name) or ():
+                for line in below(child):
+                    yield line if "__parentId" in line else {**line, "__parentId": value["id"]}
+
+    return lines
 
 
 def node_of(connection: Field) -> Field | None:

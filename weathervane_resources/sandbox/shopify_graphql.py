@@ -11,7 +11,7 @@ from graphql import GraphQLError
 
 from weathervane_resources.sandbox import oauth, shopify
 from weathervane_resources.sandbox.call import Call, answer, open_call
-from weathervane_resources.sandbox.graphql_plan import Field, pick, plan
+from weathervane_resources.sandbox.graphql_plan import Field, picker, plan
 from weathervane_resources.sandbox.limits import LIMITS, LeakyBucket
 from weathervane_resources.sandbox.shopify_orders import BadOrderQuery
 from weathervane_resources.sandbox.shopify_roots import MAX_PAGE, ROOTS, Refusal
@@ -61,7 +61,7 @@ def _run(call: Call, fields: tuple[Field, ...]) -> dict[str, Any]:
         errors = [{"message": "Throttled", "extensions": {"code": "THROTTLED"}}]
         return {"errors": errors, "extensions": {"cost": _cost(bucket, requested, None)}}
     try:
-        data = {field.alias: pick(field, ROOTS[field.name](call, field)) for field in fields}
+        data = {field.alias: picker(field)(ROOTS[field.name](call, field)) for field in fields}
     except (Refusal, BadOrderQuery) as error:
         code = error.code if isinstance(error, Refusal) else "BAD_USER_INPUT"
         return {"errors": [{"message": str(error), "extensions": {"code": code}}], "data": None}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from weathervane_resources.sandbox import commerce_world as world
 from weathervane_resources.sandbox import order_history
 from weathervane_resources.sandbox.call import Call
-from weathervane_resources.sandbox.order_shape import order_json
+from weathervane_resources.sandbox.order_shape import ShownOrder
 
 _FOREVER = 2**53
 
@@ -37,7 +37,7 @@ class OrderTable:
     updated: NDArray[np.int64]
     is_cancelled: NDArray[np.bool_]
     is_closed: NDArray[np.bool_]
-    show: Callable[[int], dict[str, Any]]
+    show: Callable[[int], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -150,5 +150,5 @@ def synthetic_table(call: Call, days: tuple[date, date]) -> OrderTable:
         updated=order_history.updated(records, call.now),
         is_cancelled=cancelled,
         is_closed=records["is_closed"],
-        show=lambda row: order_json(records[row], call.now, zone, profile),
+        show=lambda row: ShownOrder(records[row], call.now, zone, profile),
     )

@@ -12,7 +12,7 @@ from weathervane_resources.sandbox import order_history, shopify, shopify_orders
 from weathervane_resources.sandbox.call import Call, pack, unpack
 from weathervane_resources.sandbox.graphql_orders import OrderNode, parse_search
 from weathervane_resources.sandbox.graphql_plan import Field, connection, plan
-from weathervane_resources.sandbox.shopify_bulk import OPERATIONS, node_of, rows
+from weathervane_resources.sandbox.shopify_bulk import OPERATIONS, node_of, writer
 from weathervane_resources.sandbox.shopify_orders import BadOrderQuery, OrderQuery, OrderTable
 
 MAX_PAGE = 250
@@ -133,6 +133,7 @@ def _run_bulk(call: Call, field: Field) -> dict[str, Any]:
         return _bulk_refused(f"Invalid bulk query: {error}", "INVALID")
     if node is None or node.child("id") is None:
         return _bulk_refused("The bulk query must select edges { node { id } } of orders", "INVALID")
+    lines = writer(node)
     operations, version = call.request.app[OPERATIONS], call.request.match_info["version"]
     running = [one for one in operations.of(call.tenant) if one.is_running]
     if len(running) >= (5 if version >= _MANY_AT_ONCE_SINCE else 1):
@@ -141,7 +142,7 @@ def _run_bulk(call: Call, field: Field) -> dict[str, Any]:
 
     def run() -> Any:
         table, found = _all_orders(call, root)
-        return rows(node, (OrderNode(table.show(int(row))) for row in found))
+        return (line for row in found for line in lines(OrderNode(table.show(int(row)))))
 
     operation = operations.start(call.request, call.tenant, text, call.now, run)
     return {"bulkOperation": operation.shown(), "userErrors": []}
