@@ -9,6 +9,7 @@ where a filter asks for DELETED (best-practices/manage-your-ad-object-status).
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -26,6 +27,8 @@ from weathervane_resources.http.paging import NextUrl, Trail
 from weathervane_resources.http.session import Reply, Request, VendorSession, utc_now
 from weathervane_resources.http.strict_json import decode
 
+_log = logging.getLogger(__name__)
+
 R = TypeVar("R")
 T = TypeVar("T")
 Span = tuple[date, date]
@@ -35,6 +38,8 @@ LONGEST_AT_ONCE = timedelta(days=35)
 """A night's restatement does not wait for a report."""
 FAILURES_AT_ONCE = 3
 """So often Meta may fail on some days before fewer are asked for: "an unknown error" (1, 2, 99) that stays is a span that is too long."""
+REPORTS_AT_ONCE = 3
+"""Asked for together once one of their length was completed: those that fail are never many (airbyte #8282)."""
 LONGEST_REPORT = timedelta(days=90)
 """Reports of years take longer than anyone waits, or fail without a reason."""
 KEEPS = timedelta(days=36 * 365 // 12)
@@ -116,16 +121,26 @@ class _Part:
 
 @dataclass(slots=True)
 class _Cut:
-    """How a window is cut so far: the reports that were asked for, and how long the next may be."""
+    """How a window is cut so far: how long the next report may be, whether one of that length was completed, and all asked for."""
 
     longest: timedelta = LONGEST_REPORT
+    is_proven: bool = False
     patience: Patience = field(default_factory=Patience)
     asked: list[dict[str, str]] = field(default_factory=list)
+
+    def pieces(self, first: date, last: date) -> list[Span]:
+        """Return a span that is longer than a report may be in spans that are not."""
+        starts = [first + self.longest * n for n in range((last - first) // self.longest + 1)]
+        return [(start, min(start + self.longest - ONE_DAY, last)) for start in starts]
+
+    def needs_report(self, span: Span) -> bool:
+        """Say whether a span is read from one report: neither at once, nor in pieces."""
+        return LONGEST_AT_ONCE <= span[1] - span[0] < self.longest
 
     def halves(self, first: date, last: date) -> list[Span]:
         """Return the halves of a span that was too much; no later report is longer than they are."""
         half = (last - first) // 2 + ONE_DAY
-        self.longest = max(min(self.longest, half), LONGEST_AT_ONCE)
+        self.longest, self.is_proven = max(min(self.longest, half), LONGEST_AT_ONCE), False
         return [(first, first + half - ONE_DAY), (first + half, last)]
 
 
@@ -186,18 +201,35 @@ class MetaAdsClient:
         while todo:
             first, last = todo.pop()
             if last - first >= cut.longest:
-                todo += [(first + cut.longest, last), (first, first + cut.longest - ONE_DAY)]
-            elif last - first < LONGEST_AT_ONCE:
+                todo += cut.pieces(first, last)[::-1]
+            elif not cut.needs_report((first, last)):
                 ready.append(_Part(first, last))
             else:
-                query = _query(first, last, self.statuses)
-                cut.asked.append(query)
-                wait = self._reports.finished(query, f"{first}..{last}", cut.patience)
+                following = todo[:-REPORTS_AT_ONCE:-1] if cut.is_proven else []
                 try:
-                    ready.append(_Part(first, last, await self._noting(query, wait)))
+                    ready.append(_Part(first, last, await self._report((first, last), following, cut)))
+                    cut.is_proven = True
                 except TooBig:
                     todo += cut.halves(first, last)[::-1]
         return ready
+
+    async def _report(self, span: Span, following: list[Span], cut: "_Cut") -> str:
+        """Return a completed report of a span; those of the spans that follow are asked for before it is waited for."""
+        query, window = self._asked(span, cut), f"{span[0]}..{span[1]}"
+        await self._noting(query, self._reports.begin(query, window))
+        for other in filter(cut.needs_report, following):
+            try:
+                await self._reports.begin(self._asked(other, cut), f"{other[0]}..{other[1]}")
+            except VendorError as error:
+                _log.info("meta_ads %s: the next report waits for its turn: %s", self.session.tenant, error.message)
+                break
+        return await self._noting(query, self._reports.finished(query, window, cut.patience))
+
+    def _asked(self, span: Span, cut: "_Cut") -> dict[str, str]:
+        query = _query(*span, self.statuses)
+        if query not in cut.asked:
+            cut.asked.append(query)
+        return query
 
     async def _read(self, part: "_Part") -> list[InsightsPage]:
         query, can_split = _query(part.first, part.last, self.statuses), part.last > part.first

@@ -104,6 +104,16 @@ class Reports:
     clock: Callable[[], datetime]
     sleep: Callable[[float], Awaitable[object]]
 
+    async def begin(self, query: Mapping[str, str], window: str) -> None:
+        """Ask for a report, unless an earlier run did; `finished` then waits for it.
+
+        Raises: TooBig: Meta says so, or an earlier run found that.
+        """
+        where = self.session.where(window)
+        run_id, failures = await self._known(query, where)
+        if run_id is None:
+            await self._start(query, where, failures)
+
     async def finished(self, query: Mapping[str, str], window: str, patience: Patience) -> str:
         """Return the id of a completed report with the answer to `query`, the one of an earlier run where there is one.
 

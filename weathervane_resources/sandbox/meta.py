@@ -145,7 +145,7 @@ def _job(call: Call) -> Job:
 
 
 def _job_status(call: Call) -> dict[str, Any]:
-    return _job(call).look()
+    return call.request.app[JOBS].look(_job(call))
 
 
 def _job_insights(call: Call) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Meta's asynchronous reports: made when asked for, ready when looked at twice. Rows are `meta.py`'s."""
+"""Meta's asynchronous reports: an account's are made at the same time, ready at the second look at any. Rows are `meta.py`'s."""
 
 from __future__ import annotations
 
@@ -36,9 +36,8 @@ class Job:
         """Return whether rows can be fetched."""
         return not self.fails and self.looks >= _READY_AFTER_LOOKS
 
-    def look(self) -> dict[str, Any]:
-        """Move the job on, and return it as the vendor shows it."""
-        self.looks += 1
+    def shown(self) -> dict[str, Any]:
+        """Return the job as the vendor shows it."""
         is_over = self.looks >= _READY_AFTER_LOOKS
         status = ("Job Failed" if self.fails else "Job Completed") if is_over else "Job Running"
         epoch = int(self.created_at.timestamp())
@@ -67,6 +66,13 @@ class Jobs:
         job = Job(len(self.known) + 1, tenant, account, query, now)
         self.known[job.run_id] = job
         return job
+
+    def look(self, looked_at: Job) -> dict[str, Any]:
+        """Move all reports of the account on, and return the one that is looked at as the vendor shows it."""
+        for job in self.known.values():
+            if (job.tenant, job.account) == (looked_at.tenant, looked_at.account):
+                job.looks += 1
+        return looked_at.shown()
 
     def find(self, tenant: str, run_id: str) -> Job | None:
         """Return a tenant's report."""

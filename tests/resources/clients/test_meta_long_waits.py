@@ -17,7 +17,7 @@ from aiohttp import web
 from tests.resources.http.scripted import NOW, Script, calling
 from weathervane_resources.clients import jobs
 from weathervane_resources.clients.jobs import PATIENCE_S
-from weathervane_resources.clients.meta_ads import LONGEST_REPORT, MetaAdsClient
+from weathervane_resources.clients.meta_ads import LONGEST_REPORT, REPORTS_AT_ONCE, MetaAdsClient
 from weathervane_resources.clients.meta_reports import READINGS, TRIES, _Kept
 from weathervane_resources.http.errors import Deferred, Unavailable
 from weathervane_resources.jobs import StateJobs
@@ -33,6 +33,7 @@ Span = tuple[date, date]
 COMPLETED = {"async_status": "Job Completed", "async_percent_completion": 100}
 RUNNING = {"async_status": "Job Running", "async_percent_completion": 40}
 FAILED = {"async_status": "Job Failed", "async_percent_completion": 0}
+TOO_MANY_REPORTS = {"error": {"code": 100, "error_subcode": 1_234_567, "message": "too many reports"}}
 TOO_MANY = {"error": {"code": 100, "error_subcode": 1_487_534, "message": "Too many rows"}}
 
 
@@ -54,6 +55,9 @@ class Account:
     reports: list[tuple[datetime, Span]] = field(default_factory=list)
     reads: list[Span] = field(default_factory=list)
     runs: int = 0
+    most_at_once: int = 99
+    """Another report is refused while so many are being made."""
+    refused: int = 0
 
     def clock(self) -> datetime:
         return self.now
@@ -65,6 +69,9 @@ class Account:
         if request.method == "POST":
             asked = json.loads(parse_qs(await request.text())["time_range"][0])
             span = (date.fromisoformat(asked["since"]), date.fromisoformat(asked["until"]))
+            if sum(self.now - at < timedelta(minutes=self.minutes) for at, _ in self.reports) >= self.most_at_once:
+                self.refused += 1
+                return web.json_response(TOO_MANY_REPORTS, status=400)
             self.reports.append((self.now, span))
             return web.json_response({"report_run_id": str(len(self.reports))})
         if request.path.endswith("act_42/insights"):
@@ -131,11 +138,34 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
 
 def test_a_window_of_many_slow_reports_is_done_with_each_of_them_once(account: Account) -> None:
     """Each run lost what it had read and ordered it again: five reports of 40 minutes were never done."""
+    account.minutes = 80.0
     assert account.backfill() == days_since(FIRST)
     assert account.asked == [LONGEST_REPORT.days] * SPANS
     assert len(account.reads) == SPANS, "no row was read for nothing"
     assert 2 < account.runs <= 2 * SPANS
     assert account.now - NOW > timedelta(hours=6), "longer than an id is kept that nobody looks for"
+
+
+def test_reports_are_made_together_once_one_was_completed(account: Account) -> None:
+    """A year is five reports: it took five times as long as one."""
+    account.minutes = 5.0
+    assert account.backfill() == days_since(FIRST)
+    assert account.asked == [LONGEST_REPORT.days] * SPANS
+    begun = [at for at, _ in account.reports]
+    going = [sum(at <= now < at + timedelta(minutes=account.minutes) for at in begun) for now in begun]
+    assert begun[1] - begun[0] >= timedelta(minutes=account.minutes), (
+        "nobody knows yet whether reports of this length fail"
+    )
+    assert max(going) == REPORTS_AT_ONCE
+    assert account.now - NOW < timedelta(minutes=account.minutes) * SPANS * 2 / 3
+
+
+def test_a_report_that_cannot_be_asked_for_ahead_is_asked_for_in_its_turn(account: Account) -> None:
+    """Too much work at once is no failure of the report that is being made."""
+    account.minutes, account.most_at_once = 5.0, 2
+    assert account.backfill() == days_since(FIRST)
+    assert account.asked == [LONGEST_REPORT.days] * SPANS
+    assert account.refused
 
 
 def test_the_patience_is_for_all_reports_of_a_window(account: Account) -> None:
