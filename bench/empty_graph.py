@@ -1,6 +1,6 @@
 """One tenant x 365 days, all assets and checks, against a graph of the same shape that does nothing. Aim: at most 1.5 times.
 
-`python -m bench.empty_graph [--days N] [--rounds N] [--postgres]`. Both run in this process on one instance, one after the other, with
+`python -m bench.empty_graph [--days N] [--rounds N] [--postgres]`. Both run in this process on one instance, step after step in turns, with
 the sandbox in another, since what a vendor computes is not ours; the empty graph has the same assets, partitions, dependencies
 and checks, and yields as many evaluations as ours did. Rounds after the first find all weather known. On PostgreSQL
 (Debian's, started here) each round is run with Dagster's events one by one and in batches.
@@ -18,6 +18,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -90,28 +91,33 @@ def _empty_checks(asset: str, said: Said) -> dg.AssetChecksDefinition:
     return run_checks
 
 
-def run(
-    instance: dg.DagsterInstance, defs: dg.Definitions, steps: Sequence[Step], prefix: Sequence[str]
-) -> tuple[float, float, Counter[str], Said]:
-    """Run the steps; return wall and CPU seconds, seconds by op, and evaluations of partitions by check."""
-    job = defs.resolve_implicit_global_asset_job_def()
-    wall, cpu = time.perf_counter(), time.process_time()
-    seconds: Counter[str] = Counter()
-    said: Said = Counter()
-    for step in steps:
+@dataclass
+class Spent:
+    """What steps took: wall and CPU seconds, seconds by op."""
+
+    wall: float = 0.0
+    cpu: float = 0.0
+    by_op: Counter[str] = field(default_factory=Counter)
+
+    def run(self, instance: dg.DagsterInstance, defs: dg.Definitions, step: Step, prefix: Sequence[str]) -> Said:
+        """Run a step and add what it takes; return evaluations of partitions by check."""
+        job, said = defs.resolve_implicit_global_asset_job_def(), Said()
+        wall, cpu = time.perf_counter(), time.process_time()
         result = job.execute_in_process(
             instance=instance,
             asset_selection=[dg.AssetKey([*prefix, name]) for name in step.assets],
             tags=partitions.range_tags(TENANT, step.first_key, step.last_key),
         )
+        self.wall += time.perf_counter() - wall
+        self.cpu += time.process_time() - cpu
         for event in result.all_events:
             if event.is_step_success:
-                seconds[str(event.step_key)] += event.step_success_data.duration_ms / 1000
+                self.by_op[str(event.step_key)] += event.step_success_data.duration_ms / 1000
             elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
                 evaluation = event.asset_check_evaluation_data
                 if evaluation.partition:
                     said[evaluation.asset_key.path[-1], evaluation.check_name] += 1
-    return time.perf_counter() - wall, time.process_time() - cpu, seconds, said
+        return said
 
 
 def main(days: int, rounds: int, *, is_postgres: bool) -> int:
@@ -144,12 +150,18 @@ def main(days: int, rounds: int, *, is_postgres: bool) -> int:
 
 
 def _round(instance: dg.DagsterInstance, start: date, steps: Sequence[Step]) -> tuple[float, float]:
-    ours = run(instance, build_defs(os.environ), steps, [])
-    empty = run(instance, empty_defs(start, ours[3]), steps, ["empty"])
-    ratio = f"{ours[0] / empty[0]:.2f}"
-    print(f"ours {ours[0]:.1f} s ({ours[1]:.1f} CPU), empty {empty[0]:.1f} s ({empty[1]:.1f} CPU): {ratio}", flush=True)
-    _print_shares(ours[2], empty[2])
-    return ours[0] / empty[0], ours[1] / empty[1]
+    """Run each step of ours and then the empty one: the speed of a shared machine changes within a minute."""
+    ours, empty, defs = Spent(), Spent(), build_defs(os.environ)
+    for step in steps:
+        said = ours.run(instance, defs, step, [])
+        empty.run(instance, empty_defs(start, said), step, ["empty"])
+    ratio = f"{ours.wall / empty.wall:.2f}"
+    print(
+        f"ours {ours.wall:.1f} s ({ours.cpu:.1f} CPU), empty {empty.wall:.1f} s ({empty.cpu:.1f} CPU): {ratio}",
+        flush=True,
+    )
+    _print_shares(ours.by_op, empty.by_op)
+    return ours.wall / empty.wall, ours.cpu / empty.cpu
 
 
 def _print_shares(ours: Mapping[str, float], empty: Mapping[str, float]) -> None:

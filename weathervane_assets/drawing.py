@@ -5,6 +5,9 @@ Belongs here: canvas, axes and encoding. Does not belong here: what is drawn (`p
 
 import base64
 import io
+import sys
+from importlib import import_module
+from threading import Thread
 from typing import Any, Literal
 
 INK = "#6b7785"
@@ -13,6 +16,13 @@ GREEN, RED = "#3d9a6b", "#c23b3b"
 BLUE, ORANGE, BAND = "#2f7fd6", "#d9822b", "#8fb8e8"
 SIZE_INCHES = (7.2, 2.6)
 DPI = 100
+_MODULES = ("matplotlib.figure", "matplotlib.dates", "matplotlib.backends.backend_agg")
+
+
+def prepare() -> None:
+    """Import what draws in a thread, beside the wait for a vendor: half a second that only a run with a picture should pay."""
+    if any(name not in sys.modules for name in _MODULES):
+        Thread(target=lambda: [import_module(name) for name in _MODULES], name="import of matplotlib").start()
 
 
 def canvas(title: str) -> tuple[Any, Any]:

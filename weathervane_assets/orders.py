@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 import dagster as dg
 import polars as pl
 
+from weathervane_assets.drawing import prepare
 from weathervane_assets.pictures import FEWEST_DAYS, orders_picture
 from weathervane_assets.quarantine import Fetched, noted_refusal, read_frame, tolerate
 from weathervane_assets.tables import Orders, polars_schema
@@ -44,6 +45,8 @@ def orders(
     vet_stubs(context, access, window)
     if not access.is_configured:
         return empty_batch(context, window, polars_schema(Orders))
+    if len(window.days) >= FEWEST_DAYS:
+        prepare()
     with noted_refusal(window, "orders"):
         sent = asyncio.run(_fetch(shopify, access, platform, window))
     with as_failure():

@@ -31,6 +31,13 @@ _CHILD = b'"__parentId":'
 """Cannot occur inside a value: there its quotation marks are escaped."""
 
 
+class _Key(msgspec.Struct):
+    id: str
+
+
+_ORDER, _LINE, _KEY = msgspec.json.Decoder(OrderNode), msgspec.json.Decoder(Line), msgspec.json.Decoder(_Key)
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """What a file holds."""
@@ -121,22 +128,18 @@ def _joined(heads: Iterable[bytes], lines: dict[str, list[Line]], where: Where) 
 
 def _node(text: bytes, where: Where) -> OrderNode | BadRow:
     try:
-        return msgspec.json.decode(text, type=OrderNode)
+        return _ORDER.decode(text)
     except msgspec.ValidationError as error:
         with suppress(*UNREADABLE):
-            return BadRow(str(error), msgspec.json.decode(text, type=_Key).id)
+            return BadRow(str(error), _KEY.decode(text).id)
         return BadRow(str(error), None)
     except UNREADABLE:
         raise _damaged(where) from None
 
 
-class _Key(msgspec.Struct):
-    id: str
-
-
 def _decode_line(text: bytes, where: Where) -> Line:
     try:
-        return msgspec.json.decode(text, type=Line)
+        return _LINE.decode(text)
     except UNREADABLE:
         raise _damaged(where) from None
 
