@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -24,6 +25,15 @@ class Counted:
     quarantined: Mapping[date, int]
     refusals: pl.DataFrame
     """`date`, `reason`, `seen_at_utc`."""
+
+    @cached_property
+    def by_run(self) -> dict[str | None, tuple[int, int]]:
+        """How many days the ledger has of each run, and how many rows came for them."""
+        found: dict[str | None, tuple[int, int]] = {}
+        for run_id, day, rows in self.ledger.select("run_id", "date", "row_count").iter_rows():
+            days, came = found.get(run_id, (0, 0))
+            found[run_id] = (days + 1, came + rows + self.quarantined.get(day, 0))
+        return found
 
 
 def judge_completeness(counted: Counted, days: Sequence[date], today: date) -> list[Finding]:
@@ -81,12 +91,11 @@ def _compare(row: Row, came: Mapping[date, int], counted: Counted) -> Finding:
     day, expected = row["date"], row["expected_rows"]
     if row["expected_days"] == 1:
         return _say(day, came[day], expected, "day")
-    window = counted.ledger.filter(pl.col("run_id") == row["run_id"])
-    if window.height != row["expected_days"]:
+    days, total = counted.by_run[row["run_id"]]
+    if days != row["expected_days"]:
         note = f"counted with {row['expected_days']} days, some of which were read again since; not judged"
         return Finding(day, "ok", row["row_count"], note=note)
-    total = int(window["row_count"].sum()) + sum(counted.quarantined.get(one, 0) for one in window["date"])
-    return _say(day, total, expected, f"window of {window.height} days")
+    return _say(day, total, expected, f"window of {days} days")
 
 
 def _say(day: date, came: int, expected: int, span: str) -> Finding:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,7 @@ class ShownOrder(Mapping[str, Any]):
         return int(self.record["shipping_cents"] - self.record["shipping_back_cents"]) if self.current else 0
 
 
+@lru_cache(maxsize=16_384)
 def money(cents: int) -> str:
     """Return an amount as the vendor writes it."""
     return f"{cents // 100}.{cents % 100:02d}"
@@ -100,6 +102,7 @@ def _money_set(amount: str, currency: str) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=1024)
 def local_time(epoch: int, zone: tzinfo) -> str:
     """Return an instant with the shop's UTC offset."""
     return datetime.fromtimestamp(epoch, zone).isoformat(timespec="seconds")
