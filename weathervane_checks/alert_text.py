@@ -60,7 +60,7 @@ CAUSES: Mapping[str, str] = {
     "weather_coverage_warning": "Open-Meteo had no weather for some places; materialise the day again, a forecast before midnight",
     "weather_coverage_critical": "Open-Meteo gave no weather at all; see `weathervane doctor`, and materialise the day again, a forecast before midnight",
     "weather_values_missing": "Open-Meteo answered with null for the named values: its model has a gap or lost them; see the same place on open-meteo.com",
-    "weather_join_coverage_low": "weather is missing for many places of the matrix; materialise `weather_daily`, then `features`; in join mode as_of, days that were decided before the first forecast was kept stay so",
+    "weather_join_coverage_low": "weather is missing for many places of the matrix; materialise `weather_daily`, then `features`; in join mode as_of, what was decided on a day without a forecast stays so",
     "weather_stale": "no forecast was fetched for two days before the decision; is issue_forecasts_schedule on?",
     "conservation_broken": "orders were lost or doubled by the join; materialise `orders`, then `features`, and report it if it stays",
     "revenue_unknown": "the shop gave no revenue for some sales; look at these orders in the shop",

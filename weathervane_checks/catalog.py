@@ -23,7 +23,7 @@ from weathervane_checks.evidence import Evidence, OpenRebuild, open_evidence
 from weathervane_checks.findings import Finding, Report
 from weathervane_checks.geocoding_report import FILE as GEOCODING_FILE
 from weathervane_checks.geocoding_report import geocoding_report
-from weathervane_checks.join_evidence import decisions_of, gather_join, is_as_of
+from weathervane_checks.join_evidence import decisions_of, first_forecast_of, gather_join, is_as_of
 from weathervane_checks.join_report import validate_join, write_join_report
 from weathervane_checks.reports import write_report as write_json
 from weathervane_checks.rules.completeness import Counted, judge_completeness
@@ -115,9 +115,10 @@ def weather_join_coverage(evidence: Evidence) -> list[Finding]:
     report = validate_join(evidence.tenant, evidence.lake, evidence.now, evidence.open_rebuild)
     write_join_report(evidence.lake, report)
     shown = {name: report["join"][name] for name in ("other_local_day_ratio", "other_limits_rows")}
-    told = {name: value for name, value in shown.items() if value is not None}
-    found = judge_join_coverage(evidence.frame, evidence.days, evidence.limits, decisions_of(evidence))
-    return [replace(finding, extra={**finding.extra, **told}) for finding in found]
+    noted = {name: value for name, value in shown.items() if value is not None}
+    told = (evidence.limits, decisions_of(evidence), first_forecast_of(evidence))
+    found = judge_join_coverage(evidence.frame, evidence.days, *told)
+    return [replace(finding, extra={**finding.extra, **noted}) for finding in found]
 
 
 @dataclass(frozen=True)

@@ -44,8 +44,8 @@ CURES = {
         "the program: report it, and do not mail the page."
     ),
     "weather_join_coverage": (
-        "Materialise `weather_daily` of the days in the metadata, then `features`. In join mode as_of, days before the first "
-        "forecast that was kept stay without weather."
+        "Materialise `weather_daily` of the days in the metadata, then `features`. In join mode as_of, what was decided while no "
+        "forecast came stays without weather: nobody can fetch yesterday's forecast."
     ),
     "weather_join_leakage": (
         "Do not train on these days: the rule's number (W01 to W18, docs/weather.md) says what leaked. Materialise "

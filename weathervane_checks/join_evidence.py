@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 
 import polars as pl
 from weathervane_assets.tables import CONTRACTS, shape_of
+from weathervane_resources.lake_ledger import own_days
 
 from weathervane_checks.evidence import Evidence, Rebuild
 from weathervane_checks.rules.canary import canary
@@ -25,6 +26,19 @@ def decisions_of(evidence: Evidence) -> pl.DataFrame:
     rows = [(day, tenant.decision_at(day), tenant.window(day, day)[1]) for day in evidence.days]
     instant = pl.Datetime("us", "UTC")
     return pl.DataFrame(rows, schema={"date": pl.Date, "decision_at": instant, "ends_at": instant}, orient="row")
+
+
+def first_forecast_of(evidence: Evidence) -> datetime | None:
+    """Return when the tenant's first forecast that was kept was issued; None where there is none, and in join mode observed.
+
+    Those that are left over of a demo are none: the tenant's own decisions do not know them.
+    """
+    if not is_as_of(evidence):
+        return None
+    ledger = evidence.lake.ledger(evidence.tenant.id, "weather_forecast").filter(pl.col("row_count") > 0)
+    days = own_days(ledger) or ledger["date"].to_list()
+    issued = evidence.table("weather_forecast", [min(days)])["issued_at_utc"].min() if days else None
+    return issued if isinstance(issued, datetime) else None
 
 
 def gather_join(evidence: Evidence) -> Join:

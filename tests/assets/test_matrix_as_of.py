@@ -48,6 +48,19 @@ def test_the_matrix_knows_what_its_decisions_could_know(installation: Installati
     assert said == {found["join"]["other_local_day_ratio"]}, "the check shows what the report counts"
 
 
+def test_what_was_decided_before_the_first_forecast_is_no_warning(installation: Installation) -> None:
+    """The first nights, and each day of the first backfill, were warnings that nobody could mend."""
+    as_of(installation)
+    first, last = LAST - timedelta(days=1), LAST
+    installation.backfill("acme", first - timedelta(days=2), first - timedelta(days=1), "orders")
+    outcome = installation.backfill("acme", first, last)
+    matrix = installation.rows("acme", "features").group_by("date").agg(pl.col("is_weather_missing").all())
+    assert dict(matrix.iter_rows()) == {first: True, last: False}
+    joined = [e for e in installation.evaluations(outcome) if e.check_name == "weather_join_coverage" and e.partition]
+    said = {str(e.partition)[:10]: (e.passed, "before the first forecast" in str(e.description)) for e in joined}
+    assert said == {first.isoformat(): (True, True), last.isoformat(): (True, False)}
+
+
 @pytest.mark.parametrize(
     ("hour", "lead"), [pytest.param(2, 1, marks=pytest.mark.slow), (3, 7), pytest.param(5, 1, marks=pytest.mark.slow)]
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 
 import polars as pl
 from weathervane_resources.credentials import NOT_CONFIGURED
@@ -155,12 +155,18 @@ def _judge_cells(
 
 
 def judge_join_coverage(
-    features: pl.DataFrame, days: Sequence[date], limits: Thresholds, decisions: pl.DataFrame
+    features: pl.DataFrame,
+    days: Sequence[date],
+    limits: Thresholds,
+    decisions: pl.DataFrame,
+    first_forecast: datetime | None = None,
 ) -> list[Finding]:
     """W17. Return one finding a day: the share of the matrix' rows with weather, and whether it was fresh at the decision.
 
-    `decisions`: `date`, `decision_at`; it matters in join mode as_of only.
+    `decisions`: `date`, `decision_at`; it matters in join mode as_of only. What was decided before `first_forecast`, the first one that
+    was kept, could know no weather: nobody can mend that, so it is no warning.
     """
+    first = pl.lit(first_forecast, pl.Datetime("us", "UTC"))
     stale = pl.col("decision_at") - pl.col("weather_known_at_utc") > pl.duration(hours=STALE_HOURS)
     by_day = (
         features.join(decisions.select("date", "decision_at"), on="date", how="left")
@@ -169,6 +175,7 @@ def judge_join_coverage(
             pl.len().alias("rows"),
             (~pl.col("is_weather_missing")).sum().alias("with_weather"),
             (stale & (pl.col("join_mode") == "as_of")).sum().alias("stale"),
+            ((pl.col("join_mode") == "as_of") & (pl.col("decision_at") < first)).any().alias("is_too_early"),
             pl.col("geohash").filter(pl.col("is_weather_missing")).sort().head(5).alias("bare"),
         )
     )
@@ -183,6 +190,9 @@ def _judge_rows(day: date, row: Mapping[str, object] | None, limits: Thresholds)
     limit = limits.weather_coverage_warning
     extra = {"rows": count, "with_weather": known, "stale": stale}
     sample = tuple(f"{day}/{cell}" for cell in row["bare"])  # type: ignore[attr-defined]
+    if known / count < limit and row["is_too_early"]:
+        note = f"{known} of {count} rows have weather: decided before the first forecast was kept, so it stays so"
+        return Finding(day, "ok", known / count, limit, note=note, sample_keys=sample, extra=extra)
     if known / count < limit:
         note = f"{known} of {count} rows have weather"
         return Finding(day, "warning", known / count, limit, ("weather_join_coverage_low",), note, sample, extra)

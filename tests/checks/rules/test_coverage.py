@@ -164,8 +164,8 @@ def features(known: int, rows: int, *, age: timedelta = timedelta(hours=1), mode
     return pl.DataFrame(made, schema=polars_schema(Features))
 
 
-def judge_rows(frame: pl.DataFrame) -> Any:
-    return judge_join_coverage(frame, [DAY], Thresholds(), DECISIONS)[0]
+def judge_rows(frame: pl.DataFrame, first_forecast: datetime | None = None) -> Any:
+    return judge_join_coverage(frame, [DAY], Thresholds(), DECISIONS, first_forecast)[0]
 
 
 def test_rows_without_weather_warn() -> None:
@@ -176,6 +176,16 @@ def test_rows_without_weather_warn() -> None:
     assert low.sample_keys == tuple(f"{DAY}/drt{n}" for n in range(16, 20))
     assert judge_rows(features(0, 20)).severity == "warning"
     assert judge_rows(features(0, 0)).observed == "no rows"
+
+
+def test_what_was_decided_before_the_first_forecast_warns_in_mode_observed_only() -> None:
+    """Each first night, and each day of a first backfill, was a warning that nobody could do anything about."""
+    later, sooner = AT + timedelta(hours=1), AT - timedelta(hours=1)
+    early = judge_rows(features(0, 20), later)
+    assert (early.severity, early.alerts, early.observed) == ("ok", (), 0.0)
+    assert "decided before the first forecast was kept" in early.note
+    assert judge_rows(features(0, 20), sooner).severity == "warning"
+    assert judge_rows(features(0, 20, mode="observed"), later).severity == "warning"
 
 
 def test_weather_that_was_stale_at_the_decision_warns_in_mode_as_of_only() -> None:
