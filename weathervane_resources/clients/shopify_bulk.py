@@ -6,7 +6,7 @@ does its mark until `forget`: a run that is started again neither repeats it nor
 cancelled, or failed for another reason, is asked for once more by the next run.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -103,8 +103,20 @@ class BulkReader:
     clock: Callable[[], datetime]
     sleep: Callable[[float], Awaitable[object]]
 
-    async def ready(self, search: str, window: str, count: int, patience: Patience) -> Operation:
-        """Return the finished operation of a search, an earlier run's where there is one. `count`: of the search's orders, now.
+    async def begin(self, search: str, window: str) -> bool:
+        """Ask for the operation of a search, unless an earlier run did; False where Shopify does not take it now."""
+        try:
+            await self._going(search, self.graph.session.where(window), ())
+        except BulkUnusable:
+            return False
+        return True
+
+    async def ready(
+        self, search: str, window: str, count: int, patience: Patience, beside: Callable[[], Awaitable[object]]
+    ) -> Operation:
+        """Return the finished operation of a search, an earlier run's where there is one.
+
+        `count`: of the search's orders, now. `beside` is awaited while the operation is at work, before it is first looked at.
 
         Raises:
             BulkUnusable: refused, failed, or no place free; nothing is known of the orders.
@@ -112,11 +124,13 @@ class BulkReader:
             Deferred: not done within this run's patience; the next one goes on with the same operation.
         """
         where, mark = self.graph.session.where(window), self._mark(search)
-        done = await self._known(mark, count, where, patience)
-        if done is None:
-            started = await self._start(_QUERY % search, where)
-            await self.jobs.keep(mark, started)
-            done = await self._done(started, where, patience)
+        operation, is_known = await self._going(search, where, BUSY_WAITS_S)
+        await beside()
+        done = await self._done(operation, where, patience)
+        if is_known and not self._is_usable(done, count):
+            await self.jobs.drop(mark)
+            operation, _ = await self._going(search, where, BUSY_WAITS_S)
+            done = await self._done(operation, where, patience)
         if done is None or done.status != "COMPLETED":
             if done is None or (done.status, done.error_code) != _TOO_LARGE:
                 await self.jobs.drop(mark)  # the next run asks anew; in this one the others get their turn
@@ -146,27 +160,34 @@ class BulkReader:
     def _mark(self, search: str) -> str:
         return job_mark("shopify bulk", self.graph.url, _QUERY % search)
 
-    async def _known(self, mark: str, count: int, where: Where, patience: Patience) -> Operation | None:
-        """Return an earlier run's operation once it is over, None where there is none that can be used."""
+    async def _going(self, search: str, where: Where, waits_s: Sequence[float]) -> tuple[str, bool]:
+        """Return the operation of a search, started now where there is none, and whether it was known before."""
+        mark = self._mark(search)
         known = await self.jobs.find(mark)
-        if known is None:
-            return None
-        await self.jobs.keep(mark, known)  # else one that takes longer than ids are kept would be started for ever
-        done = await self._done(known, where, patience)
-        is_old = done is not None and self.clock() - done.created_at > FRESH
-        return None if done is None or (is_old and int(done.root_object_count) > count) else done
+        operation = known or await self._start(_QUERY % search, where, waits_s)
+        await self.jobs.keep(
+            mark, operation
+        )  # a known one too: else one that takes longer than ids are kept is started for ever
+        return operation, known is not None
 
-    async def _start(self, query: str, where: Where) -> str:
+    def _is_usable(self, done: Operation | None, count: int) -> bool:
+        """Whether an earlier run's operation, now that it is over, says of the search what one begun now would."""
+        is_old = done is not None and self.clock() - done.created_at > FRESH
+        return done is not None and not (is_old and int(done.root_object_count) > count)
+
+    async def _start(self, query: str, where: Where, waits_s: Sequence[float]) -> str:
+        """Start an operation and return its id; `waits_s`: how long to wait for a free place each time there is none."""
+
         def parse(reply: Reply) -> _Payload:
             return decode(reply.body, _RunAnswer, where).data.bulk_operation_run_query
 
         said = ""
-        for wait_s in (*BUSY_WAITS_S, 0.0):
+        for wait_s in (*waits_s, None):
             payload = await self.graph.ask(_RUN, {"query": query}, parse, where["window"])
             if payload.bulk_operation is not None:
                 return payload.bulk_operation.id
             said = payload.user_errors[0].message if payload.user_errors else "no reason given"
-            if "already in progress" not in said:
+            if wait_s is None or "already in progress" not in said:
                 break
             await self.sleep(wait_s)
         raise BulkUnusable(said)

@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import pairwise
 
 from weathervane_resources.clients.jobs import Patience
@@ -22,6 +23,8 @@ from weathervane_resources.http.errors import TooBig
 Count = Callable[[TimeField, Sequence[datetime]], Awaitable[list[int]]]
 """Counts the orders between each two neighbours."""
 
+AT_ONCE = 3
+"""Operations of a window that are made at the same time; Shopify makes five for an app and shop, and other runs want theirs."""
 SHORT = timedelta(minutes=1)
 """What began less than this ago is as good as new."""
 SEARCH_LAG = timedelta(minutes=1)
@@ -39,7 +42,7 @@ class LongWindow:
     bulk: BulkReader
     count: Count
     by: TimeField
-    _asked: list[str] = field(default_factory=list)
+    _asked: set[str] = field(default_factory=set)
 
     async def pages(self, start: datetime, end: datetime) -> AsyncIterator[OrdersPage]:
         """Yield a page for each operation; where there is none, those of its part.
@@ -64,9 +67,10 @@ class LongWindow:
         while todo:
             part = todo.pop()
             wanted, window = search(self.by, part.start, part.end), window_name(part.start, part.end)
-            self._asked.append(wanted)
+            self._asked.add(wanted)
+            following = partial(self._begin, todo[:-AT_ONCE:-1])
             try:
-                ready.append((part, await self.bulk.ready(wanted, window, part.count, patience)))
+                ready.append((part, await self.bulk.ready(wanted, window, part.count, patience, following)))
             except TooBig:
                 edges = halves(part)
                 if len(edges) == 2:
@@ -76,6 +80,14 @@ class LongWindow:
                 self._warn(reason)
                 ready.append((part, None))
         return ready
+
+    async def _begin(self, parts: Sequence[Part]) -> None:
+        """Ask for the operations of parts that are next, as many as Shopify takes: they are made beside the one that is waited for."""
+        for part in parts:
+            wanted = search(self.by, part.start, part.end)
+            self._asked.add(wanted)
+            if not await self.bulk.begin(wanted, window_name(part.start, part.end)):
+                return
 
     async def _parts(self, start: datetime, end: datetime) -> list[Part]:
         """Return the window in parts; pieces that are too much by themselves are cut and counted again."""

@@ -27,7 +27,7 @@ from weathervane_resources.clients.jobs import PATIENCE_S
 from weathervane_resources.clients.rows import BadRow
 from weathervane_resources.clients.shopify import Order, OrdersPage
 from weathervane_resources.clients.shopify_graphql import ShopifyGraphql
-from weathervane_resources.clients.shopify_long import LongWindow
+from weathervane_resources.clients.shopify_long import AT_ONCE, LongWindow
 from weathervane_resources.clients.shopify_parts import Part, halves, joined, pieces
 from weathervane_resources.http.errors import Deferred
 from weathervane_resources.jobs import StateJobs
@@ -45,6 +45,7 @@ class Shop:
 
     state: State
     minutes: float = 20.0
+    version: str = "2026-10"
     now: datetime = NOW
     operations: list[Operation] = field(default_factory=list)
     runs: int = 0
@@ -62,7 +63,7 @@ class Shop:
         self.runs += 1
         async with reaching(sandbox, "shopify", naps=self.sleep) as session:  # type: ignore[arg-type]
             ids = StateJobs(self.state, "shopify_api", "acme", self.clock)
-            client = ShopifyGraphql(session, base_of(sandbox), "2026-10", ids, self.clock, self.sleep)
+            client = ShopifyGraphql(session, base_of(sandbox), self.version, ids, self.clock, self.sleep)
             async for page in client.orders(EDGES[0], EDGES[-1]):
                 yield page
                 del page
@@ -120,8 +121,23 @@ def same(one: list[Order], two: list[Order]) -> bool:
 
 def test_a_window_of_many_slow_operations_is_done_with_each_of_them_once(shop: Shop, sandbox: RunningSandbox) -> None:
     """Each run began with the whole window again, and forgot the parts it had: after 14 days there were 522 operations."""
+    shop.minutes = 45.0
     found = shop.backfill(sandbox)
     assert (len(shop.operations), shop.runs) == (4, 3)
+    assert same(found, by_rest(sandbox))
+
+
+@pytest.mark.parametrize(("version", "at_once"), [("2026-10", AT_ONCE), ("2025-10", 1)])
+def test_operations_are_made_together_as_far_as_shopify_lets_them(
+    shop: Shop, sandbox: RunningSandbox, version: str, at_once: int
+) -> None:
+    """Five are allowed since 2026-01, and each waited for the one before; before, there is one place, and the next gets it in its turn."""
+    shop.version, shop.minutes = version, 5.0
+    found = shop.backfill(sandbox)
+    begun = [one.created_at for one in shop.operations]
+    going = [sum(at <= now < at + timedelta(minutes=shop.minutes) for at in begun) for now in begun]
+    assert (len(begun), max(going)) == (4, at_once)
+    assert (shop.now - NOW < timedelta(minutes=3 * shop.minutes)) == (at_once > 1)
     assert same(found, by_rest(sandbox))
 
 
