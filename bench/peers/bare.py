@@ -1,8 +1,9 @@
-"""The physical limit: the same orders by a bare loop, `bare.py URL FOLDER FROM TO [windows|bulk]`. Runs in our .venv.
+"""The physical limit: the same bytes by a bare loop, `bare.py URL FOLDER FROM TO [windows|bulk]`. Runs in our .venv.
 
 aiohttp, eight windows at once by REST or one bulk operation by GraphQL, msgspec into typed rows, columns by polars, one Delta
-commit. No contract, no places, no comparison with what was there, no retries, no limits: nobody should run this against a
-vendor. Prints the seconds of the work itself, without imports.
+commit. It asks for the fields that we ask for, and reads of them what a table needs. No contract, no places, no comparison
+with what was there, no retries, no limits: nobody should run this against a vendor. Prints the seconds of the work itself,
+without imports.
 """
 
 import asyncio
@@ -17,6 +18,8 @@ import aiohttp
 import msgspec
 import polars as pl
 from deltalake import write_deltalake
+
+from weathervane_resources.clients import shopify_bulk, shopify_rest
 
 WINDOWS = 8
 AMOUNTS = ("total_price", "subtotal_price", "total_tax", "total_discounts", "current_subtotal_price")
@@ -77,6 +80,12 @@ class Bag(msgspec.Struct, rename="camel"):
     shop_money: Money
 
 
+class NodeAddress(Address):
+    """A place as GraphQL spells it."""
+
+    country_code: str | None = msgspec.field(name="countryCodeV2", default=None)
+
+
 class Node(msgspec.Struct, rename="camel"):
     """A line of a bulk operation's file: an order, or one of its line items."""
 
@@ -96,28 +105,20 @@ class Node(msgspec.Struct, rename="camel"):
     total_tax_set: Bag | None = None
     total_discounts_set: Bag | None = None
     current_subtotal_price_set: Bag | None = None
-    shipping_address: dict[str, str | float | None] | None = None
+    shipping_address: NodeAddress | None = None
 
 
 FLAT = [name for name in Order.__struct_fields__ if name not in ("line_items", "shipping_address")]
 NOWHERE = Address()
-FIELDS = ",".join(Order.__struct_fields__)
-PLACE = {"countryCodeV2": "country_code"}
 LOOK_EACH_S = 0.5
-_SET = "{ shopMoney { amount currencyCode } }"
 RUN = "mutation Run($query: String!) { bulkOperationRunQuery(query: $query) { bulkOperation { id } } }"
 LOOK = "query Look($id: ID!) { node(id: $id) { ... on BulkOperation { status url } } }"
-BULK = f"""{{ orders(query: "%s") {{ edges {{ node {{ id legacyResourceId name createdAt updatedAt cancelledAt test
-  displayFinancialStatus currencyCode totalPriceSet {_SET} subtotalPriceSet {_SET} totalTaxSet {_SET}
-  totalDiscountsSet {_SET} currentSubtotalPriceSet {_SET}
-  shippingAddress {{ zip countryCodeV2 city latitude longitude }}
-  lineItems {{ edges {{ node {{ id quantity }} }} }} }} }} }} }}"""
 
 
 async def read(session: aiohttp.ClientSession, url: str, first: datetime, last: datetime) -> list[Order]:
     """Return a window's orders."""
     decoder, rows = msgspec.json.Decoder(Page), []
-    params = {"status": "any", "limit": "250", "fields": FIELDS}
+    params = {"status": "any", "limit": "250", "fields": shopify_rest.FIELDS}
     params |= {"created_at_min": first.isoformat(), "created_at_max": last.isoformat()}
     link = f"{url}/orders.json"
     while link:
@@ -148,7 +149,7 @@ async def read_bulk(url: str, first: datetime, last: datetime) -> list[Order]:
     """Return the orders of one bulk operation."""
     search = f"created_at:>='{first.isoformat()}' created_at:<='{last.isoformat()}'"
     async with aiohttp.ClientSession(headers={"X-Shopify-Access-Token": "stub"}) as session:
-        started = await ask(session, url, RUN, query=BULK % search)
+        started = await ask(session, url, RUN, query=shopify_bulk.ORDERS_QUERY % search)
         while (found := await ask(session, url, LOOK, id=started["bulkOperation"]["id"]))["status"] != "COMPLETED":  # noqa: ASYNC110
             await asyncio.sleep(LOOK_EACH_S)
         async with session.get(found["url"]) as answer:
@@ -163,11 +164,10 @@ async def read_bulk(url: str, first: datetime, last: datetime) -> list[Order]:
 def order_of(node: Node, lines: list[Line]) -> Order:
     """Return a line of the file as a REST order."""
     amounts = {name: bag.shop_money.amount for name in AMOUNTS if (bag := getattr(node, f"{name}_set"))}
-    place = {PLACE.get(name, name): value for name, value in (node.shipping_address or {}).items()}
     return Order(
         int(node.legacy_resource_id), node.created_at, node.updated_at, node.currency_code, name=node.name,
         cancelled_at=node.cancelled_at, test=node.test, financial_status=node.display_financial_status, line_items=lines,
-        shipping_address=Address(**place) if place else None, **amounts,
+        shipping_address=node.shipping_address, **amounts,
     )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ _RUN = """mutation Run($query: String!) { bulkOperationRunQuery(query: $query) {
   bulkOperation { id } userErrors { message } } }"""
 _LOOK = """query Look($id: ID!) { node(id: $id) { ... on BulkOperation {
   id status createdAt errorCode objectCount rootObjectCount fileSize url } } }"""
-_QUERY = f"""{{ orders(query: "%s") {{ edges {{ node {{ {FIELDS}
+ORDERS_QUERY = f"""{{ orders(query: "%s") {{ edges {{ node {{ {FIELDS}
   lineItems {{ edges {{ node {{ id quantity currentQuantity }} }} }} }} }} }} }}"""
 _GOING = frozenset({"CREATED", "RUNNING"})
 _TOO_LARGE = ("FAILED", "TIMEOUT")
@@ -158,13 +158,13 @@ class BulkReader:
             await self.jobs.drop(self._mark(search))
 
     def _mark(self, search: str) -> str:
-        return job_mark("shopify bulk", self.graph.url, _QUERY % search)
+        return job_mark("shopify bulk", self.graph.url, ORDERS_QUERY % search)
 
     async def _going(self, search: str, where: Where, waits_s: Sequence[float]) -> tuple[str, bool]:
         """Return the operation of a search, started now where there is none, and whether it was known before."""
         mark = self._mark(search)
         known = await self.jobs.find(mark)
-        operation = known or await self._start(_QUERY % search, where, waits_s)
+        operation = known or await self._start(ORDERS_QUERY % search, where, waits_s)
         await self.jobs.keep(
             mark, operation
         )  # a known one too: else one that takes longer than ids are kept is started for ever
