@@ -165,9 +165,8 @@ class BulkReader:
         mark = self._mark(search)
         known = await self.jobs.find(mark)
         operation = known or await self._start(ORDERS_QUERY % search, where, waits_s)
-        await self.jobs.keep(
-            mark, operation
-        )  # a known one too: else one that takes longer than ids are kept is started for ever
+        # a known one is kept anew: else one that takes longer than ids are kept would be started for ever
+        await self.jobs.keep(mark, operation)
         return operation, known is not None
 
     def _is_usable(self, done: Operation | None, count: int) -> bool:
