@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-slow test-browser faults soak test-engines check supply supply-lock docs format reference lock deploy-lock bench bench-peers peers-lock fuzz fuzz-lock clean
+.PHONY: help install demo dev test test-slow test-browser faults soak test-engines check types supply supply-lock docs format reference lock deploy-lock bench bench-peers peers-lock fuzz fuzz-lock clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,9 +46,11 @@ soak: install  ## Half an hour of nights back to back with one request in twenty
 check: install  ## Lint, types, supply, docs and tests: what CI runs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(MAKE) --jobs 2 supply docs
+	$(MAKE) --jobs 2 types supply docs
 	$(MAKE) test
+
+types: install  ## Check the types
+	$(BIN)/mypy
 
 docs: install  ## Build the docs site into build/docs; a warning or a broken link fails
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env docs build/docs

@@ -74,7 +74,12 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 
 
 @pytest.mark.parametrize(
-    "faults", ["throttle", "flaky", "expired", pytest.param("throttle+flaky+expired", marks=pytest.mark.slow)]
+    "faults",
+    [
+        "throttle+flaky",
+        "expired",
+        *(pytest.param(faults, marks=pytest.mark.slow) for faults in ("throttle", "flaky", "throttle+flaky+expired")),
+    ],
 )
 def test_a_misbehaving_vendor_costs_time_and_not_rows(
     faults: str, undisturbed: dict[str, pl.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -121,13 +121,15 @@ def test_two_tenants_by_thirty_days_are_two_runs_with_evaluations_by_partition(u
         "dev's first lines"
     )
     assert "PLANTED" not in "".join(seen), "everybody on the machine can read arguments"
-    _one_fails_and_is_started_again(port, folder)
 
 
-def _one_fails_and_is_started_again(port: int, folder: Path) -> None:
+@pytest.mark.slow
+def test_one_tenant_fails_alone_and_is_started_again_where_it_failed(ui: tuple[int, Path, int]) -> None:
     """One shop's trouble failed the other's days too, and mending it meant to start all over."""
+    port, folder, _ = ui
+    wait_for(lambda: ask(port, "{ dynamicPartitions: workspaceOrError { __typename } }"), "the code location's loading")
     table = folder / "storage" / "lake" / "kiwi" / "promos"
-    table.rename(folder / "aside")
+    table.parent.mkdir(parents=True, exist_ok=True)
     table.write_text("in the way")
     params = {
         "partitionNames": [f"{DAYS[0]}|{tenant}" for tenant in TENANTS],
@@ -143,7 +145,6 @@ def _one_fails_and_is_started_again(port: int, folder: Path) -> None:
 
     assert wait_for(finished, "the end of both runs") == {"acme": "SUCCESS", "kiwi": "FAILURE"}
     table.unlink()
-    (folder / "aside").rename(table)
     runs = ask(port, TENANT_RUNS, id=launched["backfillId"])["partitionBackfillOrError"]["runs"]
     (failed,) = [run["id"] for run in runs if _tenant(run) == "kiwi"]
     again = ask(port, AGAIN, p={"parentRunId": failed, "strategy": "FROM_FAILURE"})["launchRunReexecution"]
