@@ -286,6 +286,7 @@ def test_the_patience_is_for_all_operations_of_a_window(shop: Shop, sandbox: Run
     assert PATIENCE_S <= (shop.now - NOW).total_seconds() <= PATIENCE_S + 300
 
 
+@pytest.mark.slow
 def test_of_a_long_window_one_part_is_in_memory_at_a_time(shop: Shop, sandbox: RunningSandbox) -> None:
     """An order is 3 KB as an object: a run with 2 GiB was killed at 450,000 orders, whatever the parts were."""
     shop.minutes, held, clock = 0.1, [0], shop.clock
