@@ -115,10 +115,10 @@ def weather_join_coverage(evidence: Evidence) -> list[Finding]:
     report = validate_join(evidence.tenant, evidence.lake, evidence.now, evidence.open_rebuild)
     write_join_report(evidence.lake, report)
     shown = {name: report["join"][name] for name in ("other_local_day_ratio", "other_limits_rows")}
-    noted = {name: value for name, value in shown.items() if value is not None}
-    told = (evidence.limits, decisions_of(evidence), first_forecast_of(evidence))
-    found = judge_join_coverage(evidence.frame, evidence.days, *told)
-    return [replace(finding, extra={**finding.extra, **noted}) for finding in found]
+    told = {name: value for name, value in shown.items() if value is not None}
+    decisions, first_forecast = decisions_of(evidence), first_forecast_of(evidence)
+    found = judge_join_coverage(evidence.frame, evidence.days, evidence.limits, decisions, first_forecast)
+    return [replace(finding, extra={**finding.extra, **told}) for finding in found]
 
 
 @dataclass(frozen=True)

@@ -190,13 +190,13 @@ def _judge_rows(day: date, row: Mapping[str, object] | None, limits: Thresholds)
     limit = limits.weather_coverage_warning
     extra = {"rows": count, "with_weather": known, "stale": stale}
     sample = tuple(f"{day}/{cell}" for cell in row["bare"])  # type: ignore[attr-defined]
-    if known / count < limit and row["is_too_early"]:
-        note = f"{known} of {count} rows have weather: decided before the first forecast was kept, so it stays so"
-        return Finding(day, "ok", known / count, limit, note=note, sample_keys=sample, extra=extra)
+    note = f"{known} of {count} rows have weather"
     if known / count < limit:
-        note = f"{known} of {count} rows have weather"
+        if row["is_too_early"]:
+            note += ": decided before the first forecast was kept, so it stays so"
+            return Finding(day, "ok", known / count, limit, note=note, sample_keys=sample, extra=extra)
         return Finding(day, "warning", known / count, limit, ("weather_join_coverage_low",), note, sample, extra)
     if stale and stale > (1 - limit) * known:
         note = f"{stale} of {known} rows had weather older than {STALE_HOURS} hours at the decision"
         return Finding(day, "warning", known / count, limit, ("weather_stale",), note, extra=extra)
-    return Finding(day, "ok", known / count, limit, note=f"{known} of {count} rows have weather", extra=extra)
+    return Finding(day, "ok", known / count, limit, note=note, extra=extra)

@@ -10,9 +10,10 @@ where a filter asks for DELETED (best-practices/manage-your-ad-object-status).
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 
@@ -205,25 +206,24 @@ class MetaAdsClient:
             elif not cut.needs_report((first, last)):
                 ready.append(_Part(first, last))
             else:
-                following = todo[:-REPORTS_AT_ONCE:-1] if cut.is_proven else []
+                query, window = self._asked((first, last), cut), f"{first}..{last}"
+                following = partial(self._begin, todo[:-REPORTS_AT_ONCE:-1] if cut.is_proven else [], cut)
+                wait = self._reports.finished(query, window, cut.patience, following)
                 try:
-                    ready.append(_Part(first, last, await self._report((first, last), following, cut)))
+                    ready.append(_Part(first, last, await self._noting(query, wait)))
                     cut.is_proven = True
                 except TooBig:
                     todo += cut.halves(first, last)[::-1]
         return ready
 
-    async def _report(self, span: Span, following: list[Span], cut: "_Cut") -> str:
-        """Return a completed report of a span; those of the spans that follow are asked for before it is waited for."""
-        query, window = self._asked(span, cut), f"{span[0]}..{span[1]}"
-        await self._noting(query, self._reports.begin(query, window))
-        for other in filter(cut.needs_report, following):
+    async def _begin(self, spans: Sequence[Span], cut: "_Cut") -> None:
+        """Ask for the reports of spans that are next: they are made beside the one that is waited for."""
+        for span in filter(cut.needs_report, spans):
             try:
-                await self._reports.begin(self._asked(other, cut), f"{other[0]}..{other[1]}")
+                await self._reports.begin(self._asked(span, cut), f"{span[0]}..{span[1]}")
             except VendorError as error:
                 _log.info("meta_ads %s: the next report waits for its turn: %s", self.session.tenant, error.message)
-                break
-        return await self._noting(query, self._reports.finished(query, window, cut.patience))
+                return
 
     def _asked(self, span: Span, cut: "_Cut") -> dict[str, str]:
         query = _query(*span, self.statuses)

@@ -109,28 +109,25 @@ class Reports:
 
         Raises: TooBig: Meta says so, or an earlier run found that.
         """
-        where = self.session.where(window)
-        run_id, failures = await self._known(query, where)
-        if run_id is None:
-            await self._start(query, where, failures)
+        await self._going(query, self.session.where(window))
 
-    async def finished(self, query: Mapping[str, str], window: str, patience: Patience) -> str:
+    async def finished(
+        self, query: Mapping[str, str], window: str, patience: Patience, beside: Callable[[], Awaitable[object]]
+    ) -> str:
         """Return the id of a completed report with the answer to `query`, the one of an earlier run where there is one.
+
+        `beside` is awaited while the report is made, before it is first looked at.
 
         Raises:
             TooBig: Meta says so, or it failed three times, in this run or earlier ones: ask for a shorter window.
             Deferred: not done within this run's patience, and the next one goes on waiting for it; or a throttle that lasts.
         """
         where, budget = self.session.where(window), self.session.budget()
-        run_id, failures = await self._known(query, where)
-        while True:
-            if run_id is None:
-                run_id = await self._start(query, where, failures)
-            report = await self._over(run_id, where, patience)
-            if report.is_complete:
-                return run_id
+        run_id, failures = await self._going(query, where)
+        await beside()
+        while not (report := await self._over(run_id, where, patience)).is_complete:
             await self.drop(query)
-            run_id, error = None, report.error(where)
+            error = report.error(where)
             if isinstance(error, Throttled):
                 await self.session.rest(error, budget)
             elif not isinstance(error, Unavailable | AuthExpired):  # the next question renews the token
@@ -140,6 +137,8 @@ class Reports:
                 failures += 1
             else:
                 raise TooBig(f"the report failed {TRIES} times", hint="ask for a shorter window", **where) from error
+            run_id = await self._start(query, where, failures)
+        return run_id
 
     async def too_much(self, query: Mapping[str, str]) -> None:
         """Remember that the answer to `query` cannot be had at once."""
@@ -167,6 +166,11 @@ class Reports:
 
     def _mark(self, query: Mapping[str, str]) -> str:
         return job_mark("meta insights", self._edge(), json.dumps(dict(query), sort_keys=True))
+
+    async def _going(self, query: Mapping[str, str], where: Where) -> tuple[str, int]:
+        """Return the report that is made or done, asked for now where there is none, and how many failed before it."""
+        run_id, failures = await self._known(query, where)
+        return run_id or await self._start(query, where, failures), failures
 
     async def _known(self, query: Mapping[str, str], where: Where) -> tuple[str | None, int]:
         """Return the report of an earlier run, None where there is none, and how many failed before the one or the next."""
