@@ -6,7 +6,7 @@ The differences are the vendor's: times in UTC, amounts without needless zeros, 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, tzinfo
 from decimal import Decimal
@@ -14,6 +14,7 @@ from functools import cache, lru_cache
 from math import ceil, floor
 from typing import Any
 
+from weathervane_resources.sandbox.made_fields import MadeFields
 from weathervane_resources.sandbox.order_shape import utc_text
 from weathervane_resources.sandbox.shopify_orders import BadOrderQuery, OrderQuery
 
@@ -69,28 +70,9 @@ def _bounded(query: OrderQuery, column: str, operator: str, epoch: float) -> Ord
     return replace(query, **{name: min(getattr(query, name), bound)})
 
 
-class OrderNode(Mapping[str, Any]):
-    """A REST order as a GraphQL one; a field is made when it is asked for, since a query asks for a few of them."""
-
-    def __init__(self, order: Mapping[str, Any]) -> None:
-        self._order = order
-
-    def __getitem__(self, name: str) -> Any:
-        """Return a field's value."""
-        return _FIELDS[name](self._order)
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return a field's value; a year of orders asks half a million times, `Mapping.get` would catch errors each time."""
-        field = _FIELDS.get(name)
-        return default if field is None else field(self._order)
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield the fields' names."""
-        return iter(_FIELDS)
-
-    def __len__(self) -> int:
-        """Return how many fields an order has."""
-        return len(_FIELDS)
+def order_node(order: Mapping[str, Any]) -> MadeFields:
+    """Return a REST order as a GraphQL one."""
+    return MadeFields(_FIELDS, order)
 
 
 def _same(name: str) -> Callable[[Mapping[str, Any]], Any]:

@@ -5,7 +5,7 @@ The people are invented. They are here so that a test can prove that no name, e-
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from typing import Any
@@ -16,6 +16,7 @@ from weathervane_resources.sandbox import commerce_world as world
 from weathervane_resources.sandbox import taxes
 from weathervane_resources.sandbox.config import TenantProfile
 from weathervane_resources.sandbox.gazetteer import COUNTRY_NAMES, PLACES, Place
+from weathervane_resources.sandbox.made_fields import MadeFields
 
 Record = Mapping[str, Any]
 """An order's record as Python's own numbers, by the names of `world.ORDER_RECORD`."""
@@ -34,11 +35,8 @@ _STATUS_AFTER = {
 _COLUMNS = tuple(world.ORDER_RECORD.names or ())
 
 
-class ShownOrder(Mapping[str, Any]):
-    """An order as the vendor shows it at a moment; later events are not yet visible.
-
-    A field is made when it is asked for: a year has tens of thousands of orders, and a query asks for a few fields of each.
-    """
+class _Order:
+    """An order at a moment; later events are not yet visible."""
 
     def __init__(self, record: np.void, at: datetime, zone: tzinfo, profile: TenantProfile) -> None:
         self.record: Record = dict(zip(_COLUMNS, record.item(), strict=True))
@@ -46,27 +44,6 @@ class ShownOrder(Mapping[str, Any]):
         self.zone, self.profile = zone, profile
         self.event = event if event != world.NO_EVENT and self.record["event_at"] <= at.timestamp() else world.NO_EVENT
         self.current: int = self.record["after_cents" if self.event else "subtotal_cents"]
-
-    def __getitem__(self, name: str) -> Any:
-        """Return a field's value."""
-        return _FIELDS[name](self)
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return a field's value; `Mapping.get` would catch an error each time."""
-        field = _FIELDS.get(name)
-        return default if field is None else field(self)
-
-    def __contains__(self, name: object) -> bool:
-        """Return whether an order has a field."""
-        return name in _FIELDS
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield the fields' names."""
-        return iter(_FIELDS)
-
-    def __len__(self) -> int:
-        """Return how many fields an order has."""
-        return len(_FIELDS)
 
     @property
     def created(self) -> str:
@@ -89,6 +66,11 @@ class ShownOrder(Mapping[str, Any]):
         return int(self.record["shipping_cents"] - self.record["shipping_back_cents"]) if self.current else 0
 
 
+def shown_order(record: np.void, at: datetime, zone: tzinfo, profile: TenantProfile) -> MadeFields:
+    """Return the order as the vendor shows it at a moment."""
+    return MadeFields(_FIELDS, _Order(record, at, zone, profile))
+
+
 @lru_cache(maxsize=16_384)
 def money(cents: int) -> str:
     """Return an amount as the vendor writes it."""
@@ -108,23 +90,23 @@ def local_time(epoch: int, zone: tzinfo) -> str:
     return datetime.fromtimestamp(epoch, zone).isoformat(timespec="seconds")
 
 
-def _total(order: ShownOrder) -> int:
+def _total(order: _Order) -> int:
     record = order.record
     tax = 0 if order.profile.taxes_included else record["tax_cents"]
     return int(record["subtotal_cents"] + record["shipping_cents"] + tax)
 
 
-def _current_total(order: ShownOrder) -> int:
+def _current_total(order: _Order) -> int:
     return order.current + order.shipping_left + (0 if order.profile.taxes_included else _current_tax(order))
 
 
-def _current_tax(order: ShownOrder) -> int:
+def _current_tax(order: _Order) -> int:
     are_included, shipping = order.profile.taxes_included, order.record["shipping_cents"]
     of_shipping = taxes.of_shipping_left(shipping, order.shipping_left, are_included=are_included)
     return int(taxes.of_items(order.current, are_included=are_included)) + of_shipping
 
 
-_CENTS: Mapping[str, Callable[[ShownOrder], int]] = {
+_CENTS: Mapping[str, Callable[[_Order], int]] = {
     "subtotal_price": lambda order: order.record["subtotal_cents"],
     "current_subtotal_price": lambda order: order.current,
     "total_price": _total,
@@ -136,17 +118,17 @@ _CENTS: Mapping[str, Callable[[ShownOrder], int]] = {
 }
 
 
-def _amount_of(name: str) -> Callable[[ShownOrder], str]:
+def _amount_of(name: str) -> Callable[[_Order], str]:
     cents = _CENTS[name]
     return lambda order: money(cents(order))
 
 
-def _set_of(name: str) -> Callable[[ShownOrder], dict[str, Any]]:
+def _set_of(name: str) -> Callable[[_Order], dict[str, Any]]:
     cents = _CENTS[name]
     return lambda order: _money_set(money(cents(order)), order.profile.currency)
 
 
-def _shipping_line(order: ShownOrder) -> dict[str, Any]:
+def _shipping_line(order: _Order) -> dict[str, Any]:
     """Return the shipping as it was charged: REST leaves it so when it is refunded, taxes included."""
     cents, profile = order.record["shipping_cents"], order.profile
     tax, price = money(taxes.of_shipping(cents, are_included=profile.taxes_included)), money(cents)
@@ -173,7 +155,7 @@ def _shipping_line_id(record: Record) -> int:
     return int(record["order_id"] * 10 % 2**53)
 
 
-def _refunds(order: ShownOrder) -> list[dict[str, Any]]:
+def _refunds(order: _Order) -> list[dict[str, Any]]:
     """Return what was given back of the shipping, as one refund; the refunded items are in the amounts only."""
     back = order.record["shipping_cents"] - order.shipping_left
     if not back:
@@ -187,7 +169,7 @@ def _refunds(order: ShownOrder) -> list[dict[str, Any]]:
     return [{"id": line_id, "order_id": order_id, "created_at": order.updated, "refund_shipping_lines": [line]}]
 
 
-def _quantity_now(order: ShownOrder, line: int, quantity: int) -> int:
+def _quantity_now(order: _Order, line: int, quantity: int) -> int:
     """Return what is left of a line: refunds and edits are of the first one, and nothing is left of nothing."""
     record, event = order.record, order.event
     if event in (world.CANCELLED, world.REFUNDED):
@@ -201,7 +183,7 @@ def _quantity_now(order: ShownOrder, line: int, quantity: int) -> int:
     return quantity + 1 if line == 0 and event == world.EDITED else quantity
 
 
-def _line_items(order: ShownOrder) -> list[dict[str, Any]]:
+def _line_items(order: _Order) -> list[dict[str, Any]]:
     record, currency = order.record, order.profile.currency
     order_id, person, price = record["order_id"], record["person"], money(record["unit_cents"])
     return [
@@ -237,7 +219,7 @@ def _postal_code(place: Place, person: int) -> str:
     return place.postal_code + _INWARD.get(place.country, "")
 
 
-def _shipping_address(order: ShownOrder) -> dict[str, Any] | None:
+def _shipping_address(order: _Order) -> dict[str, Any] | None:
     record = order.record
     if record["address"] == world.NO_ADDRESS:
         return None
@@ -262,7 +244,7 @@ def _shipping_address(order: ShownOrder) -> dict[str, Any] | None:
     }
 
 
-_FIELDS: Mapping[str, Callable[[ShownOrder], Any]] = {
+_FIELDS: Mapping[str, Callable[[_Order], Any]] = {
     "id": lambda order: order.record["order_id"],
     "admin_graphql_api_id": lambda order: f"gid://shopify/Order/{order.record['order_id']}",
     "name": lambda order: f"#{order.record['order_id'] % 10**11}",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from weathervane_resources.sandbox import commerce_world as world
 from weathervane_resources.sandbox import order_history
 from weathervane_resources.sandbox.call import Call
-from weathervane_resources.sandbox.order_shape import ShownOrder
+from weathervane_resources.sandbox.order_shape import shown_order
 
 _FOREVER = 2**53
 
@@ -150,5 +150,5 @@ def synthetic_table(call: Call, days: tuple[date, date]) -> OrderTable:
         updated=order_history.updated(records, call.now),
         is_cancelled=cancelled,
         is_closed=records["is_closed"],
-        show=lambda row: ShownOrder(records[row], call.now, zone, profile),
+        show=lambda row: shown_order(records[row], call.now, zone, profile),
     )

@@ -10,7 +10,7 @@ from graphql import GraphQLError
 
 from weathervane_resources.sandbox import order_history, shopify, shopify_orders
 from weathervane_resources.sandbox.call import Call, pack, unpack
-from weathervane_resources.sandbox.graphql_orders import OrderNode, parse_search
+from weathervane_resources.sandbox.graphql_orders import order_node, parse_search
 from weathervane_resources.sandbox.graphql_plan import Field, connection, plan
 from weathervane_resources.sandbox.shopify_bulk import OPERATIONS, node_of, writer
 from weathervane_resources.sandbox.shopify_orders import BadOrderQuery, OrderQuery, OrderTable
@@ -44,7 +44,7 @@ def _orders(call: Call, field: Field) -> dict[str, Any]:
     found = shopify_orders.select(table, query)
     start = shopify_orders.position(table, query, found, cursor) if cursor else 0
     page = found[start : start + first]
-    nodes = [OrderNode(table.show(int(row))) for row in page]
+    nodes = [order_node(table.show(int(row))) for row in page]
     marks = [pack({"after": key}) for key in shopify_orders.keys(table, query, page)]
     info = {"hasNextPage": start + first < found.size, "hasPreviousPage": start > 0}
     ends = {"startCursor": marks[0], "endCursor": marks[-1]} if marks else {}
@@ -93,7 +93,7 @@ def _order(call: Call, field: Field) -> Mapping[str, Any] | None:
     table = shopify.order_table(call, query, None)
     found = shopify_orders.select(table, query)[:1]
     is_there = bool(found.size) and int(table.order_id[found[0]]) == int(number)
-    return OrderNode(table.show(int(found[0]))) if is_there else None
+    return order_node(table.show(int(found[0]))) if is_there else None
 
 
 def _shop(call: Call, _field: Field) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def _run_bulk(call: Call, field: Field) -> dict[str, Any]:
 
     def run() -> Any:
         table, found = _all_orders(call, root)
-        return (line for row in found for line in lines(OrderNode(table.show(int(row)))))
+        return (line for row in found for line in lines(order_node(table.show(int(row)))))
 
     operation = operations.start(call.request, call.tenant, text, call.now, run)
     return {"bulkOperation": operation.shown(), "userErrors": []}
