@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -13,6 +14,7 @@ import pytest
 
 from weathervane_resources.sandbox import RunningSandbox, SandboxConfig, truth
 from weathervane_resources.sandbox.late_events import LateEvents
+from weathervane_resources.sandbox.shopify_bulk import Operation
 
 HEADERS = {"X-Shopify-Access-Token": "any"}
 NOW = datetime(2025, 6, 30, 12, tzinfo=UTC)
@@ -75,6 +77,27 @@ def test_only_so_many_operations_run_at_once(config: SandboxConfig, get: Get, ve
             _post(get, running, POLL, version, id=started[0]["bulkOperation"]["id"])
         assert _run(get, running, query, version)["bulkOperation"]
         assert _run(get, running, "{ shop { name } }")["userErrors"]
+
+
+def test_an_operation_is_written_between_other_answers_until_it_is_cancelled() -> None:
+    """A year's file was written in one go when it was asked for, and every other answer waited for it."""
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for number in range(1_000):
+            yield {"id": number}
+
+    async def turns() -> list[int]:
+        operation = Operation(1, "acme", "", NOW, "", rows)
+        work, written = asyncio.create_task(operation.write()), []
+        for turn in range(5):
+            operation.is_cancelled = turn == 3
+            await asyncio.sleep(0)
+            written.append(len(operation.lines))
+        await work
+        assert operation.result() == [msgspec.json.encode(row) for row in rows()]
+        return written
+
+    assert asyncio.run(turns()) == [200, 400, 600, 600, 600]
 
 
 def test_a_refund_of_an_old_order_shows_everywhere_from_its_moment_on(config: SandboxConfig, get: Get) -> None:
