@@ -25,6 +25,7 @@ from weathervane_resources.alert_store import AlertStore
 from weathervane_resources.credentials import NOT_CONFIGURED, tenant_variable
 from weathervane_resources.lake import Lake, LakeError, whole
 from weathervane_resources.lake_ledger import own_days
+from weathervane_resources.local_time import local_date
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import Settings
 from weathervane_resources.spelling import backfill_command, counted
@@ -181,7 +182,7 @@ def _days_of_another_zone(tenant: Tenant, lake: Lake, days: list[date]) -> Itera
     if not days:
         return
     rows = lake.scan(tenant.id, "orders", shape_of(Orders), days)
-    local = pl.col("created_at").dt.convert_time_zone(tenant.timezone).dt.date()
+    local = local_date("created_at", tenant.timezone)
     cut = whole(rows.filter(local != pl.col("date")).select(pl.col("date").unique().sort()), f"{tenant.id}/orders")[
         "date"
     ]

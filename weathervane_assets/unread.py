@@ -16,6 +16,7 @@ from weathervane_assets.transforms.as_of import decision_frame
 from weathervane_resources.credentials import NOT_CONFIGURED
 from weathervane_resources.lake import Lake, LakeError, Shape, whole
 from weathervane_resources.lake_ledger import IS_OWN
+from weathervane_resources.local_time import local_date
 from weathervane_resources.tenants import Tenant
 from weathervane_resources.weather_cache import ARCHIVED, archive_end
 
@@ -57,7 +58,7 @@ def complete_nights(lake: Lake, tenant: Tenant) -> set[date]:
         return set()
     is_live = IS_OWN.sort_by("date").last().over("dataset")
     ledger = ledger.filter(IS_OWN | ~is_live | (pl.col("dataset") == ISSUED))
-    is_over = pl.col("written_at_utc").dt.convert_time_zone(tenant.timezone).dt.date() > pl.col("date")
+    is_over = local_date("written_at_utc", tenant.timezone) > pl.col("date")
     tables = ledger.filter(is_over | (pl.col("dataset") == ISSUED)).group_by("date").agg(pl.col("dataset").n_unique())
     return set(tables.filter(pl.col("dataset") == len(graph.DAILY))["date"])
 

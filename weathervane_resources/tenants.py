@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from weathervane_resources.credentials import tenant_variable
 from weathervane_resources.currencies import IN_USE
+from weathervane_resources.local_time import day_start
 from weathervane_resources.quiet_days import WANTED, QuietDays, read_quiet_days
 from weathervane_resources.reserved_names import RESERVED
 from weathervane_resources.settings import ALERT_SEVERITIES, ConfigurationError
@@ -90,7 +91,7 @@ class Tenant:
 
     def day_start(self, day: date) -> datetime:
         """Return the instant (UTC) at which the tenant-local `day` begins."""
-        return datetime(day.year, day.month, day.day, tzinfo=self.zone).astimezone(UTC)
+        return day_start(day, self.zone)
 
     def decision_at(self, day: date) -> datetime:
         """Return the instant (UTC) at which the decision for the tenant-local `day` is taken: `decision_lead_days` before it."""

@@ -23,6 +23,7 @@ from weathervane_resources.clients.open_meteo_answer import PlaceDays, Point
 from weathervane_resources.credentials import STUB
 from weathervane_resources.geocoder import centre, standard_offset_hours, time_zone
 from weathervane_resources.lake import Lake
+from weathervane_resources.local_time import local_date
 from weathervane_resources.weather_plan import (
     ARCHIVE_MODEL,
     ARCHIVE_VARIABLES,
@@ -281,7 +282,7 @@ class WeatherCache:
 
         One row per day of issue, point and valid day: the earliest version, so that a later run cannot change it.
         """
-        issue_date = pl.col("known_at_utc").dt.convert_time_zone(zone).dt.date()
+        issue_date = local_date("known_at_utc", zone)
         return (
             self.versions(points, first - timedelta(days=1), last + timedelta(days=LONGEST_LEAD_DAYS + 1))
             .filter(pl.col("model") == FORECAST_MODEL)

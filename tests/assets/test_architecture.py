@@ -91,3 +91,8 @@ def _function_sizes(tree: ast.Module) -> list[int]:
             spared = (first.end_lineno or 0) - first.lineno + 1 if documented else 0
             found.append((node.end_lineno or 0) - node.lineno + 1 - spared)
     return found
+
+
+def test_no_module_brings_an_instant_to_a_local_day_by_polars_time_zones() -> None:
+    users = [file.name for file in python_files() if "convert_time_zone(" in file.read_text()]
+    assert users == []

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 from weathervane_resources.clients.shopify import AmountField, Order, ShippingAddress
 from weathervane_resources.geocoder import locate
+from weathervane_resources.local_time import local_date
 
 from weathervane_assets.tables import MONEY, Orders, conform
 from weathervane_assets.transforms.rejects import Sorted, exact_money, exact_sum, instant, known_currency, set_aside
@@ -57,7 +58,7 @@ def _rows(
         *map(exact_sum, OF_SHIPPING),
         known_currency(),
     )
-    day = pl.col("created_at").dt.convert_time_zone(timezone).dt.date()
+    day = local_date("created_at", timezone)
     usable, rejects = set_aside(sent, raw, REQUIRED, day=day, key=pl.col("order_id"))
     frame = conform(
         locate(usable, places).with_columns(

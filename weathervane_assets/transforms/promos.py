@@ -7,6 +7,7 @@ from datetime import date, datetime
 
 import polars as pl
 from weathervane_resources.clients.klaviyo import Campaign
+from weathervane_resources.local_time import local_date
 
 from weathervane_assets.tables import Promos, conform
 from weathervane_assets.transforms.rejects import Sorted, instant, set_aside
@@ -42,7 +43,7 @@ def promo_rows(
         pl.col("campaign_id").replace("", None),
         is_archived=pl.Series([bool(c.archived) for c in campaigns], dtype=pl.Boolean),
     )
-    goes_out = pl.coalesce("send_time", "scheduled_at", "created_at").dt.convert_time_zone(timezone).dt.date()
+    goes_out = local_date(pl.coalesce("send_time", "scheduled_at", "created_at"), timezone)
     usable, rejects = set_aside(sent, frame, REQUIRED, day=goes_out, key=pl.col("campaign_id"))
     dated = usable.with_columns(
         goes_out.alias("date"),

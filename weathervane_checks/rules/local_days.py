@@ -7,6 +7,7 @@ sale of the evening joins the weather of a day that was over, or had not begun, 
 from __future__ import annotations
 
 import polars as pl
+from weathervane_resources.local_time import local_date
 
 from weathervane_checks.rules.join import KEYS
 
@@ -21,7 +22,7 @@ def count_other_days(orders: pl.DataFrame, features: pl.DataFrame, weather: pl.D
         .join(zones, on="geohash", how="inner", validate="m:1")
     )
     others = (
-        int((sales["created_at"].dt.convert_time_zone(str(zone)).dt.date() != sales["date"]).sum())
+        sales.filter(local_date("created_at", str(zone)) != pl.col("date")).height
         for (zone,), sales in placed.group_by("timezone")
     )
     return placed.height, sum(others)
