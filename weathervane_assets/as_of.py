@@ -70,7 +70,7 @@ class AsOf:
         first, last = weather_span(self.window.days)
         cache = WeatherCache(self.window.lake, self.source)
         table = cache.versions(self.cells["point"].to_list(), first, last)
-        versions = table.select(
+        wanted = table.select(
             "point",
             "valid_date",
             "known_at_utc",
@@ -80,7 +80,8 @@ class AsOf:
             pl.col("model").alias("source_model"),
             "source",
             pl.col("known_at_utc").alias("as_of_utc"),
-        ).collect()
+        )
+        versions = cache.read(wanted)
         by_cell = self.cells.select("geohash", "point").join(versions, on="point", how="inner", validate="m:m")
         return by_cell.drop("point").sort("geohash", "valid_date", "known_at_utc", *WEATHER_VALUES)
 

@@ -71,8 +71,11 @@ async def read_changes(
     start: Position,
     until: datetime,
     is_late: Callable[[], bool] = lambda: False,
+    lag: timedelta = LAG,
 ) -> tuple[list[Change], int, Position]:
     """Read pages sorted by `updated_at`; return what is new, how many rows could not be read, and the new position.
+
+    `lag`: how far behind a later one a change may be listed.
 
     Rows seen at an earlier tick are passed over. After `MOST_NEW_PAGES` pages with something new, or one when it `is_late`, it
     stops there; pages without anything new do not count, so that many changes of one second cannot hold it up for ever. When it
@@ -87,7 +90,7 @@ async def read_changes(
             unreadable += len(page.bad) + changes.count(None)
             new += fresh
             new_pages += bool(fresh)
-            reached = min(until, _latest(changes, start.until - OVERLAP) - LAG + OVERLAP)
+            reached = min(until, _latest(changes, start.until - OVERLAP) - lag + OVERLAP)
             is_enough = new_pages >= MOST_NEW_PAGES or is_late()
             if is_enough and (fresh or reached > start.until):
                 until = reached

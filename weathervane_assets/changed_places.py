@@ -108,7 +108,8 @@ def _days_of_weather(lake: Lake, tenant: Tenant, days: Sequence[date], source: s
         return gone
     points = cell_table(lacking["geohash"].to_list()).select("geohash", "point")
     owed = lacking.join(points, on="geohash", how="inner", validate="m:1").rename({"date": "valid_date"})
-    unknown = WeatherCache(lake, source).unknown(points["point"].to_list(), days[0], days[-1]).collect()
+    cache = WeatherCache(lake, source)
+    unknown = cache.read(cache.unknown(points["point"].to_list(), days[0], days[-1]))
     return gone + owed.join(unknown, on=["point", "valid_date"], how="anti")["valid_date"].to_list()
 
 

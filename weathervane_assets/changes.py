@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -22,6 +23,7 @@ import dagster as dg
 import polars as pl
 
 from weathervane_assets.change_cursor import (
+    LAG,
     Change,
     Position,
     digest,
@@ -54,6 +56,9 @@ TICK_SECONDS, TENANT_SECONDS, LATE_SECONDS = 45, 40, 20
 keeps the cursor and is tried again. A page that ends after the third is the last: what was read counts, and the next tick goes on from there."""
 QUEUED = timedelta(hours=1)
 """A run that is asked for may wait that long until it reads."""
+UNSORTED = timedelta(minutes=5)
+"""Klaviyo's lists, those of archived campaigns above all, are not always in the order of `updated_at`; so far they may be off."""
+_EARLIEST, _LATEST = datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 STORED_PROMOS = Shape(pl.Schema({"campaign_id": pl.String(), "date": pl.Date()}), ())
 
 
@@ -76,6 +81,8 @@ class Reader:
     """The first day that can be read again, given the client and what changed."""
     first_seen: Callable[[Any, datetime], Awaitable[datetime]] = _any_time
     """From when on there are changes to see, given the client and how far was read."""
+    lag: timedelta = LAG
+    """How far behind a later change one may be listed."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +144,7 @@ def build_change_sensors(status: dg.DefaultSensorStatus) -> tuple[dg.SensorDefin
                 {f"{channel}{' archived' if archived else ''}": _campaigns(channel, archived=archived)
                  for channel in CHANNELS for archived in (False, True)},
                 lambda campaign: _changed_campaign(campaign, tenant, stored.get(campaign.id, frozenset())),
+                lag=UNSORTED,
             )  # fmt: skip
 
         return _tick(context, platform, clock, klaviyo.access, reader, "promos")
@@ -158,11 +166,12 @@ def _campaigns(channel: str, *, archived: bool) -> Callable[[Any, datetime, date
 
 
 def _instant(text: str | None) -> datetime | None:
+    """Return a time in UTC, None where it has no offset or is at an end of the calendar, where not every clock has a day for it."""
     try:
         at = datetime.fromisoformat(text or "")
     except ValueError:
         return None
-    return at.astimezone(UTC) if at.tzinfo else None
+    return at.astimezone(UTC) if at.tzinfo and _EARLIEST < at < _LATEST else None
 
 
 def _changed_order(order: Order, tenant: Tenant) -> Change | None:
@@ -243,6 +252,14 @@ def _report(context: dg.SensorEvaluationContext, one: Found, asset: str) -> None
         context.log.warning(f"{one.tenant.id}: days before {one.first_day} changed, but cannot be read whole any more")
 
 
+class _Abandoned(ThreadPoolExecutor):
+    """Threads that a tick does not wait for at its end: of a store that does not answer, it would wait longer than Dagster does."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - as it is called
+        """Begin nothing more."""
+        super().shutdown(wait=False, cancel_futures=True)
+
+
 async def _read_all(
     tenants: Collection[Tenant],
     positions: Mapping[str, Mapping[str, Position]],
@@ -252,6 +269,7 @@ async def _read_all(
     days: ReadDays,
     now: datetime,
 ) -> list[Found]:
+    asyncio.get_running_loop().set_default_executor(_Abandoned())
     gate = asyncio.Semaphore(TENANTS_AT_ONCE)
     ends_at = asyncio.get_running_loop().time() + TICK_SECONDS
 
@@ -293,7 +311,7 @@ async def _read_one(
             after[name] = replace(after[name], until=await reader.first_seen(client, after[name].until))
             since, until = after[name].span(now)
             listed = pages(client, since, until)
-            read = read_changes(listed, reader.as_change, after[name], until, lambda: passed_s() > late_s)
+            read = read_changes(listed, reader.as_change, after[name], until, lambda: passed_s() > late_s, reader.lag)
             new, missed, after[name] = await read
             changes += new
             unreadable += missed

@@ -16,6 +16,7 @@ from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_assets.transforms.rejects import REJECTS
 from weathervane_assets.window import Window
 from weathervane_resources.credentials import NOT_KEPT, Access
+from weathervane_resources.lake import whole
 from weathervane_resources.lake_io import Batch
 from weathervane_resources.quarantine import read_quarantine
 
@@ -56,7 +57,8 @@ def reach_of(context: dg.AssetExecutionContext, window: Window, access: Access, 
         return Reach(window, shape.schema.to_frame(), REJECTS.to_frame(), {})
     ledger = window.lake.ledger(window.tenant.id, dataset)
     # the rows say it too: a run that was killed between table and ledger noted nothing
-    stored = window.lake.scan(window.tenant.id, dataset, shape, old).filter(pl.col("source") == access.source).collect()
+    mine = window.lake.scan(window.tenant.id, dataset, shape, old).filter(pl.col("source") == access.source)
+    stored = whole(mine, window.lake.uri(window.tenant.id, dataset))
     read = {*ledger.filter(pl.col("source") == access.source)["date"], *stored["date"]}
     sources = {day: access.source if day in read else NOT_KEPT for day in old}
     _tell(context, window, [day for day in old if day not in read], oldest)

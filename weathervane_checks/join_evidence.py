@@ -6,6 +6,7 @@ from datetime import date, datetime
 
 import polars as pl
 from weathervane_assets.tables import CONTRACTS, shape_of
+from weathervane_resources.lake import whole
 from weathervane_resources.lake_ledger import own_days
 
 from weathervane_checks.evidence import Evidence, Rebuild
@@ -112,4 +113,5 @@ def _shuffled(evidence: Evidence) -> pl.DataFrame:
 
 def _modes(evidence: Evidence) -> frozenset[str]:
     rows = evidence.lake.scan(evidence.tenant.id, "features", shape_of(CONTRACTS["features"]))
-    return frozenset(rows.select("join_mode").unique().collect()["join_mode"])
+    uri = evidence.lake.uri(evidence.tenant.id, "features")
+    return frozenset(whole(rows.select("join_mode").unique(), uri)["join_mode"])

@@ -22,7 +22,7 @@ from weathervane_resources.clients.open_meteo import OpenMeteoClient
 from weathervane_resources.clients.open_meteo_answer import PlaceDays, Point
 from weathervane_resources.credentials import STUB
 from weathervane_resources.geocoder import centre, standard_offset_hours, time_zone
-from weathervane_resources.lake import Lake
+from weathervane_resources.lake import Lake, whole
 from weathervane_resources.local_time import local_date
 from weathervane_resources.weather_plan import (
     ARCHIVE_MODEL,
@@ -82,7 +82,8 @@ VERSIONS_SCHEMA = pl.Schema(
     }
 )
 
-
+FOLDER, VERSIONS, UNANSWERED = "_weather", "versions", "unanswered"
+"""Where the lake has them: they are of all tenants."""
 UNANSWERED_SCHEMA = pl.Schema(
     {
         "source": pl.String(),
@@ -173,7 +174,7 @@ class WeatherCache:
         archived = self.versions(points, start, end).filter(pl.col("model") == ARCHIVE_MODEL)
         is_settled = pl.col("valid_date") < now.date() - timedelta(days=SETTLES_DAYS)
         archived = archived.filter(is_settled | pl.all_horizontal(pl.col(ARCHIVED).is_not_null()))
-        return _missing(points, start, last, [archived, self._unanswered(ARCHIVE_MODEL, points, start, end, now)])
+        return self._missing(points, start, last, [archived, self._unanswered(ARCHIVE_MODEL, points, start, end, now)])
 
     def missing_forecast(self, points: Sequence[str], start: date, end: date, now: datetime) -> pl.DataFrame:
         """Return `point` and `valid_date` after the archive's last day that were not asked for within the hour."""
@@ -181,17 +182,17 @@ class WeatherCache:
         last = min(end, now.date() + timedelta(days=LONGEST_LEAD_DAYS))
         is_fresh = pl.col("known_at_utc").is_between(now - ASK_AGAIN_AFTER[FORECAST_MODEL], now)
         fresh = self.versions(points, start, end).filter((pl.col("model") == FORECAST_MODEL) & is_fresh)
-        return _missing(points, first, last, [fresh, self._unanswered(FORECAST_MODEL, points, start, end, now)])
+        return self._missing(points, first, last, [fresh, self._unanswered(FORECAST_MODEL, points, start, end, now)])
 
     def _unanswered(self, model: str, points: Sequence[str], start: date, end: date, now: datetime) -> pl.LazyFrame:
         """Return the days that the model's host answered with null when it was asked lately."""
         is_lately = pl.col("asked_at_utc").is_between(now - ASK_AGAIN_AFTER[model], now)
-        asked = self._scan("unanswered", UNANSWERED_SCHEMA, points, start, end)
+        asked = self._scan(UNANSWERED, UNANSWERED_SCHEMA, points, start, end)
         return asked.filter((pl.col("model") == model) & is_lately)
 
     def unknown(self, points: Sequence[str], start: date, end: date) -> pl.LazyFrame:
         """Return `point` and `valid_date` of the days that a host was asked for, whenever, and of which no version is known."""
-        asked = self._scan("unanswered", UNANSWERED_SCHEMA, points, start, end).select("point", "valid_date")
+        asked = self._scan(UNANSWERED, UNANSWERED_SCHEMA, points, start, end).select("point", "valid_date")
         return asked.join(self.versions(points, start, end), on=["point", "valid_date"], how="anti").unique()
 
     def whole_forecast(self, points: Sequence[str], start: date, end: date) -> list[Request]:
@@ -255,13 +256,13 @@ class WeatherCache:
                 pl.lit(asked_at).dt.cast_time_unit("us").alias("asked_at_utc"),
                 pl.col("valid_date").dt.year().alias("valid_year"),
             )
-            self.lake.append("_weather", "unanswered", rows, ["source", "valid_year"])
+            self.lake.append(FOLDER, UNANSWERED, rows, ["source", "valid_year"])
 
     def keep(self, versions: Sequence[pl.DataFrame]) -> None:
         """Append versions in one commit."""
         if versions:
             rows = pl.concat(versions).sort("valid_date", "point")
-            self.lake.append("_weather", "versions", rows, ["source", "valid_year"])
+            self.lake.append(FOLDER, VERSIONS, rows, ["source", "valid_year"])
 
     def latest(self, points: Sequence[str], start: date, end: date, known_by: datetime | None = None) -> pl.DataFrame:
         """Return one row per point and day: the archive's newest version, else the forecast host's; as known by then."""
@@ -269,13 +270,9 @@ class WeatherCache:
         if known_by is not None:
             versions = versions.filter(pl.col("known_at_utc") <= known_by)
         rank = (pl.col("model") == ARCHIVE_MODEL).alias("_is_archive")
-        return (
-            versions.with_columns(rank)
-            .sort("point", "valid_date", "_is_archive", "known_at_utc")
-            .unique(["point", "valid_date"], keep="last", maintain_order=True)
-            .drop("_is_archive")
-            .collect()
-        )
+        ranked = versions.with_columns(rank).sort("point", "valid_date", "_is_archive", "known_at_utc")
+        newest = ranked.unique(["point", "valid_date"], keep="last", maintain_order=True)
+        return self.read(newest.drop("_is_archive"))
 
     def issued(self, points: Sequence[str], first: date, last: date, zone: str) -> pl.DataFrame:
         """Return the forecasts learnt on the days first..last of `zone`, with that day as `issue_date`.
@@ -283,28 +280,39 @@ class WeatherCache:
         One row per day of issue, point and valid day: the earliest version, so that a later run cannot change it.
         """
         issue_date = local_date("known_at_utc", zone)
-        return (
+        learnt = (
             self.versions(points, first - timedelta(days=1), last + timedelta(days=LONGEST_LEAD_DAYS + 1))
             .filter(pl.col("model") == FORECAST_MODEL)
             .with_columns(issue_date.alias("issue_date"))
             .filter(pl.col("issue_date").is_between(first, last))
-            .sort("issue_date", "point", "valid_date", "known_at_utc")
-            .unique(["issue_date", "point", "valid_date"], keep="first", maintain_order=True)
-            .collect()
         )
+        in_order = learnt.sort("issue_date", "point", "valid_date", "known_at_utc")
+        return self.read(in_order.unique(["issue_date", "point", "valid_date"], keep="first", maintain_order=True))
+
+    def read(self, rows: pl.LazyFrame) -> pl.DataFrame:
+        """Return rows of these tables. Raises: LakeError: a file of them is gone or damaged."""
+        return whole(rows, self.lake.uri(FOLDER, VERSIONS))
 
     def versions(self, points: Sequence[str], start: date, end: date) -> pl.LazyFrame:
         """Return every version known of the points and days, several of each."""
-        return self._scan("versions", VERSIONS_SCHEMA, points, start, end)
+        return self._scan(VERSIONS, VERSIONS_SCHEMA, points, start, end)
 
     def _scan(self, table: str, schema: pl.Schema, points: Sequence[str], start: date, end: date) -> pl.LazyFrame:
         years = list(range(start.year, end.year + 1))
-        return self.lake.scan_shared("_weather", table, schema).filter(
+        return self.lake.scan_shared(FOLDER, table, schema).filter(
             pl.col("valid_year").is_in(years)
             & (pl.col("source") == self.source)
             & pl.col("point").is_in(sorted(set(points)))
             & pl.col("valid_date").is_between(start, end)
         )
+
+    def _missing(self, points: Sequence[str], start: date, end: date, settled: list[pl.LazyFrame]) -> pl.DataFrame:
+        """Return `point` and `valid_date` of start..end that are not settled."""
+        if start > end or not points:
+            return pl.DataFrame(schema=MISSING_SCHEMA)
+        wanted = days_of([Request(tuple(sorted(set(points))), start, end)])
+        have = self.read(pl.concat([scan.select("point", "valid_date") for scan in settled]).unique())
+        return wanted.join(have, on=["point", "valid_date"], how="anti")
 
     def versions_of(self, answers: Sequence[Answer]) -> pl.DataFrame:
         """Return one row per answer, point and day that has a temperature."""
@@ -342,12 +350,3 @@ class WeatherCache:
             )
             .select(pl.col(name).cast(dtype) for name, dtype in VERSIONS_SCHEMA.items())
         )
-
-
-def _missing(points: Sequence[str], start: date, end: date, settled: list[pl.LazyFrame]) -> pl.DataFrame:
-    """Return `point` and `valid_date` of start..end that are not settled."""
-    if start > end or not points:
-        return pl.DataFrame(schema=MISSING_SCHEMA)
-    wanted = days_of([Request(tuple(sorted(set(points))), start, end)])
-    have = pl.concat([scan.select("point", "valid_date") for scan in settled]).unique().collect()
-    return wanted.join(have, on=["point", "valid_date"], how="anti")

@@ -25,6 +25,7 @@ from weathervane_assets.change_cursor import (
     read_cursor,
     write_cursor,
 )
+from weathervane_assets.changes import UNSORTED
 from weathervane_assets.graph import downstream
 from weathervane_resources.clients.rows import BadRow
 
@@ -158,6 +159,25 @@ def test_a_slow_vendor_is_read_page_by_page_over_many_ticks() -> None:
         found += new
     assert [c.key for c in found] == [c.key for c in changes]
     assert read(changes, position, T0 + timedelta(minutes=20), size=1, is_late=True)[0] == []
+
+
+def test_a_change_that_is_listed_late_is_found_within_the_lag_of_its_list() -> None:
+    """3,000 campaigns were archived at once, and of the one that stood minutes too late in the list nobody ever heard."""
+    changes = [change(str(n), n) for n in range(3_000)]
+    changes.insert(2_110, changes.pop(1_900))
+    position, found = Position(T0), []
+
+    async def listed(since: datetime, until: datetime) -> AsyncGenerator[Listed]:
+        mine = [one for one in changes if since <= one.updated_at < until]
+        for at in range(0, len(mine), 100):
+            yield Listed(mine[at : at + 100])
+
+    for tick in range(1, 9):
+        since, until = position.span(T0 + timedelta(minutes=10 * tick))
+        pages = listed(since, until)
+        new, _, position = asyncio.run(read_changes(pages, lambda row: row, position, until, lag=UNSORTED))
+        found += [one.key for one in new]
+    assert sorted(found) == sorted(one.key for one in changes)
 
 
 def test_a_row_without_a_usable_time_is_counted() -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from threading import Event
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -28,6 +29,7 @@ from weathervane_assets.definitions import build_defs
 from weathervane_assets.graph import downstream
 from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.partitions import RANGE_END, RANGE_START, TENANT_PARTITIONS, TENANT_TAG
+from weathervane_resources.clients.klaviyo import Campaign
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import KlaviyoConnector, ShopifyConnector
 from weathervane_resources.platform import Platform
@@ -293,6 +295,44 @@ def test_a_tenant_that_hangs_costs_a_tick_no_more_than_dagster_gives_it(
     assert days_of(request) == ("2026-08-11|kiwi", "2026-08-11|kiwi")
     (late,) = orders_daemon.tick()
     assert days_of(late) == ("2026-08-11|acme", "2026-08-11|acme")
+
+
+def test_a_store_that_does_not_answer_costs_a_tick_no_more_than_dagster_gives_it(
+    here: Installation, orders_daemon: Daemon, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tick ended in time, and then waited for the thread of the one tenant whose table did not come: nothing was kept."""
+    refund(here, order_of(here, REFUNDED, "kiwi"), "kiwi")
+    refund(here, order_of(here, REFUNDED))
+    time.pass_by(minutes=2)
+    answers, waited = Event(), []
+    left = changes.ReadDays.left
+
+    def hanging(days: changes.ReadDays, tenant: str, found: Any) -> Any:
+        if tenant == "acme":
+            waited.append(answers.wait(60))
+        return left(days, tenant, found)
+
+    with monkeypatch.context() as slow:
+        slow.setattr(changes.ReadDays, "left", hanging)
+        slow.setattr(changes, "TICK_SECONDS", 2)
+        (request,) = orders_daemon.tick()
+    assert waited == []
+    answers.set()
+    assert days_of(request) == ("2026-08-11|kiwi", "2026-08-11|kiwi")
+    (late,) = orders_daemon.tick()
+    assert days_of(late) == ("2026-08-11|acme", "2026-08-11|acme")
+
+
+@pytest.mark.parametrize("send_time", ["9999-12-31T23:59:59+00:00", "0001-01-01T00:00:00+00:00"])
+@pytest.mark.parametrize("zone", ["Pacific/Auckland", "America/Los_Angeles"])
+def test_a_campaign_at_the_end_of_the_calendar_is_on_the_day_of_its_other_time(zone: str, send_time: str) -> None:
+    """East of Greenwich the last second of 9999 has no day: one campaign ended every tick for all tenants."""
+    shop = Tenant("acme", "Acme", zone, "USD", date(2026, 1, 1))
+    at = "2026-11-01T12:00:00+00:00"
+    campaign = Campaign("c1", "email", send_time=send_time, created_at=at, updated_at=at)
+    found = changes._changed_campaign(campaign, shop, frozenset())
+    assert found
+    assert found.days == {shop.today(datetime.fromisoformat(at))}
 
 
 def test_stub_rows_are_watched_only_where_one_asks_for_it(
