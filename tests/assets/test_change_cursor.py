@@ -173,7 +173,7 @@ def test_a_change_that_is_listed_late_is_found_within_the_lag_of_its_list() -> N
             yield Listed(mine[at : at + 100])
 
     for tick in range(1, 9):
-        since, until = position.span(T0 + timedelta(minutes=10 * tick))
+        since, until = position.span(T0 + timedelta(minutes=50 + 10 * tick))
         pages = listed(since, until)
         new, _, position = asyncio.run(read_changes(pages, lambda row: row, position, until, lag=UNSORTED))
         found += [one.key for one in new]
