@@ -214,17 +214,20 @@ def normals_of(window: Window, years: Iterable[int]) -> pl.DataFrame:
 
 def _coverage(frame: pl.DataFrame, active: pl.DataFrame, window: Window) -> dict[date, dict[str, object]]:
     """Return the share of active cells with weather for each day, and the picture on the last one."""
-    wanted = active.group_by("date").len("wanted")
-    there = frame.group_by("date").len("there")
-    ratios = wanted.join(there, on="date", how="left", validate="1:1").select(
-        "date", (pl.col("there").fill_null(0) / pl.col("wanted")).alias("ratio")
-    )
-    by_day: dict[date, dict[str, object]] = {day: {"weather_coverage_ratio": r} for day, r in ratios.iter_rows()}
+    by_day = _share_of_cells(active, frame)
     if not frame.is_empty():
         by_day.setdefault(window.last, {}).update(lineage(OF_WEATHER))
     if frame["date"].n_unique() >= FEWEST_DAYS:
         by_day[window.last]["weather"] = dg.MetadataValue.md(weather_picture(frame))
     return by_day
+
+
+def _share_of_cells(active: pl.DataFrame, frame: pl.DataFrame) -> dict[date, dict[str, object]]:
+    """Return for each day the share of its active cells that have rows."""
+    there = frame.select("date", "geohash", is_there=True).unique()
+    cells = active.join(there, on=["date", "geohash"], how="left", validate="1:1")
+    ratios = cells.group_by("date").agg(pl.col("is_there").fill_null(value=False).mean().alias("ratio"))
+    return {day: {"weather_coverage_ratio": ratio} for day, ratio in ratios.iter_rows()}
 
 
 def weather_forecast(
@@ -247,9 +250,10 @@ def weather_forecast(
     requests = asyncio.run(_learn_forecasts(window, wanted, cache, open_meteo, access, platform, clock))
     issued = _issued_forecasts(window, wanted, cache).with_columns(source=pl.lit(access.source))
     frame = _with_those_before(conform(issued, WeatherForecast), window, access.source)
-    spent = _spent(open_meteo, access, platform, requests)
+    by_day = _share_of_cells(active, frame)
+    by_day.setdefault(window.last, {}).update(_spent(open_meteo, access, platform, requests))
     missed = {} if access.is_stub else dict.fromkeys(_days_missed(wanted, frame, window), NOT_KEPT)
-    return Batch(frame, access.source, {"requests": requests}, {window.last: spent}, source_by_day=missed)
+    return Batch(frame, access.source, {"requests": requests}, by_day, source_by_day=missed)
 
 
 def _days_missed(wanted: pl.DataFrame, issued: pl.DataFrame, window: Window) -> list[date]:

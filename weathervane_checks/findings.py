@@ -96,9 +96,7 @@ class Report:
             "judged_as": self._judged_as([finding.day]),
             **finding.extra,
         }
-        if finding.sample_keys:
-            facts["sample_keys"] = ", ".join(finding.sample_keys[:MOST_SAMPLE_KEYS])
-        return facts
+        return facts if finding.is_ok else facts | _offenders([finding])
 
     def _judged_as(self, days: Collection[date]) -> str:
         return "backfill" if days and self.backfilled.issuperset(days) else "nightly"
@@ -121,8 +119,7 @@ class Report:
             "days_not_judged": sum("not_judged" in f.extra for f in findings),
         }
         if wrong:
-            metadata["offending_days"] = _table(wrong)
-            metadata["sample_keys"] = ", ".join([key for f in wrong for key in f.sample_keys][:MOST_SAMPLE_KEYS])
+            metadata |= _offenders(wrong)
         return dg.AssetCheckResult(
             asset_key=self.asset_key,
             check_name=self.check_name,
@@ -158,6 +155,11 @@ def _summarise(tenant: str, wrong: Sequence[Finding], findings: Sequence[Finding
         fine = len(findings) - len(open_days)
         return f"{tenant}: {counted(fine, 'day')} ok, {len(open_days)} not judged ({latest.extra['not_judged']})"
     return f"{tenant}: {counted(len(findings), 'day')} ok"
+
+
+def _offenders(wrong: Sequence[Finding]) -> dict[str, Any]:
+    keys = [key for f in wrong for key in f.sample_keys]
+    return {"offending_days": _table(wrong), "sample_keys": ", ".join(keys[:MOST_SAMPLE_KEYS])}
 
 
 def _table(findings: Sequence[Finding]) -> dg.TableMetadataValue:

@@ -194,7 +194,7 @@ def app_proof(secret: str) -> Sign:
 class GoogleAdsConnector(Connector):
     """Google Ads API of one customer a tenant; the developer token, and so its quota, is the installation's.
 
-    `use_stream`: reports come as `searchStream` sends them, in one answer; without it page by page.
+    Reports come page by page, by `googleAds:search`; with `use_stream` in one answer, by `googleAds:searchStream`.
     """
 
     names: ClassVar[SourceNames] = GOOGLE_ADS
@@ -203,7 +203,7 @@ class GoogleAdsConnector(Connector):
     cure_name: ClassVar[str] = "GOOGLE_ADS_REFRESH_TOKEN"
     rate_limit_per_second: float = 5.0
     rate_limit_capacity: float = 10.0
-    use_stream: bool = True
+    use_stream: bool = False
 
     @asynccontextmanager
     async def connect(self, access: Access, platform: Platform) -> AsyncIterator[GoogleAdsClient]:

@@ -48,6 +48,8 @@ RATIOS = frozenset(
         "precip_probability_min",
     }
 )
+COLDEST_C, HOTTEST_C = -90.0, 60.0
+"""What a thermometer on earth has shown; limits in degC end in `_c`."""
 """Thresholds that are a share or a probability; a test holds them against the thresholds' units, which this layer does not know."""
 JOIN_MODES = ("observed", "as_of")
 LONGEST_DECISION_LEAD_DAYS = 7
@@ -264,13 +266,10 @@ def _thresholds(read: _Reader) -> Mapping[str, float]:
 
 
 def _threshold(read: _Reader, name: str) -> float:
-    is_ratio = name in RATIOS
-    wanted = "a ratio, 0-1" if is_ratio else "a number >= 0"
-    taken: float = read.take(
-        name,
-        int | float,  # type: ignore[arg-type]
-        None,
-        lambda v: 0 <= v <= 1 if is_ratio else 0 <= v < inf,
-        wanted,
-    )
+    least, most, wanted = 0.0, inf, "a number >= 0"
+    if name in RATIOS:
+        most, wanted = 1.0, "a ratio, 0-1"
+    elif name.endswith("_c"):
+        least, most, wanted = COLDEST_C, HOTTEST_C, f"degrees Celsius, {COLDEST_C:g} to {HOTTEST_C:g}"
+    taken: float = read.take(name, int | float, None, lambda v: least <= v <= most and v < inf, wanted)  # type: ignore[arg-type]
     return taken

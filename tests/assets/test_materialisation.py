@@ -73,7 +73,9 @@ def test_each_partition_says_what_it_holds(filled: Filled) -> None:
     assert day["geo_tags"].value in ("", "geo.partial")
     assert str(day["checkpoint"].value).startswith("2026-11")
     assert str(day["orders"].value).startswith("![Orders by day")
-    assert "weather_coverage_ratio" in here.materializations(outcome, "weather_daily")["2026-11-19|acme"].metadata
+    for asset in ("weather_daily", "weather_forecast", "features"):
+        ratio = here.materializations(outcome, asset)["2026-11-19|acme"].metadata["weather_coverage_ratio"].value
+        assert 0.9 < float(ratio) <= 1, asset
 
 
 def test_a_long_range_evaluates_partitions_that_are_not_ok_and_one_summary(filled: Filled) -> None:

@@ -69,6 +69,7 @@ def test_each_evaluation_carries_the_promised_metadata(severity: Severity) -> No
         assert values["severity"] == severity
         assert values["alerts"] == ("" if severity == "ok" else f"row_count_drop_{severity}")
         assert values["threshold"] == 0.8
+        assert {"offending_days", "sample_keys"} <= metadata.keys() or severity == "ok"
     assert evaluation.metadata["window"].value == "2025-01-01"
     assert evaluation.metadata["row_count"].value == 0
     assert summary.metadata["window"].value == "2025-01-01/2025-01-01"

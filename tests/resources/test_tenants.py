@@ -142,6 +142,19 @@ def test_every_ratio_is_known_to_end_at_one(tmp_path: Path) -> None:
     assert load(tmp_path, GOOD + "geocoded_ratio_warning = 1\n")["acme"].thresholds == {"geocoded_ratio_warning": 1}
 
 
+def test_a_limit_in_degrees_may_be_below_zero(tmp_path: Path) -> None:
+    """The hard freeze that kills plants, -2.2, was refused."""
+
+    def acme(limit: str) -> Tenant:
+        file = tmp_path / "tenants.toml"
+        file.write_text(f"{GOOD}freeze_max_c = {limit}\n")
+        return load_tenants(file, frozenset({"freeze_max_c"}), START)["acme"]
+
+    assert acme("-2.2").thresholds == {"freeze_max_c": -2.2}
+    with pytest.raises(ConfigurationError, match="freeze_max_c: is -273; it must be degrees Celsius, -90 to 60"):
+        acme("-273")
+
+
 def test_thresholds_cannot_be_changed_after_they_were_read(tmp_path: Path) -> None:
     """One tenant's override written into a shared dictionary became everyone's."""
     acme = load(tmp_path, GOOD + "geocoded_ratio_warning = 0.9\n")["acme"]

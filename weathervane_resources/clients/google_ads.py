@@ -1,4 +1,4 @@
-"""Google Ads REST `googleAds:searchStream` and `googleAds:search`: one row a campaign and account-local day.
+"""Google Ads REST `googleAds:search` and `googleAds:searchStream`: one row a campaign and account-local day.
 
 Facts (developers.google.com, read 2026-11): a stream is one answer, a JSON array of batches, and an error may follow
 good batches; a page of a search has up to 10,000 rows, `pageSize` is an error, its token expires; either way a
@@ -97,7 +97,7 @@ class GoogleAdsClient:
     base_url: str
     api_version: str
     customer_id: str
-    use_stream: bool = True
+    use_stream: bool = False
 
     async def campaign_days(self, since: date, until: date) -> AsyncIterator[SearchPage[CampaignDay]]:
         """Yield the campaign days of since..until, both inclusive, in account-local days, a quarter at a time."""

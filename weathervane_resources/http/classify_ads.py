@@ -20,6 +20,7 @@ _META_AUTH_DEAD_SUBCODES = frozenset({458, 459, 460, 464})
 _META_TOO_BIG_SUBCODES = frozenset({1_487_534, 1_504_018})
 """Too many rows; too long a query ("please try a smaller date range"), which comes with code 2."""
 _META_TRANSIENT = frozenset({1, 2})
+"""An unknown error, and a service that is not there; a 400 that calls itself lasting is a question that Meta will not answer."""
 _META_HINTS: dict[object, str] = {
     3_018: "Meta keeps 37 months; begin the window later, and look at this machine's clock"
 }
@@ -61,7 +62,7 @@ def meta_ads(status: int, headers: Mapping[str, str], parsed: Any, wait_s: float
     if not isinstance(error, dict):
         return by_status(status, wait_s, "account", "Meta refused the request")
     message = str(error.get("message", ""))
-    kind = _meta_kind(error, message)
+    kind = _meta_kind(error, message, status)
     if kind is None:
         if 200 <= status < 300:
             return Verdict(Kind.BAD_REQUEST, message=message)
@@ -72,7 +73,7 @@ def meta_ads(status: int, headers: Mapping[str, str], parsed: Any, wait_s: float
     return Verdict(kind, message=message, hint=_META_HINTS.get(plain(error.get("code")), ""))
 
 
-def _meta_kind(error: dict[str, Any], message: str) -> Kind | None:
+def _meta_kind(error: dict[str, Any], message: str, status: int) -> Kind | None:
     code, subcode = plain(error.get("code")), plain(error.get("error_subcode"))
     if code in _META_THROTTLED:
         return Kind.THROTTLED
@@ -88,10 +89,10 @@ def _meta_kind(error: dict[str, Any], message: str) -> Kind | None:
         return Kind.VERSION_DEAD
     if code in _META_REPORT:
         return Kind.TRANSIENT
-    if error.get("is_transient") is False and code in _META_TRANSIENT:
-        return Kind.BAD_REQUEST
-    if error.get("is_transient") is True or code in _META_TRANSIENT or subcode in _META_TRANSIENT_SUBCODES:
+    if error.get("is_transient") is True or subcode in _META_TRANSIENT_SUBCODES:
         return Kind.TRANSIENT
+    if code in _META_TRANSIENT:
+        return Kind.BAD_REQUEST if error.get("is_transient") is False and status < 500 else Kind.TRANSIENT
     return None
 
 

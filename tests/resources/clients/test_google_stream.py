@@ -33,7 +33,7 @@ def scripted(
 
     async def main() -> tuple[list[CampaignDay], list[Any]]:
         async with calling(script, "google_ads") as session:
-            client = GoogleAdsClient(session, session.origin, "v26", "99", **options)
+            client = GoogleAdsClient(session, session.origin, "v26", "99", **{"use_stream": True, **options})
             found = [page async for page in client.campaign_days(FIRST, LAST)]
             return [row for page in found for row in page.rows], [bad for page in found for bad in page.bad]
 
@@ -43,7 +43,9 @@ def scripted(
 def read(sandbox: RunningSandbox, tenant: str, first: date = FIRST, **options: Any) -> tuple[list[CampaignDay], int]:
     async def main() -> tuple[list[CampaignDay], int]:
         async with reaching(sandbox, "google_ads") as session:
-            client = GoogleAdsClient(session, base_of(sandbox, tenant), "v26", "2000001", **options)
+            client = GoogleAdsClient(
+                session, base_of(sandbox, tenant), "v26", "2000001", **{"use_stream": True, **options}
+            )
             rows = [row async for page in client.campaign_days(first, LAST) for row in page.rows]
             return rows, session.requests
 

@@ -92,6 +92,10 @@ ROWS: list[tuple[str, int, Any, Kind]] = [
     ("meta_ads", 400, meta(100, 1_487_534, "Too many rows"), Kind.TOO_BIG),
     ("meta_ads", 500, meta(1, message="Please reduce the amount of data you're asking for"), Kind.TOO_BIG),
     *[("meta_ads", 500, meta(code), Kind.TRANSIENT) for code in (1, 2, 2_637)],
+    *[
+        ("meta_ads", 500, meta(*codes, is_transient=False), Kind.TRANSIENT)
+        for codes in [(1,), (1, 99), (2, 1_504_043), (99_999, 99)]
+    ],
     ("meta_ads", 400, meta(2, 1_504_043), Kind.TRANSIENT),
     ("meta_ads", 400, meta(99_999, 1_815_107), Kind.TRANSIENT),
     ("meta_ads", 400, meta(99_999, is_transient=True), Kind.TRANSIENT),
