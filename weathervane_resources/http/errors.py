@@ -26,10 +26,10 @@ from datetime import datetime
 from typing import ClassVar, TypedDict
 
 _URL_QUERY = re.compile(r"(https?://[^\s?\"'<>]*)\?[^\s\"'<>]*")
-_GUARDED_NAME = (
-    r"(?i)\b([\w-]*(?:access_token|refresh_token|fb_exchange_token|secret|password|api_?key|appsecret_proof))"
-)
-_SECRET_PAIR = re.compile(_GUARDED_NAME + r"""("?\s*[=:]\s*)"?[^\s&,"'}]+""")
+_GUARDED_NAME = r"\b([\w-]*(?:access_token|refresh_token|fb_exchange_token|secret|password|api_?key|appsecret_proof))"
+_END_OF_A_PATH = r"(?!(?<=/)[\w-]+: )"
+"""`.../oauth/access_token: it says no`: what follows the name is no token."""
+_SECRET_PAIR = re.compile(_END_OF_A_PATH + _GUARDED_NAME + r"""("?\s*[=:]\s*)"?[^\s&,"'}]+""", re.IGNORECASE)
 _SECRET_SHAPE = re.compile(r"\b(?:shp[a-z]{2}_\w+|EAA\w{12,}|pk_\w{6,}|ya29\.[\w.-]+|1//[\w-]{10,}|Bearer\s+\S+)")
 _MAX_MESSAGE = 300
 _WHAT_TO_DO = ". What to do: "
