@@ -51,7 +51,7 @@ class Limit(Protocol):
 
     @property
     def keeps(self) -> str:
-        """What it keeps for others, for whoever is held back by it; empty where all of it is for everyone."""
+        """What it keeps for others, for whom it holds back to read; empty where all of it is for everyone."""
 
     def reserve(self, cell: Cell, now_s: float, weight: float) -> tuple[float, Cell]:
         """Return the seconds to wait, and the cell that holds the turn."""
@@ -107,10 +107,8 @@ class Window:
 
     @property
     def keeps(self) -> str:
-        """How much of it the nights have for themselves."""
-        if not self.kept:
-            return ""
-        return f"the last {self.kept:,.0f} of {self.limit:,.0f} a {LENGTHS[self.length_s]} are kept for the nights"
+        """How much of it is for others."""
+        return f"{self.kept:,.0f} of the {LENGTHS[self.length_s]}'s {self.limit:,.0f}" if self.kept else ""
 
     def reserve(self, cell: Cell, now_s: float, weight: float) -> tuple[float, Cell]:
         """Return the wait for the first window with room."""
@@ -201,9 +199,10 @@ class SharedQuota:
             go_s += wait_s
 
     def _kept(self, cells: Mapping[str, Cell], now_s: float, weight: float) -> str:
-        """Return what is kept for others of the limits that hold the request back for longer than anyone waits."""
+        """Return what is kept for the nights of the limits that hold the request back for longer than anyone waits."""
         waits_s = [(limit, limit.reserve(cells.get(limit.part, EMPTY), now_s, weight)[0]) for limit in self._limits]
-        return " and ".join(limit.keeps for limit, wait_s in waits_s if limit.keeps and wait_s > self._patience_s)
+        kept = [limit.keeps for limit, wait_s in waits_s if limit.keeps and wait_s > self._patience_s]
+        return f"{' and '.join(kept)} are kept for the nights" if kept else ""
 
     def _pause(self, wait_s: float) -> None:
         with self._state.begin(durable=False) as connection:
