@@ -191,5 +191,6 @@ def print_weather_costs(costs: Costs) -> None:
         out.print("everything is there already")
     else:
         out.print(
-            f"on the free hosts (10,000 a day for one address): {counted(costs.free_days, 'day')}; with a key: no daily limit"
+            f"on the free hosts ({costs.free_a_day:,.0f} a day for the backfills of one address): {counted(costs.free_days, 'day')}; "
+            "with a key: no daily limit"
         )

@@ -45,6 +45,7 @@ from weathervane_resources.weather_cache import (
     cell_table,
     observation_type,
 )
+from weathervane_resources.weather_plan import is_history
 
 FORECAST_DAYS = 7
 """Longest lead of `weather_forecast`, days after the day of issue."""
@@ -93,7 +94,9 @@ async def _fill(
     """Fetch what the cache misses of the points and days; return the number of requests."""
     with as_failure():
         lock = _lock(platform, cache)
-        requests = await cache.fill(*span, now, lambda: connector.connect(access, platform), lock)
+        requests = await cache.fill(
+            *span, now, lambda plan: connector.connect(access, platform, is_history=is_history(plan)), lock
+        )
     _count_lookup(access, is_hit=requests == 0)
     return requests
 

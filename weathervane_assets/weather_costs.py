@@ -22,7 +22,7 @@ from weathervane_assets.window import Window
 from weathervane_resources.clock import system_now
 from weathervane_resources.credentials import OPEN_METEO, Access, find_access
 from weathervane_resources.lake import Lake
-from weathervane_resources.quota import OPEN_METEO_FREE
+from weathervane_resources.quota import OPEN_METEO_FREE, beside_nights
 from weathervane_resources.settings import Settings
 from weathervane_resources.tenants import Tenant
 from weathervane_resources.weather_cache import WeatherCache, cell_table
@@ -63,9 +63,15 @@ class Costs:
         return sum(host.weight for host in self.hosts.values())
 
     @property
+    def free_a_day(self) -> float:
+        """What all backfills together may spend of a day on the free hosts: what is not kept for the nights."""
+        *_, day = beside_nights(OPEN_METEO_FREE)
+        return day.limit - day.kept
+
+    @property
     def free_days(self) -> int:
-        """How many days the free daily limit makes of it."""
-        return math.ceil(self.weight / OPEN_METEO_FREE[-1].limit)
+        """How many days that makes of it."""
+        return math.ceil(self.weight / self.free_a_day)
 
     @property
     def note(self) -> str | None:
@@ -77,7 +83,8 @@ class Costs:
     def plain(self) -> dict[str, Any]:
         """Return it for JSON, with the free limits."""
         limits = {f"weight {FREE_LIMITS[window.length_s]}": window.limit for window in OPEN_METEO_FREE}
-        counted = {"weight": self.weight, "free_limits": limits, "days_at_free_limit": self.free_days}
+        days = {"free_weight_a_day_for_backfills": self.free_a_day, "days_at_free_limit": self.free_days}
+        counted = {"weight": self.weight, "free_limits": limits, **days}
         return asdict(self) | counted | {"note": self.note}
 
 

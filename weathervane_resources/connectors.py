@@ -54,7 +54,7 @@ from weathervane_resources.http.retry import RetryPolicy
 from weathervane_resources.http.session import Sign, VendorSession, utc_now
 from weathervane_resources.jobs import StateJobs
 from weathervane_resources.platform import Platform
-from weathervane_resources.quota import OPEN_METEO_FREE, Limit, Rate, SharedQuota
+from weathervane_resources.quota import OPEN_METEO_FREE, Limit, Rate, SharedQuota, Window, beside_nights
 from weathervane_resources.quota_use import Spent, spent_of
 from weathervane_resources.settings import require_address
 from weathervane_resources.shop_address import shop_host, shop_url, token_url
@@ -273,7 +273,8 @@ class KlaviyoConnector(Connector):
 class OpenMeteoConnector(Connector):
     """Open-Meteo's archive and forecast hosts: the customers' with a key, the free ones for non-commercial use.
 
-    The free hosts count call weight for each address, over all tenants; a day's weight that is spent defers the run.
+    The free hosts count call weight for each address, over all tenants; a day's weight that is spent defers the run. History
+    has a part of it only, so that one tenant's first backfill leaves the nights of the others theirs.
     """
 
     names: ClassVar[SourceNames] = OPEN_METEO
@@ -285,16 +286,18 @@ class OpenMeteoConnector(Connector):
 
     @asynccontextmanager
     async def connect(
-        self, access: Access, platform: Platform, as_of: datetime | None = None
+        self, access: Access, platform: Platform, as_of: datetime | None = None, *, is_history: bool = False
     ) -> AsyncIterator[OpenMeteoClient]:
         """Yield a client. `as_of` is for stub rows only: the sandbox answers as it would have then.
 
+        `is_history`: more is asked for than a night does, and of the quota the nights' part is left.
         Raises: dagster.Failure: a vendor call failed; `allow_retries` says whether trying again can help.
         """
         with as_failure(self._cure(access)):
             hosts = _Hosts.of(access)
             forecast, archive = hosts.forecast, hosts.archive
-            line = await self._line(access, platform, forecast, hosts.scope, OPEN_METEO_FREE if hosts.is_free else ())
+            windows = hosts.windows(is_history=is_history)
+            line = await self._line(access, platform, forecast, hosts.scope, windows)
             if line.is_sandbox:
                 forecast, archive = f"{line.base_url}/v1/forecast", f"{line.base_url}/v1/archive"
             extra = {"X-Sandbox-Now": as_of.isoformat()} if line.is_sandbox and as_of else {}
@@ -339,6 +342,12 @@ class _Hosts:
         return self.key is None and all(
             (URL(u).host or "").endswith("open-meteo.com") for u in (self.forecast, self.archive)
         )
+
+    def windows(self, *, is_history: bool) -> tuple[Window, ...]:
+        """Return the limits by weight; none where nobody counts it."""
+        if not self.is_free:
+            return ()
+        return beside_nights(OPEN_METEO_FREE) if is_history else OPEN_METEO_FREE
 
     @property
     def scope(self) -> str:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -37,6 +37,7 @@ class Cell:
 
 
 EMPTY = Cell(0.0, 0.0)
+LENGTHS = {60: "minute", 3_600: "hour", 86_400: "day"}
 LONGEST_AHEAD = 10
 """Windows that are reserved at most ahead of time; further ones mean a clock that went back."""
 
@@ -47,6 +48,10 @@ class Limit(Protocol):
     @property
     def part(self) -> str:
         """The name of its row."""
+
+    @property
+    def keeps(self) -> str:
+        """What it keeps for others, for whom it holds back to read; empty where all of it is for everyone."""
 
     def reserve(self, cell: Cell, now_s: float, weight: float) -> tuple[float, Cell]:
         """Return the seconds to wait, and the cell that holds the turn."""
@@ -70,6 +75,11 @@ class Rate:
         """The name of its row; two rates of one scope have two rows."""
         return f"rate {self.per_s:g}"
 
+    @property
+    def keeps(self) -> str:
+        """Nothing: it is whole again within seconds."""
+        return ""
+
     def reserve(self, cell: Cell, now_s: float, weight: float) -> tuple[float, Cell]:  # noqa: ARG002 - see the class
         """Return the wait for the next place. A bucket fuller than anyone waits for means a clock that went back."""
         depth_s = max(1.0, self.burst - 1) / self.per_s
@@ -80,31 +90,47 @@ class Rate:
 
 @dataclass(frozen=True)
 class Window:
-    """At most `limit` of weight in each `length_s` seconds, counted from 00:00 UTC.
+    """At most `limit` of weight in each `length_s` seconds, counted from 00:00 UTC; the last `kept` of it is for others.
 
-    A request heavier than the limit goes alone in a window, as Open-Meteo charges only afterwards.
+    A request heavier than what is left goes alone in a window, as Open-Meteo charges only afterwards. With and without
+    `kept` it is one window: what is spent either way is counted in one row.
     """
 
     limit: float
     length_s: int
+    kept: float = 0.0
 
     @property
     def part(self) -> str:
         """The name of its row."""
         return f"window {self.length_s}"
 
+    @property
+    def keeps(self) -> str:
+        """How much of it is for others."""
+        return f"{self.kept:,.0f} of the {LENGTHS[self.length_s]}'s {self.limit:,.0f}" if self.kept else ""
+
     def reserve(self, cell: Cell, now_s: float, weight: float) -> tuple[float, Cell]:
         """Return the wait for the first window with room."""
         this_one_s = now_s // self.length_s * self.length_s
         if cell.at_s < this_one_s or cell.at_s > this_one_s + LONGEST_AHEAD * self.length_s:
             cell = Cell(this_one_s, 0.0)
-        if cell.used > 0 and cell.used + weight > self.limit:
+        if cell.used > 0 and cell.used + weight > self.limit - self.kept:
             cell = Cell(cell.at_s + self.length_s, 0.0)
         return max(0.0, cell.at_s - now_s), Cell(cell.at_s, cell.used + weight)
 
 
 OPEN_METEO_FREE = (Window(600, 60), Window(5_000, 3_600), Window(10_000, 86_400))
 """The free hosts, by weight and address (open-meteo.com/en/pricing, read 2026-11)."""
+KEPT_FOR_NIGHTS = 0.2
+"""The part of a long window that history leaves: 2,000 of a free day are the nights and restatements of about 450 places."""
+LONG_S = 3_600
+"""From here on nobody sits a spent window through: who comes last is deferred."""
+
+
+def beside_nights(windows: Iterable[Window]) -> tuple[Window, ...]:
+    """Return the windows as a fetch of history may use them, so that the nights of all tenants still find their part."""
+    return tuple(replace(w, kept=w.limit * KEPT_FOR_NIGHTS) if w.length_s >= LONG_S else w for w in windows)
 
 
 class SharedQuota:
@@ -159,7 +185,7 @@ class SharedQuota:
             cells, now_s = self._read(connection)
             go_s, reserved = self._turn(cells, max(now_s, cells.get(PAUSE, EMPTY).at_s), weight)
             if go_s - now_s > self._patience_s:
-                raise QuotaSpent(self.scope, go_s - now_s)
+                raise QuotaSpent(self.scope, go_s - now_s, self._kept(cells, now_s, weight))
             self._write(connection, cells, reserved)
             return go_s - now_s
 
@@ -171,6 +197,12 @@ class SharedQuota:
             if wait_s < TINY_S:
                 return go_s, {part: cell for part, (_, cell) in turns.items()}
             go_s += wait_s
+
+    def _kept(self, cells: Mapping[str, Cell], now_s: float, weight: float) -> str:
+        """Return what is kept for the nights of the limits that hold the request back for longer than anyone waits."""
+        waits_s = [(limit, limit.reserve(cells.get(limit.part, EMPTY), now_s, weight)[0]) for limit in self._limits]
+        kept = [limit.keeps for limit, wait_s in waits_s if limit.keeps and wait_s > self._patience_s]
+        return f"{' and '.join(kept)} are kept for the nights" if kept else ""
 
     def _pause(self, wait_s: float) -> None:
         with self._state.begin(durable=False) as connection:

@@ -11,11 +11,9 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from weathervane_resources.quota import Window
+from weathervane_resources.quota import LENGTHS, Window
 from weathervane_resources.state import State
 from weathervane_resources.state_tables import quotas
-
-LENGTHS = {60: "minute", 3_600: "hour", 86_400: "day"}
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,8 @@ __all__ = [
     "point_of",
 ]
 
-Connect = Callable[[], AbstractAsyncContextManager[OpenMeteoClient]]
+Connect = Callable[[Sequence[Request]], AbstractAsyncContextManager[OpenMeteoClient]]
+"""A way to the hosts, for what is to be asked of them."""
 Lock = Callable[[], AbstractAsyncContextManager[None]]
 Now = Callable[[], datetime]
 
@@ -216,7 +217,7 @@ class WeatherCache:
             requests = plan()
             if not requests:
                 return 0
-            async with connect() as client:
+            async with connect(requests) as client:
                 await self.fetch(client, requests, now)
                 return client.session.requests
 

@@ -16,8 +16,11 @@ from weathervane_resources.clients.open_meteo import POINTS_PER_REQUEST, Host, c
 
 ARCHIVE_MODEL = "era5_seamless"
 FORECAST_MODEL = "best_match"
-HEAVIEST_REQUEST = 4_500.0
-"""Open-Meteo refuses one request of more than 5,000 calls' weight."""
+HEAVIEST_REQUEST = 2_000.0
+"""Open-Meteo refuses one request of more than 5,000 calls' weight. History may have 4,000 an hour and 8,000 a day of the free hosts: one
+request of that size found no hour in which nights had asked for anything."""
+NIGHT_DAYS = 21
+"""The longest request of a night: 14 nights that were missed and the week before them, which has the restatement's 10 days too."""
 SPLIT_AFTER_DAYS = 15
 """Days that are there already and lie between two missing ones: more are not fetched again, fewer cost nothing extra."""
 
@@ -76,6 +79,15 @@ def requests_for(missing: pl.DataFrame, model: str) -> list[Request]:
     spans = runs.group_by("point", "_run").agg(pl.min("valid_date").alias("start"), pl.max("valid_date").alias("end"))
     grouped = spans.group_by("start", "end").agg(pl.col("point").sort()).sort("start", "end")
     return [request for start, end, points in grouped.iter_rows() for request in split(points, start, end, model)]
+
+
+def is_history(requests: Sequence[Request]) -> bool:
+    """Return whether more is asked for than a night or its restatement does: normals of new places, a backfill.
+
+    By what is asked, not by who asks: a day that someone runs again costs what the night did, while a schedule's first normals
+    of a new tenant cost more than all nights of a month.
+    """
+    return any(request.days > NIGHT_DAYS for request in requests)
 
 
 def split(points: Sequence[str], start: date, end: date, model: str) -> list[Request]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from datetime import date, datetime, timedelta
 
+import pytest
 from click.testing import CliRunner
 
 from tests.assets.conftest import NOW, Installation
 from weathervane_assets.cli import main
+from weathervane_assets.console import print_weather_costs
 from weathervane_assets.overridable import OVERRIDABLE
-from weathervane_assets.weather_costs import Costs, costs
+from weathervane_assets.weather_costs import Costs, HostCost, costs
 from weathervane_assets.window import Window
 from weathervane_resources.connectors import OpenMeteoConnector
 from weathervane_resources.platform import Platform
@@ -66,3 +68,13 @@ def test_how_long_the_free_limit_makes_of_it_is_rounded_up(installation: Install
     heavy = Costs("acme", "open_meteo", 1, {"archive": type(some.hosts["archive"])(3, 100, 365_000, 20_910.0)})
     assert heavy.free_days == 3
     assert heavy.plain()["days_at_free_limit"] == 3
+
+
+def test_the_days_of_a_plan_leave_the_nights_their_part(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two days were promised for 20,000, and the nights' part made three of them."""
+    plan = Costs("acme", "open_meteo", 80, {"archive": HostCost(11, 77, 281_281, 20_000.0)})
+    assert plan.free_days == 3
+    assert plan.plain()["free_weight_a_day_for_backfills"] == 8_000
+    print_weather_costs(plan)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "on the free hosts (8,000 a day for the backfills of one address): 3 days" in said

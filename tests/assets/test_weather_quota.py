@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -14,8 +15,16 @@ import yarl
 
 from tests.assets.conftest import Installation
 from tests.assets.test_pictures import MOST_BYTES, png_of
-from weathervane_resources.quota import OPEN_METEO_FREE, SharedQuota
+from tests.resources.test_quota import Clock as QuotaClock
+from weathervane_assets.partitions import day_key
+from weathervane_assets.schedules import MOST_CAUGHT_UP
+from weathervane_assets.transforms.weather import LOOKBACK_DAYS
+from weathervane_assets.unread import WEATHER_DAYS
+from weathervane_resources import connector, connectors, weather_plan
+from weathervane_resources.failures import DEFERRED_TAG, WAITING
+from weathervane_resources.quota import OPEN_METEO_FREE, SharedQuota, Window
 from weathervane_resources.state import open_state
+from weathervane_resources.weather_plan import NIGHT_DAYS
 
 FIRST, LAST = date(2026, 11, 17), date(2026, 11, 19)
 LENGTHS = ("minute", "hour", "day")
@@ -47,6 +56,37 @@ def spend(*weights: float) -> None:
     quota = SharedQuota(state, "open_meteo:free", OPEN_METEO_FREE, clock=lambda: at_s, sleep=asyncio.sleep)
     for weight in weights:
         asyncio.run(quota.take(weight))
+
+
+@pytest.fixture
+def small_day(free_hosts: Installation, monkeypatch: pytest.MonkeyPatch) -> Installation:
+    """Free hosts with a day of 285, of which history has 228: two requests of one place's four years, each of 94."""
+    at = QuotaClock(datetime(2026, 11, 20, 13, 7, tzinfo=UTC).timestamp())
+    monkeypatch.setattr(connector, "SharedQuota", partial(SharedQuota, clock=at, sleep=at.sleep))
+    monkeypatch.setattr(connectors, "OPEN_METEO_FREE", (Window(600, 60), Window(5_000, 3_600), Window(285, 86_400)))
+    monkeypatch.setattr(weather_plan, "HEAVIEST_REQUEST", 100.0)
+    return free_hosts
+
+
+def test_a_new_tenants_backfill_is_put_off_while_another_tenants_night_passes(small_day: Installation) -> None:
+    """One tenant's first backfill burnt the day, and every tenant's night was deferred until 00:00 UTC."""
+    here, night = small_day, day_key("kiwi", date(2026, 11, 20))
+    here.backfill("acme", FIRST, LAST, "orders")
+    outcome = here.backfill("acme", FIRST, LAST, "climatology")
+    (said,) = outcome.failures
+    assert "57 of the day's 285 are kept for the nights" in said
+    (run,) = (here.instance.get_run_by_id(run_id) for run_id in outcome.run_ids)
+    assert run is not None
+    assert run.tags[DEFERRED_TAG] == WAITING
+    assert here.execute("nightly", partition=night).success
+    (event,) = here.execute("restate_weather", partition=night).asset_materializations_for_node("weather_daily")
+    assert event.metadata["source"].value == "open_meteo"
+    assert event.metadata["dagster/partition_row_count"].value > 0
+
+
+def test_no_night_asks_for_so_much_that_it_counts_as_history() -> None:
+    """A night that caught up on two weeks waited behind the backfills of all others."""
+    assert max(MOST_CAUGHT_UP, WEATHER_DAYS) + LOOKBACK_DAYS == NIGHT_DAYS
 
 
 def weights_in(event: dg.AssetMaterialization) -> dict[str, Any]:

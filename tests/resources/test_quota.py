@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given
@@ -16,9 +16,19 @@ from tests.resources.http.scripted import NOW, Script, calling, json_answer
 from tests.resources.worker import call_in_turn
 from weathervane_resources.http.errors import Deferred
 from weathervane_resources.http.pacing import QuotaSpent
-from weathervane_resources.quota import EMPTY, OPEN_METEO_FREE, PATIENCE_S, Limit, Rate, SharedQuota, Window
+from weathervane_resources.quota import (
+    EMPTY,
+    OPEN_METEO_FREE,
+    PATIENCE_S,
+    Limit,
+    Rate,
+    SharedQuota,
+    Window,
+    beside_nights,
+)
 from weathervane_resources.sandbox import RunningSandbox
 from weathervane_resources.state import open_state
+from weathervane_resources.weather_plan import ARCHIVE_MODEL, split
 
 MIDNIGHT_S = datetime(2026, 11, 20, tzinfo=UTC).timestamp()
 
@@ -143,6 +153,117 @@ def test_a_request_heavier_than_a_window_goes_alone(state_url: str) -> None:
         asyncio.run(shared.take(weight))
         at.append(clock.now_s - MIDNIGHT_S)
     assert at == pytest.approx([0, 60, 120], abs=0.01)
+
+
+def spend_all(shared: SharedQuota, clock: Clock, weight: float) -> tuple[float, dict[float, float], QuotaSpent]:
+    """Take until there is no turn; return the sum, the sum by hour, and what was said."""
+    by_hour: dict[float, float] = {}
+    with pytest.raises(QuotaSpent) as raised:
+        for _ in range(200):
+            asyncio.run(shared.take(weight))
+            hour = clock.now_s // 3_600
+            by_hour[hour] = by_hour.get(hour, 0) + weight
+    return sum(by_hour.values()), by_hour, raised.value
+
+
+def test_a_backfill_that_wants_everything_leaves_the_nights_their_part(state_url: str) -> None:
+    """A new tenant's ten years took the day at noon, and every tenant's night was deferred to the next."""
+    clock = Clock()
+    history = quota(state_url, clock, *beside_nights(OPEN_METEO_FREE), patience_s=3_600)
+    night = quota(state_url, clock, *OPEN_METEO_FREE, patience_s=3_600)
+    taken, by_hour, refused = spend_all(history, clock, 117.5)
+    assert max(by_hour.values()) <= 4_000
+    assert 8_000 - 117.5 < taken <= 8_000
+    assert clock.now_s + refused.wait_s == pytest.approx(MIDNIGHT_S + 86_400, abs=0.01)
+    clock.now_s += 60  # the minute is everyone's
+    assert times(lambda: night.take(500.0), clock, 1) == [clock.now_s - MIDNIGHT_S], "the night goes at once"
+    rest, _, _ = spend_all(night, clock, 117.5)
+    assert 10_000 - 117.5 < taken + 500 + rest <= 10_000, "the nights may have all of it, and no more"
+    with pytest.raises(QuotaSpent):
+        asyncio.run(history.take(1.0))
+
+
+def test_a_night_finds_room_in_an_hour_that_a_backfill_has_used_up(state_url: str) -> None:
+    """The day had enough for all: 5,000 of history at 03:00 put the nights of 03:00 off to 04:00."""
+    clock = Clock()
+    history, night = (
+        quota(state_url, clock, w) for w in (*beside_nights([Window(5_000, 3_600)]), Window(5_000, 3_600))
+    )
+    assert times(lambda: history.take(2_000.0), clock, 2) == [0, 0]
+    with pytest.raises(QuotaSpent):
+        asyncio.run(history.take(1.0))
+    assert times(lambda: night.take(500.0), clock, 2) == [0, 0]
+    with pytest.raises(QuotaSpent):
+        asyncio.run(night.take(1.0))
+
+
+def test_a_request_of_a_backfill_that_is_heavier_than_its_part_still_goes_alone(state_url: str) -> None:
+    """Nothing would ever let it go, and the run would be deferred from midnight to midnight."""
+    clock = Clock()
+    history, night = (
+        quota(state_url, clock, w) for w in (*beside_nights([Window(5_000, 3_600)]), Window(5_000, 3_600))
+    )
+    assert times(lambda: history.take(4_500.0), clock, 1) == [0]
+    assert times(lambda: night.take(500.0), clock, 1) == [0]
+    with pytest.raises(QuotaSpent) as raised:
+        asyncio.run(history.take(4_500.0))
+    assert raised.value.wait_s == pytest.approx(3_600)
+    clock.now_s += 3_600
+    assert times(lambda: history.take(4_500.0), clock, 1) == [3_600]
+
+
+def test_ten_years_of_a_tenants_places_come_in_although_each_hour_has_its_nights(state_url: str) -> None:
+    """Requests of 4,500 need an hour in which nobody asked for anything: with tenants on every continent there is none."""
+    clock = Clock()
+    history, night = (quota(state_url, clock, *w) for w in (beside_nights(OPEN_METEO_FREE), OPEN_METEO_FREE))
+    points = [f"{n / 10:.1f},10.0" for n in range(40)]
+    left = split(points, date(2016, 1, 1), date(2025, 12, 31), ARCHIVE_MODEL)
+    hours = 0
+    while left and hours < 48:
+        clock.now_s = MIDNIGHT_S + hours * 3_600
+        asyncio.run(night.take(100.0))
+        try:
+            while left:
+                asyncio.run(history.take(left[0].weight))
+                left.pop(0)
+        except QuotaSpent:
+            hours += 1
+    assert hours == 24, "10,000 of weight are two hours of one day and one of the next"
+
+
+@pytest.mark.parametrize(
+    ("used", "kept"),
+    [
+        ((4_000.0,), "; 1,000 of the hour's 5,000 are kept for the nights"),
+        ((4_000.0, 4_000.0), "; 1,000 of the hour's 5,000 and 2,000 of the day's 10,000 are kept for the nights"),
+    ],
+)
+def test_a_backfill_that_is_put_off_is_told_what_is_kept_and_for_whom(
+    state_url: str, used: tuple[float, ...], kept: str
+) -> None:
+    """`weather plan` counted 9,000 of 10,000 spent, and nobody could see why the run waited."""
+    clock = Clock()
+    history = quota(state_url, clock, *beside_nights(OPEN_METEO_FREE), scope="open_meteo:free", patience_s=3_600)
+    for weight in used:
+        asyncio.run(history.take(weight))
+    history._patience_s = PATIENCE_S
+    with pytest.raises(QuotaSpent) as raised:
+        asyncio.run(history.take(261.0))
+    said = f"the shared quota of open_meteo:free has its next turn in {raised.value.wait_s:.0f} s"
+    assert str(raised.value) == said + kept
+
+
+def test_a_night_that_is_put_off_hears_of_no_reserve(state_url: str) -> None:
+    """Nothing is kept from it: the quota is spent. Nor does a vendor's pause keep anything for anyone."""
+    clock = Clock()
+    night = quota(state_url, clock, *OPEN_METEO_FREE)
+    asyncio.run(night.take(4_999.0))
+    with pytest.raises(QuotaSpent, match=r"next turn in \d+ s$"):
+        asyncio.run(night.take(261.0))
+    history = quota(state_url, clock, *beside_nights(OPEN_METEO_FREE), scope="other")
+    asyncio.run(history.pause(41_732, "app"))
+    with pytest.raises(QuotaSpent, match=r"next turn in \d+ s$"):
+        asyncio.run(history.take(261.0))
 
 
 def test_a_throttle_of_the_scope_holds_back_all_runs_and_another_does_not(state_url: str) -> None:

@@ -28,7 +28,7 @@ from weathervane_resources.weather_cache import (
     offset_of,
     point_of,
 )
-from weathervane_resources.weather_plan import HEAVIEST_REQUEST, requests_for
+from weathervane_resources.weather_plan import HEAVIEST_REQUEST, NIGHT_DAYS, is_history, requests_for
 
 
 @pytest.fixture
@@ -135,6 +135,17 @@ def test_no_request_weighs_more_than_the_vendor_takes(cache: WeatherCache) -> No
         assert request.weight <= HEAVIEST_REQUEST
     whole = cache.whole_forecast(points, TODAY, TODAY)
     assert [p for r in whole for p in r.points] == points
+
+
+def test_what_is_longer_than_a_night_is_history_whoever_asks(cache: WeatherCache) -> None:
+    """A schedule's first normals of a new tenant took the day's quota as a backfill does; a night's repair by hand waited for midnight."""
+    of_a_night = cache.plan_archive([BERLIN, BOSTON], days_ago(NIGHT_DAYS + 8), days_ago(9), NOW)
+    assert [request.days for request in of_a_night] == [NIGHT_DAYS]
+    assert not is_history(of_a_night)
+    longer = cache.plan_archive([BERLIN, BOSTON], days_ago(NIGHT_DAYS + 9), days_ago(9), NOW)
+    assert is_history(longer)
+    assert is_history([*of_a_night, *longer]), "what else the run asks for goes with it"
+    assert not is_history([])
 
 
 def test_a_window_that_ends_before_it_begins_asks_for_nothing(cache: WeatherCache) -> None:

@@ -192,7 +192,7 @@ def test_runs_that_want_the_same_at_once_fetch_it_once(cache: WeatherCache, stat
             client = OpenMeteoClient(session, f"{session.origin}/v1/forecast", f"{session.origin}/v1/archive")
             span = ([BERLIN, BOSTON], days_ago(30), TODAY, lambda: NOW)
             runs = [
-                cache.fill(*span, lambda: nullcontext(client), lambda: state.exclusive("weather test"))
+                cache.fill(*span, lambda _: nullcontext(client), lambda: state.exclusive("weather test"))
                 for _ in range(6)
             ]
             return await asyncio.gather(*runs)
@@ -219,7 +219,7 @@ def test_a_value_is_known_from_when_it_came_not_from_when_the_run_began(cache: W
                 clock["now"] = NOW
                 before = session.requests
                 span = (points, TODAY, TOMORROW, lambda: clock["now"])
-                await cache.fill(*span, lambda: nullcontext(client), lambda: after_another(client))
+                await cache.fill(*span, lambda _: nullcontext(client), lambda: after_another(client))
                 sent.append(session.requests - before)
 
     asyncio.run(main())

@@ -26,10 +26,13 @@ class Pacer(Protocol):
 
 
 class QuotaSpent(Exception):
-    """The next turn is further away than a run waits. The session makes a `Deferred` of it."""
+    """The next turn is further away than a run waits. The session makes a `Deferred` of it.
 
-    def __init__(self, scope: str, wait_s: float) -> None:
-        super().__init__(f"the shared quota of {scope} has its next turn in {wait_s:.0f} s")
+    `kept`: what is not given to this request although it is there, in words.
+    """
+
+    def __init__(self, scope: str, wait_s: float, kept: str = "") -> None:
+        super().__init__(f"the shared quota of {scope} has its next turn in {wait_s:.0f} s" + (kept and f"; {kept}"))
         self.scope = scope
         self.wait_s = wait_s
 
