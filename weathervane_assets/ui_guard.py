@@ -82,7 +82,7 @@ def only_reads(query: str) -> bool:
     """Return whether a GraphQL document has queries alone, whichever of its operations is to run."""
     try:
         document = parse(query, no_location=True)
-    except (GraphQLError, RecursionError):
+    except GraphQLError:
         return False
     operations = [node.operation for node in document.definitions if isinstance(node, OperationDefinitionNode)]
     return all(operation is OperationType.QUERY for operation in operations)

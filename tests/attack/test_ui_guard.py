@@ -133,7 +133,7 @@ def test_a_link_may_ask(ask: Ask) -> None:
         ["subscription { locationStateChangeEvents { __typename } }"],
         ["{ version"],
         [""],
-        ["{" * 2000],
+        ["{a" * 2000],
     ],
 )
 def test_a_link_changes_nothing(ask: Ask, queries: list[str]) -> None:
@@ -165,7 +165,7 @@ def test_a_form_changes_nothing(ask: Ask, kind: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "evil.example:127.0.0.1", "127.0.0.1@evil",
+    "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "evil.example:127.0.0.1", "localhost:evil", "127.0.0.1@evil",
              LINKED + ".evil", LINKED + ":8443", "10.0.0.7", ""]
 )  # fmt: skip
 def test_another_name_is_refused(ask: Ask, host: str) -> None:
