@@ -1,7 +1,7 @@
 """The UI and the sandbox on this machine.
 
 Belongs here: starting and ending processes. The Dagster webserver has no login and takes changes from anyone who can
-reach it, so both listen on loopback only.
+reach it, so both listen on loopback only, and the webserver has a guard against pages in the browser (`ui_guard.py`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import click
 
 from weathervane_assets.instance import open_instance, sync_tenants
 from weathervane_assets.overridable import OVERRIDABLE
+from weathervane_assets.ui_guard import served_hosts
 from weathervane_resources.sandbox import RunningSandbox, SandboxConfig, SandboxPortBusy, serve_forever
 from weathervane_resources.sandbox.faults import UnknownFaultMode
 from weathervane_resources.settings import ConfigurationError, Settings
@@ -36,6 +37,7 @@ def run_dev(settings: Settings, port: int) -> int:
     Raises: ConfigurationError: the port is taken, or the configuration is wrong.
     """
     _refuse_busy(port)
+    served_hosts(settings)
     tenants = load_tenants(settings.tenants_file, OVERRIDABLE, settings.start_date)
     with open_instance(settings) as instance:
         sync_tenants(instance, list(tenants))

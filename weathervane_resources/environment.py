@@ -47,6 +47,11 @@ INSTALLATION = (
     Variable("WEATHERVANE_ALERT_SEVERITY", "`warning`", "least severity that goes to them: `warning` or `critical`"),
     Variable("WEATHERVANE_UI_URL", "`http://127.0.0.1:3000`", "where people reach the UI, for the links in messages"),
     Variable(
+        "WEATHERVANE_UI_HOSTS",
+        "",
+        "hosts that the UI may be asked for as, beside loopback and the host of `WEATHERVANE_UI_URL`, separated by commas",
+    ),
+    Variable(
         "WEATHERVANE_AUTOMATION",
         "`off` (`on` in `weathervane dev`)",
         "`on`: schedules and sensors run without being switched on in the UI",

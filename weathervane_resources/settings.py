@@ -6,6 +6,7 @@ Belongs here: the variables that concern the whole installation. Credentials of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -19,6 +20,7 @@ from weathervane_resources.shards import Shard, parse_shard
 STUB_POLICIES = ("auto", "never")
 ALERT_SEVERITIES = ("warning", "critical")
 LOG_FORMATS = ("text", "json")
+_HOST = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _ON, _OFF = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
 
 
@@ -44,6 +46,8 @@ class Settings:
     """Whether a tenant's alert URL may lead to this machine or its network."""
     ui_url: str = "http://127.0.0.1:3000"
     """Where the UI is reached, for the links in a message."""
+    ui_hosts: tuple[str, ...] = ()
+    """Hosts that the UI may be asked for as, beside loopback and that of `ui_url`: `name` or `name:port`, in lower case."""
     automation: bool = False
     """Whether schedules and sensors run without being switched on one by one."""
     stub_changes: bool = False
@@ -85,6 +89,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         alert_severity=severity,
         alert_inside=_switch(env, "WEATHERVANE_ALERT_INSIDE"),
         ui_url=env.get("WEATHERVANE_UI_URL") or "http://127.0.0.1:3000",
+        ui_hosts=_hosts(env.get("WEATHERVANE_UI_HOSTS", "")),
         automation=_switch(env, "WEATHERVANE_AUTOMATION"),
         stub_changes=_switch(env, "WEATHERVANE_STUB_CHANGES"),
         shard=_shard(env.get("WEATHERVANE_SHARD") or "1/1"),
@@ -120,6 +125,16 @@ def require_address(variable: str, url: str) -> str:
     if not is_address:
         raise ConfigurationError(f"{variable} must be http(s)://host, with the port and path it needs")
     return url
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    hosts = tuple(host.strip().lower() for host in text.split(",") if host.strip())
+    if not all(_HOST.fullmatch(host) for host in hosts):
+        raise ConfigurationError(
+            f"WEATHERVANE_UI_HOSTS is {text!r}; write hosts as a browser shows them, like weather.example.com or "
+            "10.0.0.7:3000, separated by commas"
+        )
+    return hosts
 
 
 def _shard(text: str) -> Shard:

@@ -44,6 +44,17 @@ def ask(port: int, query: str, **variables: Any) -> Any:
         return json.load(reply)["data"]
 
 
+def status_of(port: int, path: str, **headers: str) -> int:
+    try:
+        with urllib.request.urlopen(
+            urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers), timeout=30
+        ) as reply:
+            return int(reply.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
 def wait_for(done: Any, what: str) -> Any:
     """Poll other processes; there is nothing to wait on but the clock."""
     end = time.monotonic() + PATIENCE_S
@@ -90,6 +101,9 @@ def test_two_tenants_by_thirty_days_are_two_runs_with_evaluations_by_partition(u
     port, folder, session = ui
     seen = set[str]()
     wait_for(lambda: ask(port, "{ version }"), "the UI's start")
+    assert status_of(port, "/graphql?query=%7Bversion%7D") == 200
+    assert status_of(port, "/graphql?query=mutation%7BreloadWorkspace%7B__typename%7D%7D") == 403, "a link's"
+    assert status_of(port, "/", Host="evil.example") == 403
     params = {
         "partitionNames": [f"{day}|{tenant}" for tenant in TENANTS for day in DAYS],
         "assetSelection": [{"path": ["orders"]}, {"path": ["promos"]}],

@@ -154,6 +154,13 @@ def test_only_the_proxy_can_be_reached_and_it_asks_who_you_are() -> None:
     assert [name for name, service in SERVICES.items() if "outside" in service["networks"]] == ["proxy"]
     caddy = (DEPLOY / "Caddyfile").read_text()
     assert caddy.index("basic_auth") < caddy.index("reverse_proxy webserver:3000")
+    assert "header_up" not in caddy, "the webserver's guard looks at the Host that the browser sent"
+    assert SERVICES["webserver"]["command"][:3] == ["python", "-m", "weathervane_assets.webserver"]
+    (site,) = {
+        line for line in lines_of(DEPLOY / "secrets.example" / "proxy.env") if line.startswith("WEATHERVANE_SITE")
+    }
+    shown = f"WEATHERVANE_UI_URL=https://{site.partition('=')[2]}"
+    assert shown in lines_of(DEPLOY / "secrets.example" / "dagster.env"), "the guard answers to no other name"
     assert HELM["ingress"]["enabled"] is False
     assert HELM["dagsterWebserver"]["service"]["type"] == "ClusterIP"
 
@@ -188,6 +195,7 @@ def test_the_examples_set_variables_that_exist() -> None:
     assert {line.partition("=")[0] for line in lines_of(DEPLOY / "secrets.example" / "dagster.env")} == {
         *wanted,
         "WEATHERVANE_LOG_FORMAT",
+        "WEATHERVANE_UI_URL",
     }
 
 
