@@ -9,14 +9,19 @@ import polars as pl
 import pytest
 
 from tests.assets.conftest import NOW, TENANTS, Installation
+from weathervane_assets.features import open_rebuild
 from weathervane_assets.overridable import OVERRIDABLE
+from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_assets.weather_costs import Costs, costs
 from weathervane_assets.window import Window
+from weathervane_checks.join_report import validate_join
 from weathervane_resources.connectors import OpenMeteoConnector
 from weathervane_resources.platform import Platform
 from weathervane_resources.sandbox import RequestRecord
+from weathervane_resources.tenants import Tenant
 
 DECEMBER, JANUARY = date(2025, 12, 30), date(2026, 1, 3)
+NOVEMBER = date(2026, 11, 1), date(2026, 11, 6)
 PLACE = ("latitude", "longitude")
 STANDARD = 'climatology_base = "1991-2020"'
 
@@ -31,11 +36,14 @@ def asked_of_the_archive(installation: Installation, since: int) -> list[Request
     return [one for one in installation.sandbox.log.snapshot()[since:] if one.path.endswith("/v1/archive")]
 
 
+def acme() -> Tenant:
+    return Platform(threshold_names=sorted(OVERRIDABLE)).tenants()["acme"]
+
+
 def planned(installation: Installation) -> Costs:
-    platform = Platform(threshold_names=sorted(OVERRIDABLE))
     days = tuple(DECEMBER + timedelta(days=n) for n in range((JANUARY - DECEMBER).days + 1))
-    window = Window(platform.tenants()["acme"], days, datetime.fromisoformat(NOW), installation.lake)
-    return costs(window, OpenMeteoConnector().access("acme", platform))
+    window = Window(acme(), days, datetime.fromisoformat(NOW), installation.lake)
+    return costs(window, OpenMeteoConnector().access("acme", Platform(threshold_names=sorted(OVERRIDABLE))))
 
 
 def test_normals_of_a_fixed_period_are_of_its_days_and_fetched_once_for_all_years(installation: Installation) -> None:
@@ -76,7 +84,7 @@ def test_the_normals_of_a_year_within_the_period_are_of_the_ten_years_before_it(
 @pytest.mark.parametrize("after", [pytest.param("climatology_years = 5", marks=pytest.mark.slow), STANDARD])
 def test_another_base_period_is_no_leak(installation: Installation, mode: str, after: str) -> None:
     """After a change the report said of each day that was not made again, in as_of, that it knew the future (W06, W09)."""
-    first, last = date(2026, 11, 1), date(2026, 11, 6)
+    first, last = NOVEMBER
     configure(installation, "climatology_years = 4", f'join_mode = "{mode}"')
     installation.backfill("acme", first, last)
     before = installation.rows("acme", "features").filter(pl.col("date") == last)
@@ -92,3 +100,15 @@ def test_another_base_period_is_no_leak(installation: Installation, mode: str, a
     found = json.loads(installation.lake.files.read("_reports/acme/weather_join_validation.json") or b"")
     assert found["join"]["feature_rows"] > again.height, "the days of before are judged too"
     assert found["leakage"]["rules"] == {}
+
+
+def test_rows_that_were_written_after_their_normals_are_held_against_them(installation: Installation) -> None:
+    """A rule that excuses what was written before the normals must not excuse what was written after them."""
+    configure(installation, "climatology_years = 4", 'join_mode = "as_of"')
+    installation.backfill("acme", *NOVEMBER)
+    wrong = installation.rows("acme", "features").with_columns(pl.col("temp_anomaly") + 5)
+    days, at = wrong["date"].unique().to_list(), datetime.now().astimezone()
+    shape = shape_of(CONTRACTS["features"])
+    installation.lake.replace("acme", "features", wrong, shape=shape, days=days, source="stub", run_id="r", now=at)
+    found = validate_join(acme(), installation.lake, datetime.fromisoformat(NOW), open_rebuild)
+    assert found["leakage"]["rules"].keys() == {"W06", "W09"}
