@@ -13,6 +13,7 @@ import polars as pl
 
 from weathervane_assets import graph
 from weathervane_assets.transforms.as_of import decision_frame
+from weathervane_assets.transforms.normals import base_period
 from weathervane_resources.credentials import NOT_CONFIGURED
 from weathervane_resources.lake import Lake, LakeError, Shape, whole
 from weathervane_resources.lake_ledger import IS_OWN
@@ -119,17 +120,17 @@ def years_without_normals(lake: Lake, tenant: Tenant, today: date) -> list[int]:
 
 
 def normals_lack_december(lake: Lake, tenant: Tenant, now: datetime) -> bool:
-    """Return whether the year's normals were made before the archive had all of the December before it, and it has that now."""
+    """Return whether the year's normals were made before the archive had all of their base period, and it has that now."""
     january = tenant.today(now).replace(month=1, day=1)
-    new_years_eve = january - timedelta(days=1)
-    if archive_end(now) < new_years_eve:
+    _, base_end = base_period(tenant, january.year)
+    if archive_end(now) < base_end:
         return False
     try:
         ledger = lake.ledger(tenant.id)
     except LakeError:
         return False
     made = ledger.filter(pl.col("dataset") == "climatology", pl.col("date") == january)["written_at_utc"]
-    return not is_given_up(ledger) and any(archive_end(at) < new_years_eve for at in made)
+    return not is_given_up(ledger) and any(archive_end(at) < base_end for at in made)
 
 
 def is_given_up(ledger: pl.DataFrame) -> bool:

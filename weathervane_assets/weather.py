@@ -122,7 +122,7 @@ def climatology(
 ) -> Batch:
     """What weather is normal where a tenant ships, for each day of the year, from whole years before it.
 
-    The normals of year Y use the years before Y only (10 by default), so no anomaly can see its own day.
+    The normals of year Y use years before Y only (the last 10, or a fixed period), so no anomaly can see its own day.
     """
     window = open_window(context.partition_keys, platform, clock)
     access = open_meteo.access(window.tenant.id, platform)
@@ -143,7 +143,7 @@ def _normals_of_year(
 ) -> tuple[pl.DataFrame, int]:
     year = january_first.year
     cells = places_of_year(window, year)
-    start, end = base_period(year, window.tenant.climatology_years)
+    start, end = base_period(window.tenant, year)
     points = cells["point"].unique().sort().to_list()
     cache = WeatherCache(window.lake, access.source)
     requests = asyncio.run(_fill(connector, access, platform, cache, (points, start, end), clock.now))

@@ -115,7 +115,7 @@ def _points(cells: pl.DataFrame) -> list[str]:
 def _spans(window: Window, active: list[str]) -> Iterator[tuple[list[str], date, date]]:
     """Yield points and days in the order in which a backfill fills them: normals by year, then the days."""
     for year in range(window.first.year, window.last.year + 1):
-        yield _points(places_of_year(window, year)), *base_period(year, window.tenant.climatology_years)
+        yield _points(places_of_year(window, year)), *base_period(window.tenant, year)
     yield active, window.first - timedelta(days=LOOKBACK_DAYS), window.last
 
 

@@ -65,6 +65,7 @@ def gather_join(evidence: Evidence) -> Join:
         modes=_modes(evidence),
         reflagged=_reflagged(evidence),
         normed=_normed(evidence),
+        renormed=_renormed(evidence, years),
         limits=_limits(evidence),
     )
 
@@ -86,12 +87,26 @@ def _reflagged(evidence: Evidence) -> frozenset[date]:
 
 def _normed(evidence: Evidence) -> frozenset[date]:
     """Return the days whose weather was written after the normals of their year: those of before may have had others, or none."""
-    ledger = evidence.lake.ledger(evidence.tenant.id)
-    year = pl.col("date").dt.year().alias("year")
-    normals = ledger.filter(dataset="climatology").select(year, pl.col("written_at_utc").alias("normals_at"))
-    written = ledger.filter(pl.col("dataset") == "weather_daily", pl.col("date").is_in(list(evidence.days)))
-    both = written.with_columns(year).join(normals, on="year", how="inner", validate="m:1")
+    days = pl.DataFrame({"date": list(evidence.days)}, schema={"date": pl.Date})
+    both = _written(evidence, "weather_daily", days.with_columns(pl.col("date").dt.year().alias("year")))
     return frozenset(both.filter(pl.col("written_at_utc") > pl.col("normals_at"))["date"])
+
+
+def _renormed(evidence: Evidence, years: pl.DataFrame) -> frozenset[date]:
+    """Return the days in join mode as_of that were written before the normals of their decision were made last, by another base period maybe."""
+    days = evidence.frame.filter(pl.col("join_mode") == "as_of")["date"].unique().implode()
+    both = _written(evidence, "features", years.rename({"normals_year": "year"}).filter(pl.col("date").is_in(days)))
+    return frozenset(both.filter(pl.col("written_at_utc") < pl.col("normals_at"))["date"])
+
+
+def _written(evidence: Evidence, dataset: str, years: pl.DataFrame) -> pl.DataFrame:
+    """Return when each `date` of a dataset was written, `written_at_utc`, and when the normals of its `year` were, `normals_at`."""
+    ledger = evidence.lake.ledger(evidence.tenant.id)
+    year, made = pl.col("date").dt.year().alias("year"), pl.col("written_at_utc").alias("normals_at")
+    normals = ledger.filter(pl.col("dataset") == "climatology").select(year, made)
+    written = ledger.filter(pl.col("dataset") == dataset).select("date", "written_at_utc")
+    dated = written.join(years, on="date", how="inner", validate="1:1")
+    return dated.join(normals, on="year", how="inner", validate="m:1")
 
 
 def _limits(evidence: Evidence) -> pl.DataFrame:

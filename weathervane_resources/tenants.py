@@ -54,6 +54,10 @@ COLDEST_C, HOTTEST_C = -90.0, 60.0
 JOIN_MODES = ("observed", "as_of")
 LONGEST_DECISION_LEAD_DAYS = 7
 """As far as the forecasts reach that are kept."""
+ARCHIVE_BEGINS = 1940
+FEWEST_BASE_YEARS, MOST_BASE_YEARS = 3, 80
+"""Of a fixed base period: from fewer years no normals are made."""
+BASE = re.compile(r"([0-9]{4})-([0-9]{4})")
 FIRST_HOUR_WITH_TODAYS_FORECAST = 3
 """Today's forecast is fetched at 02:00; a decision before it has yesterday's, which reaches a day less far."""
 
@@ -76,6 +80,8 @@ class Tenant:
     decision_lead_days: int = 1
     restate_ads_days: int = 33
     """How many days of ads are read again each night: a conversion window of 30 days is over only some hours after the 30th day."""
+    climatology_base: tuple[int, int] | None = None
+    """First and last year of a fixed base period of the normals; None: the `climatology_years` before the year."""
     quiet_days: QuietDays = field(default_factory=QuietDays)
     alert_severity: str = "warning"
     """The least severity that goes to `alert_urls`."""
@@ -219,7 +225,7 @@ def _tenant(file: Path, tenant_id: str, table: Any, threshold_names: frozenset[s
         currency=read.take("currency", str, None, IN_USE.__contains__, "an ISO 4217 code in use, like USD"),
         start_date=read.take("start_date", date, start_date, lambda v: not isinstance(v, datetime), "a date"),
         shopify_protocol=protocol,
-        climatology_years=read.take("climatology_years", int, 10, lambda v: 1 <= v <= 80, "a number of years, 1-80"),
+        **_climatology(read),
         restate_ads_days=read.take("restate_ads_days", int, 33, lambda v: 1 <= v <= 100, "a number of days, 1-100"),
         **_decision(read),
         alert_urls=tuple(urls),
@@ -246,6 +252,28 @@ def _quiet_days(read: _Reader) -> QuietDays:
         return read_quiet_days(entries)
     except ValueError as error:
         raise read.fail("quiet_days", str(error)) from error
+
+
+def _climatology(read: _Reader) -> dict[str, Any]:
+    """Return which years the normals come from: so many before the year, or fixed ones."""
+    if {"climatology_base", "climatology_years"} <= read.rest.keys():
+        raise read.fail("climatology_base", "stands beside climatology_years; give one of the two")
+    if "climatology_base" not in read.rest:
+        years = read.take("climatology_years", int, 10, lambda v: 1 <= v <= 80, "a number of years, 1-80")
+        return {"climatology_years": years}
+    wanted = f'years like "1991-2020", from {ARCHIVE_BEGINS} on, {FEWEST_BASE_YEARS} to {MOST_BASE_YEARS} of them'
+    base = read.take("climatology_base", str, None, lambda text: _base_years(text) is not None, wanted)
+    return {"climatology_base": _base_years(base)}
+
+
+def _base_years(text: str) -> tuple[int, int] | None:
+    """Return first and last year of `FIRST-LAST`; None where it is no period that the archive has enough years of."""
+    found = BASE.fullmatch(text)
+    if found is None:
+        return None
+    first, last = int(found[1]), int(found[2])
+    is_long_enough = FEWEST_BASE_YEARS <= last - first + 1 <= MOST_BASE_YEARS
+    return (first, last) if first >= ARCHIVE_BEGINS and is_long_enough else None
 
 
 def _decision(read: _Reader) -> dict[str, Any]:

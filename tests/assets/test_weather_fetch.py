@@ -16,9 +16,11 @@ from weathervane_assets.transforms.normals import base_period
 from weathervane_assets.weather import _fill
 from weathervane_resources.connectors import OpenMeteoConnector
 from weathervane_resources.platform import Platform
+from weathervane_resources.tenants import Tenant
 from weathervane_resources.weather_cache import ARCHIVE_MODEL, VERSIONS_SCHEMA, WeatherCache, cell_table
 
 NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
+FOUR_YEARS = Tenant("acme", "Acme", "America/New_York", "USD", date(2024, 1, 1), climatology_years=4)
 
 
 def fill(here: Installation, tenant: str, points: list[str], start: date, end: date, now: datetime = NOW) -> int:
@@ -58,8 +60,8 @@ def test_trap_13_every_place_is_asked_for_in_whatever_order(installation: Instal
 def test_one_more_year_of_normals_fetches_that_year_only(installation: Installation) -> None:
     """Each January 1 fetched ten years of every cell again: 209 calls' weight a cell instead of 23."""
     points, later = ["52.5,13.4", "42.4,-71.1"], NOW + timedelta(days=1)
-    fill(installation, "acme", points, *base_period(2025, 4))
-    assert fill(installation, "acme", points, *base_period(2026, 4), later) == 1
+    fill(installation, "acme", points, *base_period(FOUR_YEARS, 2025))
+    assert fill(installation, "acme", points, *base_period(FOUR_YEARS, 2026), later) == 1
     new = versions(installation).filter(pl.col("known_at_utc") == later)
     assert (new["valid_date"].min(), new["valid_date"].max()) == (date(2025, 1, 1), date(2025, 12, 31))
     assert new.height == 2 * 365
@@ -70,10 +72,10 @@ def test_the_base_of_a_year_holds_no_day_of_it_whatever_is_known(installation: I
     points, year = ["52.5,13.4"], 2026
     fill(installation, "acme", points, date(2022, 1, 1), date(2026, 11, 1))
     cache = WeatherCache(installation.lake, "stub")
-    before = cache.latest(points, *base_period(year, 4))
+    before = cache.latest(points, *base_period(FOUR_YEARS, year))
     own = versions(installation).filter(pl.col("valid_year") >= year)
     cache.keep([own.with_columns(pl.col("temp_c") + 50, known_at_utc=pl.lit(NOW).dt.cast_time_unit("us"))])
-    after = cache.latest(points, *base_period(year, 4))
+    after = cache.latest(points, *base_period(FOUR_YEARS, year))
     assert after.equals(before)
     assert after["valid_date"].max() == date(2025, 12, 31)
     assert set(after["model"]) == {ARCHIVE_MODEL}

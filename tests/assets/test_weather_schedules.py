@@ -192,6 +192,16 @@ def test_normals_that_have_all_of_december_are_not_made_again(
         assert tick(daemon, "normals", later) == []
 
 
+def test_normals_of_a_fixed_base_period_lack_no_december(
+    installation: Installation, daemon: dg.DagsterInstance
+) -> None:
+    """They have nothing of the December before them, and were made again as if they were to have it."""
+    text = TENANTS.replace("climatology_years = 4", 'climatology_base = "1991-2020"')
+    (installation.folder / "tenants.toml").write_text(text)
+    normals_made(installation, datetime(2026, 1, 1, 13, tzinfo=UTC))
+    assert tick(daemon, "normals", datetime(2026, 1, 10, 13, tzinfo=UTC)) == []
+
+
 def test_weather_that_was_given_up_is_not_read_again(installation: Installation, daemon: dg.DagsterInstance) -> None:
     """Days that are kept are never written again: normals were due each day of the year, and old forecasts each night."""
     normals_made(installation, datetime(2026, 1, 2, 13, tzinfo=UTC))

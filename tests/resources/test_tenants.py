@@ -49,6 +49,14 @@ def test_what_a_tenant_leaves_out_has_a_default_but_zone_and_currency_have_none(
     assert (acme.thresholds, acme.restate_ads_days) == ({}, 33)
 
 
+@pytest.mark.parametrize("years", [(1991, 2020), (1940, 1942), (1940, 2019), (1941, 2020)])
+def test_a_fixed_base_period_is_read_and_no_tenant_has_one_by_default(tmp_path: Path, years: tuple[int, int]) -> None:
+    """A tenant that asks for the standard normals of 1991-2020 must not get the last ten years without a word."""
+    assert load(tmp_path, GOOD)["acme"].climatology_base is None
+    acme = load(tmp_path, f'{GOOD}climatology_base = "{years[0]}-{years[1]}"\n')["acme"]
+    assert (acme.climatology_base, acme.climatology_years) == (years, 10)
+
+
 def test_tenants_keep_the_order_of_the_file(tmp_path: Path) -> None:
     """A dictionary by hash order made every listing and every backfill start somewhere else."""
     text = "".join(GOOD.replace("acme", name) for name in ("zeta", "acme", "mid-2"))
@@ -84,6 +92,15 @@ BAD = {
     "an empty name": (GOOD + "name = ' '\n", "[tenants.acme] name: is ' '; it must be a name"),
     "an unknown protocol": (GOOD + "shopify_protocol = 'soap'\n", "[tenants.acme] shopify_protocol: is 'soap'; it must be graphql or rest"),
     "no years": (GOOD + "climatology_years = 0\n", "[tenants.acme] climatology_years: is 0; it must be a number of years, 1-80"),
+    "two base periods": (GOOD + "climatology_years = 10\nclimatology_base = '1991-2020'\n", "[tenants.acme] climatology_base: stands beside climatology_years; give one of the two"),
+    "a base before the archive": (GOOD + "climatology_base = '1939-1970'\n", "[tenants.acme] climatology_base: is '1939-1970'; it must be years like \"1991-2020\", from 1940 on, 3 to 80 of them"),
+    "a base of two years": (GOOD + "climatology_base = '2019-2020'\n", "[tenants.acme] climatology_base: is '2019-2020'"),
+    "a base of 81 years": (GOOD + "climatology_base = '1940-2020'\n", "[tenants.acme] climatology_base: is '1940-2020'"),
+    "a base that runs backwards": (GOOD + "climatology_base = '2020-1991'\n", "[tenants.acme] climatology_base: is '2020-1991'"),
+    "a base of days": (GOOD + "climatology_base = '1991-01-01/2020-12-31'\n", "[tenants.acme] climatology_base: is '1991-01-01/2020-12-31'"),
+    "a base with blanks": (GOOD + "climatology_base = '1991 - 2020'\n", "[tenants.acme] climatology_base: is '1991 - 2020'"),
+    "an empty base": (GOOD + "climatology_base = ''\n", "[tenants.acme] climatology_base: is ''; it must be years like"),
+    "a base that is a difference": (GOOD + "climatology_base = 30\n", "[tenants.acme] climatology_base: is 30; it must be years like"),
     "no days of ads": (GOOD + "restate_ads_days = 0\n", "[tenants.acme] restate_ads_days: is 0; it must be a number of days, 1-100"),
     "a year of ads": (GOOD + "restate_ads_days = 365\n", "[tenants.acme] restate_ads_days: is 365; it must be a number of days, 1-100"),
     "an unknown join mode": (GOOD + "join_mode = 'latest'\n", "[tenants.acme] join_mode: is 'latest'; it must be observed or as_of"),

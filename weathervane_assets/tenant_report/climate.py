@@ -12,6 +12,8 @@ from weathervane_assets.pictures import EVENTS, FEWEST_DAYS
 from weathervane_assets.tenant_report.charts import temperature_chart
 from weathervane_assets.tenant_report.source import Missing, Source
 from weathervane_assets.tenant_report.svg import Chart
+from weathervane_assets.transforms.normals import base_period
+from weathervane_resources.tenants import Tenant
 
 MOST_EVENTS = 20
 UNUSUAL_C = 5.0
@@ -67,7 +69,7 @@ def examine_climate(source: Source) -> Climate:
         forecast_rows=source.features.filter(pl.col("observation_type") == "forecast").height,
         events=events[:MOST_EVENTS],
         more_events=max(0, len(events) - MOST_EVENTS),
-        normal_years=base_periods(source.days, source.tenant.climatology_years),
+        normal_years=base_periods(source.tenant, source.days),
         chart=temperature_chart(by_day, events) if known >= FEWEST_DAYS else None,
         by_day=by_day,
     )
@@ -109,10 +111,10 @@ def _events(features: pl.DataFrame) -> list[Event]:
     return sorted(found, key=lambda event: (event.first, event.name), reverse=True)
 
 
-def base_periods(days: Sequence[date], count: int) -> str:
-    """Return the `count` years that the days' normals come from; of both years where one begins within the days."""
-    years = sorted({days[0].year, days[-1].year})
-    return " and ".join(f"{year - count} to {year - 1}" for year in years)
+def base_periods(tenant: Tenant, days: Sequence[date]) -> str:
+    """Return the years that the days' normals come from; of both years where one begins within the days, once if they are the same."""
+    bases = dict.fromkeys(base_period(tenant, year) for year in sorted({days[0].year, days[-1].year}))
+    return " and ".join(f"{first.year} to {last.year}" for first, last in bases)
 
 
 def _number(value: object) -> float | None:

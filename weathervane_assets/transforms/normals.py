@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from weathervane_resources.tenants import Tenant
 
 from weathervane_assets.transforms.calendar import SLOTS, day_slot, in_calendar_order
 
@@ -53,9 +54,15 @@ NORMALS_SCHEMA = pl.Schema(
 )
 
 
-def base_period(year: int, years: int) -> tuple[date, date]:
-    """Return first and last day of the `years` whole years before `year`."""
-    return date(year - years, 1, 1), date(year - 1, 12, 31)
+def base_period(tenant: Tenant, year: int) -> tuple[date, date]:
+    """Return first and last day of the whole years, all before `year`, that its normals come from.
+
+    The tenant's fixed period serves the years after it only. A year within or before it would be part of its own normals, or
+    know later ones: it has the `climatology_years` before it, as all years of a tenant without a fixed period.
+    """
+    fixed = tenant.climatology_base
+    first, last = fixed if fixed and fixed[1] < year else (year - tenant.climatology_years, year - 1)
+    return date(first, 1, 1), date(last, 12, 31)
 
 
 def normals(history: pl.DataFrame) -> pl.DataFrame:

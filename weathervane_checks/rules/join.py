@@ -30,7 +30,7 @@ class Join:
     version of the window's cells, `geohash`, `valid_date`, `known_at_utc`, `is_archived`, `source_model`, values.
     `shuffled`: what the canary found. `modes`: the join modes in the whole stored matrix. `reflagged`: days whose weather was made
     again with other limits of its flags than the matrix has. `normed`: days whose weather was written after the normals of their
-    year. `limits`: `date` and the limits by which the flags of its weather were set, of the days of which they were noted.
+    year. `renormed`: days in join mode as_of that were written before the normals of their decision were made last. `limits`: `date` and the limits by which the flags of its weather were set, of the days of which they were noted.
     """
 
     features: pl.DataFrame
@@ -45,6 +45,7 @@ class Join:
     modes: frozenset[str] = frozenset()
     reflagged: frozenset[date] = frozenset()
     normed: frozenset[date] = frozenset()
+    renormed: frozenset[date] = frozenset()
     limits: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     @property

@@ -9,7 +9,7 @@ import polars as pl
 
 from weathervane_checks.findings import Finding, Severity
 from weathervane_checks.rules.join import ARCHIVE_MODEL, KEYS, LAGS, ROLL_DAYS, ROLL_MIN_DAYS, ROLLED, Join
-from weathervane_checks.rules.leakage_derived import wrong_flags
+from weathervane_checks.rules.leakage_derived import OF_NORMALS, wrong_flags
 from weathervane_checks.rules.leakage_said import differs, mean_was_never_known, never_said, told_of
 from weathervane_checks.rules.leakage_sources import (
     forecast_learnt_too_late,
@@ -147,9 +147,11 @@ def joined_to_another_day(join: Join) -> pl.DataFrame:
     # where the matrix says that weather is missing, it must show none
     is_there = ~pl.col("is_weather_missing")
     has_its_flags = ~pl.col("date").is_in(sorted(join.reflagged))
+    has_its_normals = ~pl.col("date").is_in(sorted(join.renormed))
 
     def is_another(name: str) -> pl.Expr:
         is_other = pl.col(name).ne_missing(pl.when(is_there).then(f"_{name}"))
+        is_other = is_other & has_its_normals if name in OF_NORMALS else is_other
         return is_other & has_its_flags if name.endswith("_flag") else is_other
 
     other = joined.filter(

@@ -7,6 +7,8 @@ import polars as pl
 from weathervane_checks.rules.join import KEYS, Join, nothing
 
 ANOMALIES = {"temp_anomaly": ("temp_c", "temp_mean_c"), "precip_anomaly": ("precip_mm", "precip_mean_mm")}
+OF_NORMALS = frozenset({*ANOMALIES, "heatwave_flag"})
+"""What the normals of its place decide in a row."""
 LEAST = {
     "snow_event_flag": ("snowfall_cm", "snow_min_cm"),
     "high_wind_flag": ("wind_gust_max_kmh", "high_wind_min_kmh"),

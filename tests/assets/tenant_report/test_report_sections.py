@@ -127,8 +127,15 @@ def test_days_that_were_not_read_are_counted_and_are_no_zero(
 
 def test_days_of_two_years_have_two_base_periods() -> None:
     """The report of January 10 named ten years of which 80 of its 90 days had used another ten."""
-    assert base_periods([date(2025, 10, 13), date(2026, 1, 10)], 10) == "2015 to 2024 and 2016 to 2025"
-    assert base_periods([date(2026, 2, 1), date(2026, 3, 1)], 10) == "2016 to 2025"
+    assert base_periods(ACME, [date(2025, 10, 13), date(2026, 1, 10)]) == "2015 to 2024 and 2016 to 2025"
+    assert base_periods(ACME, [date(2026, 2, 1), date(2026, 3, 1)]) == "2016 to 2025"
+
+
+def test_a_fixed_base_period_is_named_once_for_both_years() -> None:
+    """The report said "1991 to 2020 and 1991 to 2020", and of a year within the period that it had been used."""
+    fixed = replace(ACME, climatology_base=(1991, 2020))
+    assert base_periods(fixed, [date(2025, 10, 13), date(2026, 1, 10)]) == "1991 to 2020"
+    assert base_periods(fixed, [date(2020, 12, 1), date(2021, 1, 10)]) == "2010 to 2019 and 1991 to 2020"
 
 
 def test_missing_normals_and_missing_weather_are_told_apart(

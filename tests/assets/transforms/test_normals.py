@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -11,8 +12,10 @@ import polars as pl
 import pytest
 
 from weathervane_assets.transforms.calendar import day_slot
-from weathervane_assets.transforms.normals import NORMALS_SCHEMA, base_period, normals
+from weathervane_assets.transforms.normals import MIN_YEARS, NORMALS_SCHEMA, base_period, normals
+from weathervane_resources.tenants import FEWEST_BASE_YEARS, Tenant
 
+ACME = Tenant("acme", "Acme", "America/New_York", "USD", date(2024, 1, 1))
 TEMPERATURES = ("temp_mean_c", "temp_sd_c", "temp_p10_c", "temp_p90_c")
 
 
@@ -46,12 +49,27 @@ def expected(k: int) -> np.ndarray:
 
 def test_the_base_period_ends_before_the_year_it_is_used_in() -> None:
     """trap 3: the normal was built from the target window: the anomaly of each day was measured against itself."""
-    assert base_period(2025, 10) == (date(2015, 1, 1), date(2024, 12, 31))
-    assert base_period(2025, 1) == (date(2024, 1, 1), date(2024, 12, 31))
+    assert base_period(ACME, 2025) == (date(2015, 1, 1), date(2024, 12, 31))
+    assert base_period(replace(ACME, climatology_years=1), 2025) == (date(2024, 1, 1), date(2024, 12, 31))
     for year in range(1990, 2030):
-        first, last = base_period(year, 7)
+        first, last = base_period(replace(ACME, climatology_years=7), year)
         assert last < date(year, 1, 1)
         assert last - first >= timedelta(days=7 * 365)
+
+
+@pytest.mark.parametrize("years", [(1991, 2020), (2018, 2020), (1941, 2020)])
+def test_a_fixed_base_period_serves_only_the_years_after_it(years: tuple[int, int]) -> None:
+    """The normals of 2015 from 1991-2020 hold 2015 itself, and five years that nobody knew then."""
+    fixed = replace(ACME, climatology_base=years)
+    for year in (2021, 2026, 2050):
+        assert base_period(fixed, year) == (date(years[0], 1, 1), date(2020, 12, 31))
+    for year in (1985, 1991, 2015, 2019, 2020):
+        assert base_period(fixed, year) == base_period(ACME, year) == (date(year - 10, 1, 1), date(year - 1, 12, 31))
+
+
+def test_a_fixed_base_period_cannot_be_too_short_for_normals() -> None:
+    """A period of two years was taken, and every anomaly was null."""
+    assert FEWEST_BASE_YEARS == MIN_YEARS
 
 
 def test_there_are_366_slots_and_february_29_is_the_sixtieth() -> None:

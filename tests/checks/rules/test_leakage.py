@@ -301,6 +301,17 @@ def test_weather_with_other_limits_is_held_against_all_but_its_flags() -> None:
     assert RULES["W09"](replace(join, reflagged=frozenset({DAYS[0]}))).height == 1
 
 
+def test_days_from_before_their_normals_are_held_against_all_but_what_normals_decide() -> None:
+    """Normals made again by another base period were a leak of every day of before; its temperatures still have to be the same."""
+    join = on_decided(temp_anomaly=3.0, heatwave_flag=1)(clean())
+    assert {name for name, find in RULES.items() if find(join).height} == {"W06", "W09"}
+    again = replace(join, renormed=frozenset({BAD}))
+    assert {name for name, find in RULES.items() if find(again).height} == set()
+    assert RULES["W09"](on_features(temp_roll7=4.5)(again)).height == 1
+    other = replace(join, renormed=frozenset({DAYS[0]}))
+    assert {name for name, find in RULES.items() if find(other).height} == {"W06", "W09"}
+
+
 def test_every_rule_has_a_violation_here() -> None:
     """`forecast_leakage_rows = 0  # currently not implemented`: the guard was dead and always green."""
     assert VIOLATIONS.keys() == RULES.keys()
