@@ -11,7 +11,7 @@ from weathervane_resources.lake_ledger import own_days
 
 from weathervane_checks.evidence import Evidence, Rebuild
 from weathervane_checks.rules.canary import canary
-from weathervane_checks.rules.join import Join
+from weathervane_checks.rules.join import KEYS, Join
 from weathervane_checks.rules.leakage_derived import LIMITS
 
 
@@ -65,7 +65,7 @@ def gather_join(evidence: Evidence) -> Join:
         modes=_modes(evidence),
         reflagged=_reflagged(evidence),
         normed=_normed(evidence),
-        renormed=_renormed(evidence, years),
+        renormed=_renormed(evidence.frame, years, rebuild.normals),
         limits=_limits(evidence),
     )
 
@@ -87,26 +87,24 @@ def _reflagged(evidence: Evidence) -> frozenset[date]:
 
 def _normed(evidence: Evidence) -> frozenset[date]:
     """Return the days whose weather was written after the normals of their year: those of before may have had others, or none."""
-    days = pl.DataFrame({"date": list(evidence.days)}, schema={"date": pl.Date})
-    both = _written(evidence, "weather_daily", days.with_columns(pl.col("date").dt.year().alias("year")))
+    ledger = evidence.lake.ledger(evidence.tenant.id)
+    year = pl.col("date").dt.year().alias("year")
+    normals = ledger.filter(dataset="climatology").select(year, pl.col("written_at_utc").alias("normals_at"))
+    written = ledger.filter(pl.col("dataset") == "weather_daily", pl.col("date").is_in(list(evidence.days)))
+    both = written.with_columns(year).join(normals, on="year", how="inner", validate="m:1")
     return frozenset(both.filter(pl.col("written_at_utc") > pl.col("normals_at"))["date"])
 
 
-def _renormed(evidence: Evidence, years: pl.DataFrame) -> frozenset[date]:
-    """Return the days in join mode as_of that were written before the normals of their decision were made last, by another base period maybe."""
-    days = evidence.frame.filter(pl.col("join_mode") == "as_of")["date"].unique().implode()
-    both = _written(evidence, "features", years.rename({"normals_year": "year"}).filter(pl.col("date").is_in(days)))
-    return frozenset(both.filter(pl.col("written_at_utc") < pl.col("normals_at"))["date"])
+def _renormed(features: pl.DataFrame, years: pl.DataFrame, normals: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows in join mode as_of that say what they say since before their normals did: by another base period, or none.
 
-
-def _written(evidence: Evidence, dataset: str, years: pl.DataFrame) -> pl.DataFrame:
-    """Return when each `date` of a dataset was written, `written_at_utc`, and when the normals of its `year` were, `normals_at`."""
-    ledger = evidence.lake.ledger(evidence.tenant.id)
-    year, made = pl.col("date").dt.year().alias("year"), pl.col("written_at_utc").alias("normals_at")
-    normals = ledger.filter(pl.col("dataset") == "climatology").select(year, made)
-    written = ledger.filter(pl.col("dataset") == dataset).select("date", "written_at_utc")
-    dated = written.join(years, on="date", how="inner", validate="1:1")
-    return dated.join(normals, on="year", how="inner", validate="m:1")
+    Normals that were made again and say the same keep the time at which they were learnt.
+    """
+    year = pl.col("year").alias("normals_year")
+    learnt = normals.group_by(year, "geohash").agg(pl.col("as_of_utc").max().alias("normals_at"))
+    rows = features.filter(pl.col("join_mode") == "as_of").join(years, on="date", how="inner", validate="m:1")
+    both = rows.join(learnt, on=["normals_year", "geohash"], how="inner", validate="m:1")
+    return both.filter(pl.col("as_of_utc") < pl.col("normals_at")).select(KEYS)
 
 
 def _limits(evidence: Evidence) -> pl.DataFrame:

@@ -89,8 +89,9 @@ def test_another_base_period_is_no_leak(installation: Installation, mode: str, a
     installation.backfill("acme", first, last)
     before = installation.rows("acme", "features").filter(pl.col("date") == last)
     configure(installation, after, f'join_mode = "{mode}"')
-    installation.backfill("acme", last, last, "climatology")
-    outcome = installation.backfill("acme", last, last, "weather_daily", "features")
+    later = (datetime.fromisoformat(NOW) + timedelta(hours=1)).isoformat()
+    installation.backfill("acme", last, last, "climatology", now=later)
+    outcome = installation.backfill("acme", last, last, "weather_daily", "features", now=later)
     again = installation.rows("acme", "features").filter(pl.col("date") == last)
     shift = before.join(again, on="geohash", suffix="_again").select(
         pl.col("temp_anomaly") - pl.col("temp_anomaly_again")
@@ -102,10 +103,12 @@ def test_another_base_period_is_no_leak(installation: Installation, mode: str, a
     assert found["leakage"]["rules"] == {}
 
 
-def test_rows_that_were_written_after_their_normals_are_held_against_them(installation: Installation) -> None:
-    """A rule that excuses what was written before the normals must not excuse what was written after them."""
+def test_rows_whose_normals_say_what_they_said_are_held_against_them(installation: Installation) -> None:
+    """A rule that excuses what is older than its normals must not excuse all rows once the normals are made again for a new place."""
     configure(installation, "climatology_years = 4", 'join_mode = "as_of"')
     installation.backfill("acme", *NOVEMBER)
+    later = (datetime.fromisoformat(NOW) + timedelta(hours=1)).isoformat()
+    installation.backfill("acme", *NOVEMBER, "climatology", now=later)
     wrong = installation.rows("acme", "features").with_columns(pl.col("temp_anomaly") + 5)
     days, at = wrong["date"].unique().to_list(), datetime.now().astimezone()
     shape = shape_of(CONTRACTS["features"])

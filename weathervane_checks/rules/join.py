@@ -21,6 +21,11 @@ ROLL_DAYS, ROLL_MIN_DAYS = 7, 5
 KEYS = ["date", "geohash"]
 
 
+def nothing() -> pl.DataFrame:
+    """Return no rows."""
+    return pl.DataFrame(schema={"date": pl.Date, "geohash": pl.String})
+
+
 @dataclass(frozen=True)
 class Join:
     """The matrix of a window, the weather it was joined from, and the normals behind the weather's anomalies.
@@ -30,7 +35,8 @@ class Join:
     version of the window's cells, `geohash`, `valid_date`, `known_at_utc`, `is_archived`, `source_model`, values.
     `shuffled`: what the canary found. `modes`: the join modes in the whole stored matrix. `reflagged`: days whose weather was made
     again with other limits of its flags than the matrix has. `normed`: days whose weather was written after the normals of their
-    year. `renormed`: days in join mode as_of that were written before the normals of their decision were made last. `limits`: `date` and the limits by which the flags of its weather were set, of the days of which they were noted.
+    year. `renormed`: `date` and `geohash` of the rows in join mode as_of that are older than the normals of their decision. `limits`: `date`
+    and the limits by which the flags of its weather were set, of the days of which they were noted.
     """
 
     features: pl.DataFrame
@@ -45,7 +51,7 @@ class Join:
     modes: frozenset[str] = frozenset()
     reflagged: frozenset[date] = frozenset()
     normed: frozenset[date] = frozenset()
-    renormed: frozenset[date] = frozenset()
+    renormed: pl.DataFrame = field(default_factory=nothing)
     limits: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     @property
@@ -62,8 +68,3 @@ class Join:
     def is_as_of(self) -> bool:
         """Whether the matrix is in join mode as_of and the decisions are known."""
         return bool(self.decisions.width) and "as_of" in self.features["join_mode"]
-
-
-def nothing() -> pl.DataFrame:
-    """Return no rows."""
-    return pl.DataFrame(schema={"date": pl.Date, "geohash": pl.String})

@@ -143,11 +143,12 @@ def joined_to_another_day(join: Join) -> pl.DataFrame:
     """
     carried = [name for name in join.features.columns if name in join.weather.columns and name not in NOT_WEATHER]
     mine = join.weather.select("date", "geohash", "local_date", *(pl.col(name).alias(f"_{name}") for name in carried))
-    joined = join.features.join(mine, on=["date", "geohash"], how="left")
+    older = join.renormed.with_columns(_is_older=True)
+    joined = join.features.join(mine, on=KEYS, how="left").join(older, on=KEYS, how="left")
     # where the matrix says that weather is missing, it must show none
     is_there = ~pl.col("is_weather_missing")
     has_its_flags = ~pl.col("date").is_in(sorted(join.reflagged))
-    has_its_normals = ~pl.col("date").is_in(sorted(join.renormed))
+    has_its_normals = pl.col("_is_older").is_null()
 
     def is_another(name: str) -> pl.Expr:
         is_other = pl.col(name).ne_missing(pl.when(is_there).then(f"_{name}"))

@@ -43,13 +43,13 @@ def normal_knows_the_year(join: Join) -> pl.DataFrame:
 def _foreign_anomalies(join: Join) -> pl.DataFrame:
     """Return the as_of rows whose anomaly is not against the normals that their decision could have.
 
-    Not of `renormed` days: the normals that they had are not kept.
+    Not of `renormed` rows: the normals that they had are not kept.
     """
     normals = join.normals.select(
         "geohash", "day_of_year", "temp_mean_c", pl.col("date").dt.year().cast(pl.Int32).alias("normals_year")
     )
-    judged = pl.col("temp_anomaly").is_not_null() & ~pl.col("date").is_in(sorted(join.renormed))
-    rows = join.as_of.filter(judged).with_columns(calendar_slot().alias("day_of_year"))
+    judged = join.as_of.filter(pl.col("temp_anomaly").is_not_null()).join(join.renormed, on=KEYS, how="anti")
+    rows = judged.with_columns(calendar_slot().alias("day_of_year"))
     unique = normals.unique(["geohash", "day_of_year", "normals_year"])
     both = rows.join(unique, on=["geohash", "day_of_year", "normals_year"], how="left", validate="m:1")
     off = (pl.col("temp_anomaly") - (pl.col("temp_c") - pl.col("temp_mean_c"))).abs() > 1e-6
