@@ -78,6 +78,7 @@ CAUSES: Mapping[str, str] = {
     STUCK_RUN: "the run's process is gone or hangs; end it in the UI and start it again",
     "target_unreachable": "the receiver refuses or is gone; see `weathervane alerts test`",
     "configuration_wrong": "a slip in the file; until it is mended no run of any tenant starts (`weathervane doctor` says when it is)",
+    "event_unreadable": "the event is damaged, or of a newer Dagster; see the sensor `alerts` in the UI for all of them: what they said was passed over",
     "alerter_behind": "more events than the alerter reads; see the sensor `alerts` in the UI",
 }
 

@@ -27,18 +27,23 @@ from weathervane_resources.clock import Clock
 from weathervane_resources.notifier import Target
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import ConfigurationError
+from weathervane_resources.spelling import counted
 from weathervane_resources.state import open_state
 
-from weathervane_checks.alert_events import OVERLAP, Batch, read_events, stuck_runs, unfinished_backfills
+from weathervane_checks.alert_events import OVERLAP, Batch, read_events
 from weathervane_checks.alert_metrics import publish_incidents, publish_runs
 from weathervane_checks.alert_routing import address, configured_targets
+from weathervane_checks.alert_runs import stuck_runs, unfinished_backfills
 from weathervane_checks.alert_text import NOTE_MOST, clean, compose
 from weathervane_checks.alerts import BACKFILL, STUCK_RUN, Observation, Progress, due
 
 TICK_SECONDS = 30
 LAGS_AFTER = timedelta(minutes=15)
+UNREAD_FOR = timedelta(days=1)
+"""So long an event that was passed over stays an incident; nothing would end it."""
 UNREACHABLE, BEHIND, MISCONFIGURED = "target_unreachable", "alerter_behind", "configuration_wrong"
-LASTING = frozenset({STUCK_RUN, UNREACHABLE, BEHIND, MISCONFIGURED})
+UNREAD = "event_unreadable"
+LASTING = frozenset({STUCK_RUN, UNREACHABLE, BEHIND, MISCONFIGURED, UNREAD})
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,12 @@ class Ticked:
     notices: int = 0
     enqueued: int = 0
     sent: Sent = field(default_factory=Sent)
-    complaints: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    """What was wrong with the events that were passed over."""
 
     def __str__(self) -> str:
-        return f"{self.events} events, {self.notices} notices, {self.sent.delivered} sent, {self.sent.failed} targets failing"
+        passed = f", {counted(len(self.unread), 'event')} passed over" if self.unread else ""
+        return f"{self.events} events, {self.notices} notices, {self.sent.delivered} sent, {self.sent.failed} targets failing{passed}"
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,7 @@ class Alerter:
         notices, enqueued = decided or (0, 0)
         targets = {target.id: target for target in self.targets}
         sent = send_due(self.store.state, targets, now, self.send, are_all=not self.misconfigured)
-        ticked = Ticked(len(batch.event_ids), notices, enqueued, sent)
+        ticked = Ticked(len(batch.event_ids), notices, enqueued, sent, batch.unread)
         _publish(ticked)
         if not self.misconfigured:
             publish_incidents(self.store, self.names)
@@ -110,7 +117,8 @@ class Alerter:
         if self.misconfigured:
             progress.hold([self._unreadable()], frozenset({MISCONFIGURED}))
         else:
-            progress.hold([*stuck, *self._own_troubles(session, lag_s)], LASTING)
+            passed = _passed_over(batch.unread, ledger, now)
+            progress.hold([*stuck, *passed, *self._own_troubles(session, lag_s)], LASTING)
         ledger.snoozes += [Snooze(now + timedelta(days=1), tenant=tenant) for tenant in self._silent(ledger)]
         waiting = [s.cause for s in progress.ledger.incidents if s.dataset == BACKFILL]
         found = due(progress, unfinished_backfills(self.instance, waiting))
@@ -154,6 +162,16 @@ class Alerter:
         return Observation(Subject("", "tenants.toml", MISCONFIGURED), "critical", (), 0, facts)
 
 
+def _passed_over(unread: Sequence[str], ledger: Ledger, now: datetime) -> list[Observation]:
+    """Return that events were passed over: now, or within the last day."""
+    subject = Subject("", "alerts", UNREAD)
+    if unread:
+        return [Observation(subject, "warning", (), 0, Facts(counted(len(unread), "event"), "none", note=unread[0]))]
+    known = ledger.incidents.get(subject)
+    lasts = known is not None and now - known.opened_at < UNREAD_FOR
+    return [Observation(subject, "warning", (), 0, known.facts)] if known and lasts else []
+
+
 def _publish(ticked: Ticked) -> None:
     metrics.count(metrics.ALERT_TICKS, 1)
     metrics.count(metrics.ALERT_NOTICES, ticked.notices)
@@ -194,6 +212,9 @@ def build_alert_sensor(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
         alerter, complaints = open_alerter(context.instance, platform)
         for complaint in complaints:
             context.log.error(complaint)
-        return dg.SkipReason(str(alerter.tick(clock.now())))
+        ticked = alerter.tick(clock.now())
+        for passed_over in ticked.unread:
+            context.log.error(f"passed over: {passed_over}")
+        return dg.SkipReason(str(ticked))
 
     return alerts

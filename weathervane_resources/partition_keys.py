@@ -36,8 +36,17 @@ def split_key(key: str) -> tuple[str, date]:
 
 
 def label_of(key: str) -> str:
-    """Return the day or year in a partition key, empty where there is none."""
-    return _split(key)[0]
+    """Return the day or year in a partition key, empty where there is none, as in a key of another project (`eu|raw`)."""
+    label = _split(key)[0]
+    return label if is_day(label) or _YEAR.fullmatch(label) else ""
+
+
+def is_day(label: str) -> bool:
+    """Return whether a text is a day, as the labels of most partitions are."""
+    try:
+        return date.fromisoformat(label).isoformat() == label
+    except ValueError:
+        return False
 
 
 def tenant_of_key(key: str) -> str:
@@ -56,10 +65,10 @@ def is_backfill(tags: Mapping[str, str]) -> bool:
 
 
 def days_of(tags: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the days (or years) of a run's partitions, in order."""
+    """Return the days (or years) of a run's partitions, in order; none where these are not ours."""
     single = tags.get(PARTITION_TAG, "")
     first, last = (label_of(tags.get(tag) or single) for tag in RANGE_TAGS)
-    return span_of(first, last) if first and last else ()
+    return span_of(first, last) if first and len(first) == len(last) else ()
 
 
 def span_of(first: str, last: str) -> tuple[str, ...]:
