@@ -100,14 +100,14 @@ def _unseen(
     most = len(seen) + MOST_EVENTS
     ids = sa.select(events.id, events.dagster_event_type).where(events.id > after, events.dagster_event_type.in_(KINDS))
     with _index_of(instance).index_connection() as connection:
-        found = connection.execute(ids.order_by(events.id).limit(most)).all()
-        new = [(row.id, row.dagster_event_type) for row in found if row.id not in seen]
+        found = connection.execute(ids.order_by(events.id).limit(most + 1)).all()
+        new = [(row.id, row.dagster_event_type) for row in found[:most] if row.id not in seen]
         ends = [one for one, kind in new if kind != EVALUATED.value]
         wanted = [one for one, _ in new if len(ends) <= MOST_RUNS or one < ends[MOST_RUNS]]
         rows = _rows(connection, wanted)
     kind_of = dict(new)
     records = [one for row in rows for one in unread.guard(row.id, kind_of[row.id], partial(_decoded, row))]
-    return records, len(found) == most or len(wanted) < len(new)
+    return records, len(found) > most or len(wanted) < len(new)
 
 
 def _rows(connection: sa.Connection, ids: Sequence[int]) -> Sequence[Any]:

@@ -32,6 +32,7 @@ from weathervane_resources.state import open_state
 
 from weathervane_checks.alert_events import OVERLAP, Batch, read_events
 from weathervane_checks.alert_metrics import publish_incidents, publish_runs
+from weathervane_checks.alert_place import Place, find_place
 from weathervane_checks.alert_routing import address, configured_targets
 from weathervane_checks.alert_runs import stuck_runs, unfinished_backfills
 from weathervane_checks.alert_text import NOTE_MOST, clean, compose
@@ -81,16 +82,18 @@ class Alerter:
         """Take in what is new, say what is due, send what waits."""
         with self.store.session() as session:
             before = session.watch()
-            cursor = before.cursor if before else None
-            already = session.seen(max((cursor or 0) - OVERLAP, -1))
+            already = session.seen(_after(before))
         if not self.misconfigured:
-            batch, stuck = read_events(self.instance, cursor, already, now), stuck_runs(self.instance, now)
-        elif cursor is not None:
-            batch, stuck = Batch([], frozenset(), cursor, None, is_full=False), []
+            place = find_place(self.instance, before)
+            known = already if place.newest is None else ()
+            batch, stuck = read_events(self.instance, place.cursor, known, now), stuck_runs(self.instance, now)
+        elif before is not None:
+            place = Place(before.store, before.cursor)
+            batch, stuck = Batch([], frozenset(), before.cursor, None, is_full=False), []
         else:
             return Ticked()  # the first look goes a day back, once it is known whose events these are
         with self.store.session() as session:
-            decided = self._decide(session, batch, stuck, already, before, now)
+            decided = self._decide(session, place, batch, stuck, already, before, now)
         if decided:
             publish_runs(self.instance, batch.ends, self.names)
         notices, enqueued = decided or (0, 0)
@@ -103,11 +106,14 @@ class Alerter:
         return ticked
 
     def _decide(
-        self, session: Session, batch: Batch, stuck: Sequence[Observation], already: Collection[int], before: Watch | None, now: datetime
+        self, session: Session, place: Place, batch: Batch, stuck: Sequence[Observation], already: Collection[int],
+        before: Watch | None, now: datetime,
     ) -> tuple[int, int] | None:  # fmt: skip
         """Everything a tick writes before it sends; None where a second alerter that came first leaves nothing to do."""
-        if session.watch() != before or session.seen(max((before.cursor if before else 0) - OVERLAP, -1)) != already:
+        if session.watch() != before or session.seen(_after(before)) != already:
             return None
+        if place.newest is not None:
+            session.forget_place(place.newest)
         lag_s = (now - batch.newest_at).total_seconds() if batch.is_full and batch.newest_at else 0.0
         labels = sorted({label for one in batch.observations for label in one.labels})
         span = (labels[0], labels[-1]) if labels else ("", "")
@@ -126,7 +132,7 @@ class Alerter:
         enqueued = sum(enqueue(session, n, to, now) for notice in notices for n, to in address(notice, self.targets))
         session.save(progress.touched.values(), progress.verdicts, now)
         session.mark_seen(batch.event_ids, now, batch.cursor - OVERLAP)
-        session.beat(Watch(batch.cursor, now, lag_s))
+        session.beat(Watch(batch.cursor, now, lag_s, place.store))
         if before is None or before.beat_at.date() != now.date():
             session.prune(now)
             prune_outbox(session, now)
@@ -160,6 +166,11 @@ class Alerter:
     def _unreadable(self) -> Observation:
         facts = Facts("cannot be read", "", (), clean(self.misconfigured, NOTE_MOST))
         return Observation(Subject("", "tenants.toml", MISCONFIGURED), "critical", (), 0, facts)
+
+
+def _after(before: Watch | None) -> int:
+    """Return the event from which on those that were taken in are remembered."""
+    return max((before.cursor if before else 0) - OVERLAP, -1)
 
 
 def _passed_over(unread: Sequence[str], ledger: Ledger, now: datetime) -> list[Observation]:

@@ -126,7 +126,10 @@ class Progress:
             return
         seen = _named(seen) if seen.backfill else seen
         if incident is None:
-            incident_id = short_id(*subject, seen.event_id, *([self.now] if not seen.event_id else []))
+            instant = [self.now] if not seen.event_id else []
+            incident_id = short_id(
+                *subject, seen.event_id, seen.facts.run_id, *instant
+            )  # another log has the same numbers
             incident = Incident(incident_id, subject, seen.severity, seen.facts, self.now, self.now)
             self.ledger.incidents[subject] = incident
             self.opened.add(incident.id)
