@@ -14,11 +14,18 @@ import dagster as dg
 from weathervane_resources.alert_records import Facts, Subject
 from weathervane_resources.failures import DEFERRED_TAG, WAITING
 from weathervane_resources.http.errors import parted
-from weathervane_resources.partition_keys import BACKFILL_TAGS, days_of, tenant_of
+from weathervane_resources.partition_keys import (
+    BACKFILL_TAGS,
+    CHANGED_TAG,
+    MOST_REPEATS,
+    days_of,
+    is_last_repeat,
+    tenant_of,
+)
 
 from weathervane_checks.alert_evaluations import are_old
 from weathervane_checks.alert_text import CURE_MOST, NOTE_MOST, clean
-from weathervane_checks.alerts import FAILED_RUN, NOT_RUN, STUCK_RUN, Observation
+from weathervane_checks.alerts import FAILED_RUN, GIVEN_UP, NOT_RUN, STUCK_RUN, Observation
 
 STUCK_AFTER = timedelta(hours=3)
 WILL_RETRY_TAG = "dagster/will_retry"
@@ -56,11 +63,10 @@ def observe_end(instance: dg.DagsterInstance, end: dg.EventLogRecord, now: datet
         return []  # the last attempt, or the run that resumes it, speaks for all of them
     failed = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
     said = list(about.failed_steps([r.event_log_entry.get_dagster_event() for r in failed]))
-    return (
-        said
-        if failed
-        else [about.observe("run", FAILED_RUN, "critical", clean(end.event_log_entry.user_message or "the run failed"))]
-    )
+    if not failed:
+        why = clean(end.event_log_entry.user_message or "the run failed")
+        said = [about.observe("run", FAILED_RUN, "critical", why)]
+    return [*said, *about.given_up()]
 
 
 @dataclass(frozen=True)
@@ -88,9 +94,18 @@ class _RunFacts:
     def all_well(self, steps: Sequence[str], but: Sequence[Subject]) -> Iterator[Observation]:
         """Not every step is a dataset's: compaction and freshness have one of their own, which may have failed before."""
         for dataset in dict.fromkeys((*self.datasets(), *steps, "run")):
-            for cause in (FAILED_RUN, NOT_RUN):
+            for cause in (FAILED_RUN, NOT_RUN, GIVEN_UP):
                 if Subject(self.tenant, dataset, cause) not in but:
                     yield self.observe(dataset, cause, "ok")
+
+    def given_up(self) -> Iterator[Observation]:
+        """The last repeat of what changed: its days stay as they were, and nothing asks for them again."""
+        if not is_last_repeat(self.run.tags):
+            return
+        asset, days = self.run.tags[CHANGED_TAG], days_of(self.run.tags)
+        note = f"{asset} of these days changed, and {MOST_REPEATS + 1} runs that were to read them again failed, the last one now"
+        command = f"weathervane backfill --tenant {self.tenant} --from {days[0]} --to {days[-1]}"
+        yield self.observe(asset, GIVEN_UP, "critical", note, f"mend what the runs fail of, then: {command}")
 
     def failed_steps(self, events: Sequence[dg.DagsterEvent]) -> Iterator[Observation]:
         """A blocking check that fails ends its step too; its own evaluation tells of it."""

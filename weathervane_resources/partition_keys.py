@@ -14,6 +14,11 @@ PARTITION_TAG, PRIORITY_TAG = "dagster/partition", "dagster/priority"
 RANGE_TAGS = RANGE_START, RANGE_END = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 BACKFILL_TAGS = UI_BACKFILL_TAG, BACKFILL_TAG = ("dagster/backfill", "weathervane/backfill")
 """Dagster's own, on the runs of a backfill of the UI, and ours, on those of `weathervane backfill`."""
+CHANGED_TAG = "weathervane/changed"
+"""On each run that a change sensor asked for, with the asset; Dagster's retries and resumed runs inherit it, unlike the sensor's name."""
+REPEAT_TAG = "weathervane/repeat"
+"""How many times the same days were asked for before."""
+MOST_REPEATS = 5
 _DAY, _YEAR = re.compile(r"\d{4}-\d{2}-\d{2}"), re.compile(r"\d{4}")
 
 
@@ -62,6 +67,16 @@ def tenant_of(tags: Mapping[str, str]) -> str:
 def is_backfill(tags: Mapping[str, str]) -> bool:
     """Return whether someone asked for a run's days: in the UI, or by `weathervane backfill`."""
     return any(tag in tags for tag in BACKFILL_TAGS)
+
+
+def times_repeated(tags: Mapping[str, str]) -> int:
+    """Return how many times a run's days were asked for before."""
+    return int(tags.get(REPEAT_TAG, "0"))
+
+
+def is_last_repeat(tags: Mapping[str, str]) -> bool:
+    """Return whether nothing asks for a run's changed days again if it fails."""
+    return CHANGED_TAG in tags and times_repeated(tags) >= MOST_REPEATS
 
 
 def days_of(tags: Mapping[str, str]) -> tuple[str, ...]:
