@@ -1,7 +1,8 @@
 """Failed runs of the change sensors are asked for again: the cursor has moved past the changes, so nothing else would.
 
 Belongs here: which of a sensor's runs failed for good, and when their days are requested again. Does not belong here: retries, which are
-Dagster's (`run_retries` of dagster.yaml), and runs that wait for a vendor (`deferral.py`).
+Dagster's (`run_retries` of dagster.yaml), runs that wait for a vendor (`deferral.py`), and telling people that the last one failed, which
+the alerter does when it reads its end (`changes_not_read`).
 """
 
 from __future__ import annotations
@@ -16,15 +17,22 @@ from weathervane_assets import graph
 from weathervane_assets.change_ledger import are_written_since
 from weathervane_resources.failures import DEFERRED_TAG
 from weathervane_resources.lake import Lake, LakeError
-from weathervane_resources.partition_keys import RANGE_END, RANGE_START, RANGE_TAGS, TENANT_TAG, days_of, tenant_of
+from weathervane_resources.partition_keys import (
+    CHANGED_TAG,
+    MOST_REPEATS,
+    RANGE_END,
+    RANGE_START,
+    RANGE_TAGS,
+    REPEAT_TAG,
+    TENANT_TAG,
+    days_of,
+    is_last_repeat,
+    tenant_of,
+    times_repeated,
+)
 
-CHANGED_TAG = "weathervane/changed"
-"""On each run that a change sensor asked for, with the asset; Dagster's retries and resumed runs inherit it, unlike the sensor's name."""
-REPEAT_TAG = "weathervane/repeat"
-"""How many times the same days were asked for before."""
 LOOKED_BACK = timedelta(days=7)
 SCANNED_PER_TICK = 1_000
-MOST_REPEATS = 5
 FIRST_WAIT = timedelta(hours=1)
 """Before the first repeat; each one after waits twice as long, so that five outlast an outage of a day."""
 _NOT_SUCCEEDED = [status for status in dg.DagsterRunStatus if status is not dg.DagsterRunStatus.SUCCESS]
@@ -46,7 +54,7 @@ def repeats(
                 f"{span}: a run failed; whether its days were written since is looked at again: {error}"
             )
             continue
-        if not is_written and _times_repeated(run) < MOST_REPEATS:
+        if not is_written and not is_last_repeat(run.tags):
             yield _again(run, asset)
         elif not is_written:
             context.log.warning(f"{span}: {asset} changed, and {MOST_REPEATS + 1} runs failed; backfill it")
@@ -68,14 +76,10 @@ def _has_failed_for_good(run: dg.DagsterRun) -> bool:
     return run.status is dg.DagsterRunStatus.FAILURE and not is_retried and DEFERRED_TAG not in run.tags
 
 
-def _times_repeated(run: dg.DagsterRun) -> int:
-    return int(run.tags.get(REPEAT_TAG, "0"))
-
-
 def _due_at(record: dg.RunRecord) -> datetime:
     """Return when a failed run is to be looked at; one that is not repeated any more is complained of at once."""
-    repeated = _times_repeated(record.dagster_run)
-    wait = FIRST_WAIT * (1 << repeated) if repeated < MOST_REPEATS else timedelta()
+    tags = record.dagster_run.tags
+    wait = timedelta() if is_last_repeat(tags) else FIRST_WAIT * (1 << times_repeated(tags))
     return record.create_timestamp + wait
 
 
@@ -91,5 +95,5 @@ def _again(run: dg.DagsterRun, asset: str) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=f"repeats {run.run_id}",
         asset_selection=[dg.AssetKey(name) for name in graph.downstream(asset)],
-        tags={**span, CHANGED_TAG: asset, REPEAT_TAG: str(_times_repeated(run) + 1)},
+        tags={**span, CHANGED_TAG: asset, REPEAT_TAG: str(times_repeated(run.tags) + 1)},
     )

@@ -33,7 +33,7 @@ from weathervane_assets.change_cursor import (
     write_cursor,
 )
 from weathervane_assets.change_reading import ReadDays
-from weathervane_assets.change_repeats import CHANGED_TAG, repeats
+from weathervane_assets.change_repeats import repeats
 from weathervane_assets.graph import downstream
 from weathervane_assets.partitions import TENANT_PARTITIONS, day_key, range_tags
 from weathervane_assets.quarantine import Page
@@ -45,6 +45,7 @@ from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import KlaviyoConnector, ShopifyConnector
 from weathervane_resources.credentials import Access
 from weathervane_resources.lake import LakeError, Shape, whole
+from weathervane_resources.partition_keys import CHANGED_TAG
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import ConfigurationError
 from weathervane_resources.tenants import Tenant

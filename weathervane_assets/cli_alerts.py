@@ -224,10 +224,10 @@ def _line(row: dict[str, Any]) -> str:
 
 def _causes() -> list[str]:
     """Return what an incident of a tenant may be about: its checks, and what happens to its runs."""
-    from weathervane_checks.alerts import FAILED_RUN, NOT_RUN, STUCK_RUN
+    from weathervane_checks.alerts import FAILED_RUN, GIVEN_UP, NOT_RUN, STUCK_RUN
     from weathervane_checks.cures import CURES
 
-    return sorted([*CURES, FAILED_RUN, NOT_RUN, STUCK_RUN])
+    return sorted([*CURES, FAILED_RUN, GIVEN_UP, NOT_RUN, STUCK_RUN])
 
 
 def _store(settings: Settings) -> AlertStore:

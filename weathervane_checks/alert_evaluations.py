@@ -9,16 +9,18 @@ days that it says nothing else of: in a long range those that are ok have no eva
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any, cast
 
 import dagster as dg
 from weathervane_resources.alert_records import AlertSeverity, Facts, Subject
-from weathervane_resources.partition_keys import label_of, span_of, tenant_of_key
+from weathervane_resources.partition_keys import is_day, label_of, span_of, tenant_of_key
 from weathervane_resources.spelling import counted
 
+from weathervane_checks.alert_guard import Unread, fitted
 from weathervane_checks.alert_text import clean
 from weathervane_checks.alerts import Observation
 
@@ -43,35 +45,43 @@ class Judged:
         """Whether it is one of ours, which are followed by a summary."""
         return "window" in self.evaluation.metadata and "severity" in self.evaluation.metadata
 
+    @property
+    def named(self) -> str:
+        """What it is and whose, for a log."""
+        about = self.evaluation
+        return f"ASSET_CHECK_EVALUATION of {about.asset_key.to_user_string()} {about.check_name}, run {self.run_id}"
+
     def said(self, name: str) -> str:
         """Return a text or number of the metadata as text, empty where it is not there."""
         value = self.evaluation.metadata.get(name)
         return "" if value is None else str(value.value)
 
 
-def observe_evaluations(judged: Sequence[Judged], now: datetime) -> list[Observation]:
-    """Return an observation for each evaluation that counts."""
+def observe_evaluations(judged: Sequence[Judged], now: datetime, unread: Unread) -> list[Observation]:
+    """Return an observation for each evaluation that counts; of one that cannot be read only that goes into `unread`."""
     groups: dict[tuple[str, dg.AssetKey, str], list[Judged]] = {}
     for one in judged:
         groups.setdefault((one.run_id, one.evaluation.asset_key, one.evaluation.check_name), []).append(one)
-    return [seen for group in groups.values() for seen in _of_check(group, now)]
+    found: list[Observation] = []
+    for group in groups.values():
+        told = {day for one in group for day in _days(one)}
+        for one in group:
+            found += unread.guard(one.event_id, one.named, partial(_of_event, one, told, now))
+    return found
 
 
-def _of_check(group: Sequence[Judged], now: datetime) -> Iterator[Observation]:
-    parts = [one for one in group if one.evaluation.partition is not None]
-    for one in parts:
-        yield _observe(one, _days(one), now)
-    told = {day for one in parts for day in _days(one)}
-    for one in group:
-        if "by_tenant" in one.evaluation.metadata:
-            yield from _of_tenants(one)
-        elif one.evaluation.partition is None:
-            yield from _of_summary(one, told, now)
+def _of_event(one: Judged, told: Collection[str], now: datetime) -> Iterator[Observation]:
+    if one.evaluation.partition is not None:
+        yield fitted(_observe(one, _days(one), now))
+    if "by_tenant" in one.evaluation.metadata:
+        yield from map(fitted, _of_tenants(one))
+    elif one.evaluation.partition is None:
+        yield from map(fitted, _of_summary(one, told, now))
 
 
 def _days(one: Judged) -> tuple[str, ...]:
-    """Return the day or year of an evaluation's partition; a report's partition is a tenant and has none."""
-    label = label_of(str(one.evaluation.partition))
+    """Return the day or year of an evaluation's partition; a report's partition is a tenant and has none, as a check without."""
+    label = label_of(one.evaluation.partition or "")
     return (label,) if label else ()
 
 
@@ -85,7 +95,7 @@ def _of_tenants(one: Judged) -> Iterator[Observation]:
         yield Observation(subject, said["severity"], (said["due"],), one.event_id, facts)
 
 
-def _of_summary(one: Judged, told: set[str], now: datetime) -> Iterator[Observation]:
+def _of_summary(one: Judged, told: Collection[str], now: datetime) -> Iterator[Observation]:
     days = _window(one)
     if "days_checked" not in one.evaluation.metadata:  # not a summary of days: all that its check says
         if not told:
@@ -152,4 +162,4 @@ def _backfill(one: Judged, days: tuple[str, ...], now: datetime) -> str:
 
 def are_old(days: Sequence[str], now: datetime) -> bool:
     """Return whether the newest of the days is history, which pages nobody; years of normals never are."""
-    return bool(days) and len(days[-1]) == 10 and date.fromisoformat(days[-1]) < now.date() - OLD_AFTER
+    return bool(days) and is_day(days[-1]) and date.fromisoformat(days[-1]) < now.date() - OLD_AFTER

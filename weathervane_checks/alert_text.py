@@ -25,7 +25,7 @@ from weathervane_resources.alert_records import (
 from weathervane_resources.http.errors import scrub
 from weathervane_resources.spelling import counted
 
-from weathervane_checks.alerts import BACKFILL, FAILED_RUN, NOT_RUN, STUCK_RUN, Due
+from weathervane_checks.alerts import BACKFILL, FAILED_RUN, GIVEN_UP, NOT_RUN, STUCK_RUN, Due
 
 MOST_LINES = 20
 GROUP_OVER = 5
@@ -74,10 +74,12 @@ CAUSES: Mapping[str, str] = {
     "version_sunset": "the API version in use ends; set the newer one and watch the next night",
     "vendor_count_missing": "the vendor did not answer with its own count; nothing is known to be missing",
     FAILED_RUN: "see the run's error; a dead token needs the account to be connected again",
+    GIVEN_UP: "the runs that were to read the changed days again failed; see the last one's error, mend it, then `weathervane backfill`",
     NOT_RUN: "the check was planned and gave no verdict: it crashed, or a step before it did",
     STUCK_RUN: "the run's process is gone or hangs; end it in the UI and start it again",
     "target_unreachable": "the receiver refuses or is gone; see `weathervane alerts test`",
     "configuration_wrong": "a slip in the file; until it is mended no run of any tenant starts (`weathervane doctor` says when it is)",
+    "event_unreadable": "the event is damaged, or of a newer Dagster; see the sensor `alerts` in the UI for all of them: what they said was passed over",
     "alerter_behind": "more events than the alerter reads; see the sensor `alerts` in the UI",
 }
 
@@ -175,7 +177,7 @@ def _links(incident: Incident, ui_url: str) -> list[str]:
             if _UI_BACKFILL.fullmatch(subject.cause)
             else lines
         )
-    if subject.tenant and subject.cause not in (FAILED_RUN, STUCK_RUN, NOT_RUN):
+    if subject.tenant and subject.cause not in (FAILED_RUN, GIVEN_UP, STUCK_RUN, NOT_RUN):
         lines.append(f"check: {base}/assets/{quote(subject.dataset)}?view=checks&checkDetail={quote(subject.cause)}")
     return lines
 

@@ -27,18 +27,24 @@ from weathervane_resources.clock import Clock
 from weathervane_resources.notifier import Target
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import ConfigurationError
+from weathervane_resources.spelling import counted
 from weathervane_resources.state import open_state
 
-from weathervane_checks.alert_events import OVERLAP, Batch, read_events, stuck_runs, unfinished_backfills
+from weathervane_checks.alert_events import OVERLAP, Batch, read_events
 from weathervane_checks.alert_metrics import publish_incidents, publish_runs
+from weathervane_checks.alert_place import Place, find_place
 from weathervane_checks.alert_routing import address, configured_targets
+from weathervane_checks.alert_runs import stuck_runs, unfinished_backfills
 from weathervane_checks.alert_text import NOTE_MOST, clean, compose
 from weathervane_checks.alerts import BACKFILL, STUCK_RUN, Observation, Progress, due
 
 TICK_SECONDS = 30
 LAGS_AFTER = timedelta(minutes=15)
+UNREAD_FOR = timedelta(days=1)
+"""So long an event that was passed over stays an incident; nothing would end it."""
 UNREACHABLE, BEHIND, MISCONFIGURED = "target_unreachable", "alerter_behind", "configuration_wrong"
-LASTING = frozenset({STUCK_RUN, UNREACHABLE, BEHIND, MISCONFIGURED})
+UNREAD = "event_unreadable"
+LASTING = frozenset({STUCK_RUN, UNREACHABLE, BEHIND, MISCONFIGURED, UNREAD})
 
 
 @dataclass(frozen=True)
@@ -49,10 +55,12 @@ class Ticked:
     notices: int = 0
     enqueued: int = 0
     sent: Sent = field(default_factory=Sent)
-    complaints: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    """What was wrong with the events that were passed over."""
 
     def __str__(self) -> str:
-        return f"{self.events} events, {self.notices} notices, {self.sent.delivered} sent, {self.sent.failed} targets failing"
+        passed = f", {counted(len(self.unread), 'event')} passed over" if self.unread else ""
+        return f"{self.events} events, {self.notices} notices, {self.sent.delivered} sent, {self.sent.failed} targets failing{passed}"
 
 
 @dataclass(frozen=True)
@@ -74,33 +82,38 @@ class Alerter:
         """Take in what is new, say what is due, send what waits."""
         with self.store.session() as session:
             before = session.watch()
-            cursor = before.cursor if before else None
-            already = session.seen(max((cursor or 0) - OVERLAP, -1))
+            already = session.seen(_after(before))
         if not self.misconfigured:
-            batch, stuck = read_events(self.instance, cursor, already, now), stuck_runs(self.instance, now)
-        elif cursor is not None:
-            batch, stuck = Batch([], frozenset(), cursor, None, is_full=False), []
+            place = find_place(self.instance, before)
+            known = already if place.newest is None else ()
+            batch, stuck = read_events(self.instance, place.cursor, known, now), stuck_runs(self.instance, now)
+        elif before is not None:
+            place = Place(before.store, before.cursor)
+            batch, stuck = Batch([], frozenset(), before.cursor, None, is_full=False), []
         else:
             return Ticked()  # the first look goes a day back, once it is known whose events these are
         with self.store.session() as session:
-            decided = self._decide(session, batch, stuck, already, before, now)
+            decided = self._decide(session, place, batch, stuck, already, before, now)
         if decided:
             publish_runs(self.instance, batch.ends, self.names)
         notices, enqueued = decided or (0, 0)
         targets = {target.id: target for target in self.targets}
         sent = send_due(self.store.state, targets, now, self.send, are_all=not self.misconfigured)
-        ticked = Ticked(len(batch.event_ids), notices, enqueued, sent)
+        ticked = Ticked(len(batch.event_ids), notices, enqueued, sent, batch.unread)
         _publish(ticked)
         if not self.misconfigured:
             publish_incidents(self.store, self.names)
         return ticked
 
     def _decide(
-        self, session: Session, batch: Batch, stuck: Sequence[Observation], already: Collection[int], before: Watch | None, now: datetime
+        self, session: Session, place: Place, batch: Batch, stuck: Sequence[Observation], already: Collection[int],
+        before: Watch | None, now: datetime,
     ) -> tuple[int, int] | None:  # fmt: skip
         """Everything a tick writes before it sends; None where a second alerter that came first leaves nothing to do."""
-        if session.watch() != before or session.seen(max((before.cursor if before else 0) - OVERLAP, -1)) != already:
+        if session.watch() != before or session.seen(_after(before)) != already:
             return None
+        if place.newest is not None:
+            session.forget_place(place.newest)
         lag_s = (now - batch.newest_at).total_seconds() if batch.is_full and batch.newest_at else 0.0
         labels = sorted({label for one in batch.observations for label in one.labels})
         span = (labels[0], labels[-1]) if labels else ("", "")
@@ -110,7 +123,8 @@ class Alerter:
         if self.misconfigured:
             progress.hold([self._unreadable()], frozenset({MISCONFIGURED}))
         else:
-            progress.hold([*stuck, *self._own_troubles(session, lag_s)], LASTING)
+            passed = _passed_over(batch.unread, ledger, now)
+            progress.hold([*stuck, *passed, *self._own_troubles(session, lag_s)], LASTING)
         ledger.snoozes += [Snooze(now + timedelta(days=1), tenant=tenant) for tenant in self._silent(ledger)]
         waiting = [s.cause for s in progress.ledger.incidents if s.dataset == BACKFILL]
         found = due(progress, unfinished_backfills(self.instance, waiting))
@@ -118,7 +132,7 @@ class Alerter:
         enqueued = sum(enqueue(session, n, to, now) for notice in notices for n, to in address(notice, self.targets))
         session.save(progress.touched.values(), progress.verdicts, now)
         session.mark_seen(batch.event_ids, now, batch.cursor - OVERLAP)
-        session.beat(Watch(batch.cursor, now, lag_s))
+        session.beat(Watch(batch.cursor, now, lag_s, place.store))
         if before is None or before.beat_at.date() != now.date():
             session.prune(now)
             prune_outbox(session, now)
@@ -152,6 +166,21 @@ class Alerter:
     def _unreadable(self) -> Observation:
         facts = Facts("cannot be read", "", (), clean(self.misconfigured, NOTE_MOST))
         return Observation(Subject("", "tenants.toml", MISCONFIGURED), "critical", (), 0, facts)
+
+
+def _after(before: Watch | None) -> int:
+    """Return the event from which on those that were taken in are remembered."""
+    return max((before.cursor if before else 0) - OVERLAP, -1)
+
+
+def _passed_over(unread: Sequence[str], ledger: Ledger, now: datetime) -> list[Observation]:
+    """Return that events were passed over: now, or within the last day."""
+    subject = Subject("", "alerts", UNREAD)
+    if unread:
+        return [Observation(subject, "warning", (), 0, Facts(counted(len(unread), "event"), "none", note=unread[0]))]
+    known = ledger.incidents.get(subject)
+    lasts = known is not None and now - known.opened_at < UNREAD_FOR
+    return [Observation(subject, "warning", (), 0, known.facts)] if known and lasts else []
 
 
 def _publish(ticked: Ticked) -> None:
@@ -194,6 +223,9 @@ def build_alert_sensor(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
         alerter, complaints = open_alerter(context.instance, platform)
         for complaint in complaints:
             context.log.error(complaint)
-        return dg.SkipReason(str(alerter.tick(clock.now())))
+        ticked = alerter.tick(clock.now())
+        for passed_over in ticked.unread:
+            context.log.error(f"passed over: {passed_over}")
+        return dg.SkipReason(str(ticked))
 
     return alerts

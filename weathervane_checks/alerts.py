@@ -5,16 +5,16 @@ Belongs here: the rules of alerting, pure, the clock an argument. Does not belon
 
 An incident is a subject (tenant, dataset, check or cause) that is not ok, over any number of days. It is told once, again
 when it becomes critical, reminded of, and its end is told. A day that was told of is no news until it was ok in between:
-restatements judge the last month again every night. It ends when each of its days is ok, or a day after all of them is. A
-lesser matter of the same check (stub rows, a null value) does not keep it open: that is the next incident. Nor does it
-hide a greater one.
+restatements judge the last month again every night. It ends when each of its days is ok, or a day after all of them is; that of a
+failed run with its own days, since the next night reads others. A lesser matter of the same check (stub rows, a null value) does
+not keep it open: that is the next incident. Nor does it hide a greater one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from weathervane_resources.alert_records import (
     SEVERITY_RANK,
@@ -34,6 +34,10 @@ SETTLES_AFTER = timedelta(minutes=2)
 """A backfill's digest waits so long after its last event, and until its runs have ended."""
 BACKFILL = "(backfill)"
 FAILED_RUN, NOT_RUN, STUCK_RUN = "failed_run", "check_did_not_run", "stuck_run"
+GIVEN_UP = "changes_not_read"
+"""The last of the runs that were to read changed days again has failed."""
+OF_RUNS = frozenset({FAILED_RUN, GIVEN_UP})
+"""What only a run that reads the same days mends."""
 STANDING = frozenset({"stub_source"})
 """Codes of a state that someone chose: shown in the UI and by `doctor`, told to nobody."""
 EXPLAINS_NOTHING = frozenset({"weather_values_missing"})
@@ -117,6 +121,7 @@ class Progress:
         if not seen.backfill:
             self._end_lesser(seen)
         news = [day for day in seen.labels if self._is_news(seen, day)]
+        left = self._end_older(seen, news)
         if seen.backfill and (held := self._held_open(seen.subject, news)):
             self._take_bad(replace(seen, days=held, backfill=""))
             news = [day for day in news if day not in held]
@@ -126,7 +131,10 @@ class Progress:
             return
         seen = _named(seen) if seen.backfill else seen
         if incident is None:
-            incident_id = short_id(*subject, seen.event_id, *([self.now] if not seen.event_id else []))
+            instant = [self.now] if not seen.event_id else []
+            incident_id = short_id(
+                *subject, seen.event_id, seen.facts.run_id, *instant
+            )  # another log has the same numbers
             incident = Incident(incident_id, subject, seen.severity, seen.facts, self.now, self.now)
             self.ledger.incidents[subject] = incident
             self.opened.add(incident.id)
@@ -138,6 +146,8 @@ class Progress:
         self.touched[incident.id] = incident
         for day in news:
             self._write(seen.subject, day, Verdict(seen.severity, seen.event_id, incident.id))
+        for day, known in left.items():
+            self._write(seen.subject, day, known._replace(incident_id=incident.id))
 
     def _end_lesser(self, seen: Observation) -> None:
         """End an incident of only a lesser matter where there is more: that is the next one, told anew, whose days these are.
@@ -156,6 +166,23 @@ class Progress:
         for day in current:
             self.ledger.days.pop((seen.subject, day), None)
 
+    def _end_older(self, seen: Observation, news: Sequence[str]) -> Mapping[str, Verdict]:
+        """End an incident of runs that failed long before, and return what is left of it: the next one takes that over, and is told.
+
+        An old day whose reading failed stays open until it is read; joined to it, a night that fails would be told to nobody.
+        """
+        incident = self.ledger.incidents.get(seen.subject)
+        if incident is None or seen.backfill or not news or seen.subject.cause not in OF_RUNS:
+            return {}
+        left = {day: self.ledger.days[seen.subject, day] for day in self.bad_days(incident)}
+        is_late = 0 < seen.event_id < self._newest_event(incident)
+        if not left or is_late or not _is_apart(max(left), min(seen.labels)):
+            return {}
+        self._close(incident)
+        self.opened.discard(incident.id)
+        self.outgrown.add(incident.id)
+        return left
+
     def _held_open(self, subject: Subject, days: Sequence[str]) -> tuple[str, ...]:
         """Return those of the days that the subject's open incident is about: it would end if a backfill took them from it."""
         incident = self.ledger.incidents.get(subject)
@@ -163,33 +190,57 @@ class Progress:
         return tuple(day for day, one in known.items() if incident and one and one.incident_id == incident.id)
 
     def _is_news(self, seen: Observation, day: str) -> bool:
-        """An older event that comes late says nothing, nor does what is known of the day."""
+        """An older event that comes late says nothing, nor does what is known of the day; that a run failed is known while it is open."""
         known = self.ledger.days.get((seen.subject, day))
         if known is None:
             return True
-        is_late = 0 < seen.event_id < known.event_id
-        return not is_late and SEVERITY_RANK[seen.severity] > SEVERITY_RANK[known.severity]
+        if 0 < seen.event_id < known.event_id:
+            return False
+        incident = self.ledger.incidents.get(seen.subject)
+        is_over = incident is None or known.incident_id != incident.id
+        is_anew = is_over and not seen.backfill and seen.subject.cause in OF_RUNS
+        return is_anew or SEVERITY_RANK[seen.severity] > SEVERITY_RANK[known.severity]
 
     def _take_ok(self, seen: Observation) -> None:
-        for day in seen.labels:
+        mended: dict[int, str] = {}
+        for day in sorted(seen.labels):
             known = self.ledger.days.get((seen.subject, day))
             if known and known.severity != "ok" and not 0 < seen.event_id < known.event_id:
+                mended[known.event_id] = day
                 self._write(seen.subject, day, Verdict("ok", seen.event_id, known.incident_id))
         incident = self.ledger.incidents.get(seen.subject)
         if incident is None:
             return
-        bad = self._bad_days(incident)
-        newest = max(seen.labels)
-        is_newer = bool(bad) and newest > max(bad) and seen.event_id >= self._newest_event(incident)
-        if not bad or is_newer:
+        bad = self.bad_days(incident)
+        over = self._overtaken(incident, bad, seen, mended)
+        if len(over) == len(bad):
             self._close(incident)
+            return
+        for day in over:
+            self._write(seen.subject, day, Verdict("ok", seen.event_id, incident.id))
+
+    def _overtaken(
+        self, incident: Incident, bad: Sequence[str], seen: Observation, mended: Mapping[int, str]
+    ) -> Sequence[str]:
+        """Return the days that are not ok of which a newer good one is the end: of a check all, of failed runs those left behind.
+
+        A restatement's window moves on by a day each night, so that its first days are not read again: the rest of them is, and
+        newer ones. `mended` has by the event of a failed run the newest of its days that was read now.
+        """
+        newest = max(seen.labels)
+        if incident.subject.cause not in OF_RUNS:
+            is_newer = bool(bad) and newest > max(bad) and seen.event_id >= self._newest_event(incident)
+            return bad if is_newer else ()
+        failed_in = {day: self.ledger.days[incident.subject, day].event_id for day in bad}
+        return [day for day in bad if newest > max(day, mended.get(failed_in[day], newest))]
 
     def _close(self, incident: Incident) -> None:
         incident.closed_at = incident.last_at = self.now
         self.touched[incident.id] = incident
         del self.ledger.incidents[incident.subject]
 
-    def _bad_days(self, incident: Incident) -> list[str]:
+    def bad_days(self, incident: Incident) -> list[str]:
+        """Return the days of an incident that are not ok."""
         return sorted(
             day for (subject, day), v in self.ledger.days.items()
             if v.incident_id == incident.id and v.severity != "ok" and subject == incident.subject
@@ -295,10 +346,25 @@ def _is_silent(incident: Incident, progress: Progress) -> bool:
     tenant, dataset, cause = incident.subject
     opened = progress.ledger.incidents
     explains = {dataset, "run", *UPSTREAM.get(dataset, ())} if cause in COVERED_BY_FAILED_RUN else ()
-    if any(Subject(tenant, name, FAILED_RUN) in opened for name in explains):
+    failed = (opened.get(Subject(tenant, name, FAILED_RUN)) for name in explains)
+    if any(one is not None and _reaches(one, incident, progress) for one in failed):
         return True
     causes = (opened.get(Subject(tenant, *other)) for other in COVERED.get((dataset, cause), ()))
     return any(one is not None and not _is_only(one.facts, EXPLAINS_NOTHING) for one in causes)
+
+
+def _reaches(failed: Incident, late: Incident, progress: Progress) -> bool:
+    """Whether runs that failed can be why something is late: an old day that could not be read explains nothing of today's."""
+    since = min(progress.bad_days(late), default="")
+    return any(day and day.ljust(10, "9") >= since for day in progress.bad_days(failed))  # a year of normals to its end
+
+
+def _is_apart(last: str, first: str) -> bool:
+    """Whether days that begin with `first` do not go on where those up to `last` end."""
+    try:
+        return date.fromisoformat(first) - date.fromisoformat(last) > timedelta(days=1)
+    except ValueError:  # a year, or no day in particular
+        return False
 
 
 def _is_snoozed(incident: Incident, progress: Progress) -> bool:

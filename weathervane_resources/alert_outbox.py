@@ -8,7 +8,7 @@ A row is marked as sent after the receiver took it: a crash in between sends it 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -68,14 +68,12 @@ def send_due(
     What is due for none of `targets` is given up, unless these are not all that are configured.
     """
     delivered, failing, begun = 0, set[str](), time.monotonic()
-    for row in _due(state, now):
+    for row in _due(state, now, None if are_all else targets):
         if time.monotonic() - begun > MOST_SECONDS:
             break
         if row["target"] in failing:
             continue
         target = targets.get(row["target"])
-        if target is None and not are_all:
-            continue
         error = send(target, row) if target else "the target is not configured any more"
         with state.begin(durable=False) as connection:
             if error:
@@ -87,10 +85,14 @@ def send_due(
     return Sent(delivered, len(failing))
 
 
-def _due(state: State, now: datetime) -> list[Mapping[str, Any]]:
-    """Return what is due, the first of every target before the second of any: a dead one must not starve the others."""
+def _due(state: State, now: datetime, only: Collection[str] | None) -> list[Mapping[str, Any]]:
+    """Return what is due, the first of every target before the second of any: a dead one must not starve the others.
+
+    `only`: the targets to look at, if not all; what waits for others takes no place among those that are sent.
+    """
     turn = sa.func.row_number().over(partition_by=outbox.c.target, order_by=outbox.c.id).label("turn")
-    mine = sa.select(outbox, turn).where(outbox.c.due_at <= now).subquery()
+    is_meant = sa.true() if only is None else outbox.c.target.in_(sorted(only))
+    mine = sa.select(outbox, turn).where(outbox.c.due_at <= now, is_meant).subquery()
     query = sa.select(mine).order_by(mine.c.turn, mine.c.id).limit(MOST_SENDS)
     with state.begin(durable=False) as connection:
         return [dict(row) for row in connection.execute(query).mappings()]

@@ -34,6 +34,8 @@ class Watch:
     cursor: int
     beat_at: datetime
     lag_s: float
+    store: str = ""
+    """The id of Dagster's storage that the cursor is of; empty where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,20 @@ class Session:
 
     def watch(self) -> Watch | None:
         """Return how far the alerter came; None before its first tick."""
-        row = self.connection.execute(sa.select(watch.c.cursor, watch.c.beat_at, watch.c.lag_s)).one_or_none()
-        return Watch(row.cursor, row.beat_at, row.lag_s) if row else None
+        known = sa.select(watch.c.cursor, watch.c.beat_at, watch.c.lag_s, watch.c.store)
+        row = self.connection.execute(known).one_or_none()
+        return Watch(row.cursor, row.beat_at, row.lag_s, row.store or "") if row else None
 
     def beat(self, new: Watch) -> None:
-        """Note that the alerter lives and how far it has come; the cursor never moves back."""
-        values = {"beat_at": new.beat_at, "lag_s": new.lag_s, "cursor": new.cursor}
+        """Note that the alerter lives and how far it has come."""
+        values = {"beat_at": new.beat_at, "lag_s": new.lag_s, "cursor": new.cursor, "store": new.store or None}
         if not self.connection.execute(sa.update(watch).where(watch.c.id == 1).values(values)).rowcount:
             self.connection.execute(sa.insert(watch).values(id=1, **values))
+
+    def forget_place(self, newest: int) -> None:
+        """Forget which events were taken in; verdicts of events after `newest` are no newer than what will be read now."""
+        self.connection.execute(sa.delete(seen))
+        self.connection.execute(sa.update(days).where(days.c.event_id > newest).values(event_id=newest))
 
     def seen(self, after: int) -> set[int]:
         """Return the events after `after` that were taken in."""

@@ -14,6 +14,11 @@ PARTITION_TAG, PRIORITY_TAG = "dagster/partition", "dagster/priority"
 RANGE_TAGS = RANGE_START, RANGE_END = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 BACKFILL_TAGS = UI_BACKFILL_TAG, BACKFILL_TAG = ("dagster/backfill", "weathervane/backfill")
 """Dagster's own, on the runs of a backfill of the UI, and ours, on those of `weathervane backfill`."""
+CHANGED_TAG = "weathervane/changed"
+"""On each run that a change sensor asked for, with the asset; Dagster's retries and resumed runs inherit it, unlike the sensor's name."""
+REPEAT_TAG = "weathervane/repeat"
+"""How many times the same days were asked for before."""
+MOST_REPEATS = 5
 _DAY, _YEAR = re.compile(r"\d{4}-\d{2}-\d{2}"), re.compile(r"\d{4}")
 
 
@@ -36,8 +41,17 @@ def split_key(key: str) -> tuple[str, date]:
 
 
 def label_of(key: str) -> str:
-    """Return the day or year in a partition key, empty where there is none."""
-    return _split(key)[0]
+    """Return the day or year in a partition key, empty where there is none, as in a key of another project (`eu|raw`)."""
+    label = _split(key)[0]
+    return label if is_day(label) or _YEAR.fullmatch(label) else ""
+
+
+def is_day(label: str) -> bool:
+    """Return whether a text is a day, as the labels of most partitions are."""
+    try:
+        return date.fromisoformat(label).isoformat() == label
+    except ValueError:
+        return False
 
 
 def tenant_of_key(key: str) -> str:
@@ -55,11 +69,21 @@ def is_backfill(tags: Mapping[str, str]) -> bool:
     return any(tag in tags for tag in BACKFILL_TAGS)
 
 
+def times_repeated(tags: Mapping[str, str]) -> int:
+    """Return how many times a run's days were asked for before."""
+    return int(tags.get(REPEAT_TAG, "0"))
+
+
+def is_last_repeat(tags: Mapping[str, str]) -> bool:
+    """Return whether nothing asks for a run's changed days again if it fails."""
+    return CHANGED_TAG in tags and times_repeated(tags) >= MOST_REPEATS
+
+
 def days_of(tags: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the days (or years) of a run's partitions, in order."""
+    """Return the days (or years) of a run's partitions, in order; none where these are not ours."""
     single = tags.get(PARTITION_TAG, "")
     first, last = (label_of(tags.get(tag) or single) for tag in RANGE_TAGS)
-    return span_of(first, last) if first and last else ()
+    return span_of(first, last) if first and len(first) == len(last) else ()
 
 
 def span_of(first: str, last: str) -> tuple[str, ...]:

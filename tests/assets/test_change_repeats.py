@@ -14,14 +14,17 @@ from dagster._core.test_utils import create_run_for_test
 
 from tests.assets.conftest import Installation
 from tests.assets.test_changes import Daemon, Time, days_of, open_shop, order_of, refund, watching
-from weathervane_assets.change_repeats import CHANGED_TAG, LOOKED_BACK, MOST_REPEATS, REPEAT_TAG
+from weathervane_assets.change_repeats import LOOKED_BACK
 from weathervane_assets.deferral import deferred_runs
 from weathervane_assets.definitions import build_defs
 from weathervane_assets.graph import downstream
+from weathervane_checks.alert_events import read_events
+from weathervane_checks.alerts import GIVEN_UP
 from weathervane_resources import lake
 from weathervane_resources.clock import Clock
 from weathervane_resources.failures import DEFERRED_TAG, DEFERRED_UNTIL_TAG, RESUMED, WAITING
 from weathervane_resources.lake_tables import OpenTables
+from weathervane_resources.partition_keys import CHANGED_TAG, MOST_REPEATS, REPEAT_TAG
 from weathervane_resources.platform import Platform
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -120,6 +123,11 @@ def test_it_is_asked_for_ever_more_rarely_and_then_not_at_all(
     assert repeated(daemon) == []
     assert f"{day}|acme..{day}|acme: orders changed, and {MOST_REPEATS + 1} runs failed; backfill it" in "".join(
         capfd.readouterr()
+    )
+    read = read_events(here.instance, None, set(), datetime.now(UTC) + MINUTE).observations
+    (told,) = [seen for seen in read if seen.subject.cause == GIVEN_UP and seen.severity != "ok"]
+    assert (told.subject.tenant, told.subject.dataset, told.days) == ("acme", "orders", (str(day),)), (
+        "of the last run alone"
     )
 
 

@@ -81,11 +81,13 @@ class Watchtower:
     targets: list[Target]
     now: datetime = NOW
     names: dict[str, str] = field(default_factory=lambda: {"acme": "Acme <!channel> @here", "kiwi": "Kiwi"})
+    misconfigured: str = ""
 
     def tick(self, *, after: timedelta = timedelta(0)) -> Ticked:
         self.now += after
         store = AlertStore(open_state(self.state_url))
-        return Alerter(self.instance, store, self.targets, self.names, "http://ui").tick(self.now)
+        alerter = Alerter(self.instance, store, self.targets, self.names, "http://ui", misconfigured=self.misconfigured)
+        return alerter.tick(self.now)
 
     def judge(
         self, tenant: str, dataset: str, check: str, severity: str, day: str | None, *,

@@ -78,6 +78,26 @@ def test_a_dead_target_holds_up_no_other(tmp_path: Path, hook: Webhook) -> None:
         assert dead.refused == 4
 
 
+def test_what_waits_for_tenants_targets_holds_up_no_word_of_a_file_that_cannot_be_read(
+    tmp_path: Path, hook: Webhook
+) -> None:
+    """Each of 60 clients had its own channel and a message to it when tenants.toml got a slip: their rows were the 50 that a
+    tick looks at, none of whose targets was known any more, and nobody heard why no run started."""
+    with watchtower(tmp_path, hook) as tower:
+        tower.tick()
+        ours = tower.targets
+        tower.names, tower.targets = {}, []
+        for n in range(MOST_SENDS + 10):
+            tower.targets.append(open_target(f"json://127.0.0.1:1/t{n}", min_severity="warning", tenant=f"t{n}"))
+            tower.judge(f"t{n}", "orders", "row_count_drop", "critical", DAY, run_id="night")
+        tower.tick()
+        assert len(pending(tower)) == MOST_SENDS + 10
+        tower.targets, tower.misconfigured = ours, "tenants.toml: Expected ']'"
+        tower.tick(after=timedelta(hours=2))
+        assert hook.titles == ["[critical] this installation tenants.toml: configuration_wrong"]
+        assert len(pending(tower)) == MOST_SENDS + 10, "whose these are is known again once the file is mended"
+
+
 def test_a_receiver_that_refuses_for_ever_is_parked_and_the_others_are_told(tmp_path: Path, hook: Webhook) -> None:
     """A channel that was deleted swallowed a month of alerts, and nobody knew."""
     with webhook() as gone, watchtower(tmp_path, gone, hook) as tower:

@@ -8,7 +8,8 @@ import dagster as dg
 import pytest
 
 from tests.checks.alerting import Webhook, watchtower
-from weathervane_checks.alert_events import Batch, read_by_runs, read_events, read_index, stuck_runs
+from weathervane_checks.alert_events import Batch, read_by_runs, read_events, read_index
+from weathervane_checks.alert_runs import stuck_runs
 from weathervane_checks.alerts import Observation
 from weathervane_resources.alert_store import AlertStore
 from weathervane_resources.failures import DEFERRED_TAG, WAITING, as_failure

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from weathervane_checks.alert_evaluations import Judged, observe_evaluations
+from weathervane_checks.alert_guard import Unread
 from weathervane_checks.freshness import NAME, _ledger, evaluate, is_new
 from weathervane_checks.rules.freshness import Freshness
 from weathervane_resources.lake import Lake, Shape
@@ -32,7 +33,7 @@ def judged(result: dg.AssetCheckResult) -> Judged:
 def test_each_tenant_is_read_with_its_own_newest_and_due_day() -> None:
     """One stale tenant's day was told of all: acme was two days late because kiwi was."""
     result = evaluate(ORDERS, FOUND)
-    seen = {one.subject.tenant: one for one in observe_evaluations([judged(result)], NOW)}
+    seen = {one.subject.tenant: one for one in observe_evaluations([judged(result)], NOW, Unread())}
     assert {name: (one.severity, one.days) for name, one in seen.items()} == {
         "lazy": ("critical", ("2026-11-18",)),
         "kiwi": ("warning", ("2026-11-20",)),
