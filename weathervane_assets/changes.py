@@ -13,11 +13,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from threading import Thread
+from typing import Any, TypeVar
 
 import dagster as dg
 import polars as pl
@@ -50,6 +51,7 @@ from weathervane_resources.platform import Platform
 from weathervane_resources.settings import ConfigurationError
 from weathervane_resources.tenants import Tenant
 
+T = TypeVar("T")
 CHECK_SECONDS = 600
 TENANTS_AT_ONCE = 8
 TICK_SECONDS, TENANT_SECONDS, LATE_SECONDS = 45, 40, 20
@@ -253,12 +255,23 @@ def _report(context: dg.SensorEvaluationContext, one: Found, asset: str) -> None
         context.log.warning(f"{one.tenant.id}: days before {one.first_day} changed, but cannot be read whole any more")
 
 
-class _Abandoned(ThreadPoolExecutor):
-    """Threads that a tick does not wait for at its end: of a store that does not answer, it would wait longer than Dagster does."""
+async def _in_thread(call: Callable[..., T], *args: Any) -> T:
+    """Return what a call returns, from a thread that nobody waits for once the tick's time is over.
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - as it is called
-        """Begin nothing more."""
-        super().shutdown(wait=False, cancel_futures=True)
+    A pool's threads are waited for, at the end of the loop and of the process: for a store that does not answer, longer than Dagster
+    gives a tick.
+    """
+    done: Future[T] = Future()
+    done.set_running_or_notify_cancel()  # so that it can be told of its end even after nobody listens
+
+    def run() -> None:
+        try:
+            done.set_result(call(*args))
+        except BaseException as error:  # noqa: BLE001 - raised where it is awaited
+            done.set_exception(error)
+
+    Thread(target=run, name="tick", daemon=True).start()
+    return await asyncio.wrap_future(done)
 
 
 async def _read_all(
@@ -270,7 +283,6 @@ async def _read_all(
     days: ReadDays,
     now: datetime,
 ) -> list[Found]:
-    asyncio.get_running_loop().set_default_executor(_Abandoned())
     gate = asyncio.Semaphore(TENANTS_AT_ONCE)
     ends_at = asyncio.get_running_loop().time() + TICK_SECONDS
 
@@ -281,7 +293,7 @@ async def _read_all(
             if not (access.is_configured and (not access.is_stub or platform.settings().stub_changes)):
                 return None
             async with asyncio.timeout_at(ends_at), gate, asyncio.timeout(TENANT_SECONDS):
-                reader = await asyncio.to_thread(reader_of, tenant, access)
+                reader = await _in_thread(reader_of, tenant, access)
                 return await _read_one(tenant, reader, known, days, now)
         except (dg.Failure, ConfigurationError, LakeError, TimeoutError) as error:
             said = "the time of this tick was over" if isinstance(error, TimeoutError) else str(error)
@@ -297,7 +309,7 @@ async def _read_one(
     tenant: Tenant, reader: Reader, known: Mapping[str, Position], days: ReadDays, now: datetime
 ) -> Found:
     """Read a tenant's lists. One that was never read begins where the tenant's rows were read: what changed before is in them."""
-    begin = now if known else await asyncio.to_thread(days.begin, tenant.id, now)
+    begin = now if known else await _in_thread(days.begin, tenant.id, now)
     if begin is None:
         return Found(tenant, [], {})
     after = {name: known.get(name, Position(begin)) for name in reader.lists}
@@ -317,7 +329,7 @@ async def _read_one(
             changes += new
             unreadable += missed
         if changes:
-            changes = await asyncio.to_thread(days.left, tenant.id, changes)
+            changes = await _in_thread(days.left, tenant.id, changes)
         first_day = await reader.first_day(client, changes)
     return Found(tenant, changes, after, unreadable, first_day)
 

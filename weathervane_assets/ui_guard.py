@@ -53,9 +53,10 @@ def served_hosts(settings: Settings) -> frozenset[str]:
 
 def refusal(asked: HTTPConnection, hosts: Collection[str]) -> str | None:
     """Return why a request is refused, or None; `hosts` are what the UI is served as beside loopback."""
-    named = [host.lower() for host in asked.headers.getlist("host")]
+    said = [host.lower() for host in asked.headers.getlist("host")]
+    named = [without_usual_port(host) for host in said]
     if len(named) != 1 or not (is_loopback(named[0]) or named[0] in hosts):
-        return f"the UI is not served as {', '.join(named)!a}; if it is, name that in WEATHERVANE_UI_HOSTS"
+        return f"the UI is not served as {', '.join(said)!a}; if it is, name that in WEATHERVANE_UI_HOSTS"
     method = asked.scope.get("method")  # a websocket has none
     if method not in READING:
         foreign = [origin for origin in asked.headers.getlist("origin") if authority(origin) not in {*named, *hosts}]
@@ -70,6 +71,12 @@ def authority(url: str) -> str | None:
         return URL(url).host_port_subcomponent
     except ValueError:
         return None
+
+
+def without_usual_port(host: str) -> str:
+    """Return a host without a port that some scheme leaves out, as `authority` does: not every client and proxy does."""
+    name, _, port = host.rpartition(":")
+    return name if port in ("80", "443") and name else host
 
 
 def is_loopback(host: str) -> bool:

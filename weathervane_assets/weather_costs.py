@@ -6,9 +6,8 @@ have brought. Does not belong here: fetching (`weather.py`), printing (`console.
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -36,6 +35,9 @@ from weathervane_resources.weather_plan import (
 )
 
 FREE_LIMITS = {60: "a minute", 3_600: "an hour", 86_400: "a day"}
+*_, _FREE_DAY = beside_nights(OPEN_METEO_FREE)
+FREE_A_DAY = _FREE_DAY.limit - _FREE_DAY.kept
+"""What all backfills together may spend of a day on the free hosts: what is not kept for the nights."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class Costs:
     source: str
     cells: int
     hosts: dict[str, HostCost]
+    free_days: int
+    """How many days it takes on the free hosts."""
 
     @property
     def weight(self) -> float:
@@ -64,14 +68,8 @@ class Costs:
 
     @property
     def free_a_day(self) -> float:
-        """What all backfills together may spend of a day on the free hosts: what is not kept for the nights."""
-        *_, day = beside_nights(OPEN_METEO_FREE)
-        return day.limit - day.kept
-
-    @property
-    def free_days(self) -> int:
-        """How many days that makes of it."""
-        return math.ceil(self.weight / self.free_a_day)
+        """The weight that all backfills together may spend of a day on the free hosts."""
+        return FREE_A_DAY
 
     @property
     def note(self) -> str | None:
@@ -83,9 +81,9 @@ class Costs:
     def plain(self) -> dict[str, Any]:
         """Return it for JSON, with the free limits."""
         limits = {f"weight {FREE_LIMITS[window.length_s]}": window.limit for window in OPEN_METEO_FREE}
-        days = {"free_weight_a_day_for_backfills": self.free_a_day, "days_at_free_limit": self.free_days}
-        counted = {"weight": self.weight, "free_limits": limits, **days}
-        return asdict(self) | counted | {"note": self.note}
+        plain = asdict(self)
+        days = {"free_weight_a_day_for_backfills": self.free_a_day, "days_at_free_limit": plain.pop("free_days")}
+        return plain | {"weight": self.weight, "free_limits": limits, **days, "note": self.note}
 
 
 def costs(window: Window, access: Access) -> Costs:
@@ -93,7 +91,17 @@ def costs(window: Window, access: Access) -> Costs:
     active = cell_table(active_in(window)["geohash"].to_list())
     requests = list(_requests(window, WeatherCache(window.lake, access.source), _points(active)))
     hosts = {name: _host_cost([r for r in requests if r.host == name]) for name in ("archive", "forecast")}
-    return Costs(window.tenant.id, access.source, active.height, hosts)
+    return Costs(window.tenant.id, access.source, active.height, hosts, days_on_free_hosts(r.weight for r in requests))
+
+
+def days_on_free_hosts(weights: Iterable[float]) -> int:
+    """Return on how many days requests of such weights go, one after the other: what is left of a day may be too little for the next."""
+    days, left = 0, 0.0
+    for weight in weights:
+        if not days or weight > left:
+            days, left = days + 1, FREE_A_DAY
+        left -= weight
+    return days
 
 
 def costs_of_backfill(

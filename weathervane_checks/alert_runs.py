@@ -85,7 +85,9 @@ class _RunFacts:
         days = days_of(self.run.tags)
         backfill = backfill_of(self.run.run_id, self.run.tags) or (self.run.run_id if are_old(days, self.now) else "")
         facts = Facts(note=note, run_id=self.run.run_id, cure=cure)
-        return Observation(Subject(self.tenant, dataset, cause), severity, days, self.event_id, facts, backfill)  # type: ignore[arg-type]
+        is_routine = CHANGED_TAG not in self.run.tags and not any(tag in self.run.tags for tag in BACKFILL_TAGS)
+        subject = Subject(self.tenant, dataset, cause)
+        return Observation(subject, severity, days, self.event_id, facts, backfill, is_routine)  # type: ignore[arg-type]
 
     def datasets(self) -> list[str]:
         """Return what the run was asked for by name; of a schedule's job only its steps say what it made."""
@@ -103,7 +105,7 @@ class _RunFacts:
         if not is_last_repeat(self.run.tags):
             return
         asset, days = self.run.tags[CHANGED_TAG], days_of(self.run.tags)
-        note = f"{asset} of these days changed, and {MOST_REPEATS + 1} runs that were to read them again failed, the last one now"
+        note = f"{asset} of these days changed, and {MOST_REPEATS + 1} runs for it failed, the last one now"
         command = f"weathervane backfill --tenant {self.tenant} --from {days[0]} --to {days[-1]}"
         yield self.observe(asset, GIVEN_UP, "critical", note, f"mend what the runs fail of, then: {command}")
 

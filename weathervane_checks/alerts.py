@@ -77,6 +77,8 @@ class Observation:
     event_id: int
     facts: Facts = field(default_factory=Facts)
     backfill: str = ""
+    is_routine: bool = True
+    """Whether it may be a night's or a restatement's, whose days move on by themselves; not of a run for days that changed, or a backfill."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -132,9 +134,8 @@ class Progress:
         seen = _named(seen) if seen.backfill else seen
         if incident is None:
             instant = [self.now] if not seen.event_id else []
-            incident_id = short_id(
-                *subject, seen.event_id, seen.facts.run_id, *instant
-            )  # another log has the same numbers
+            # with the run: another log has the same numbers
+            incident_id = short_id(*subject, seen.event_id, seen.facts.run_id, *instant)
             incident = Incident(incident_id, subject, seen.severity, seen.facts, self.now, self.now)
             self.ledger.incidents[subject] = incident
             self.opened.add(incident.id)
@@ -172,7 +173,7 @@ class Progress:
         An old day whose reading failed stays open until it is read; joined to it, a night that fails would be told to nobody.
         """
         incident = self.ledger.incidents.get(seen.subject)
-        if incident is None or seen.backfill or not news or seen.subject.cause not in OF_RUNS:
+        if incident is None or not seen.is_routine or seen.backfill or not news or seen.subject.cause not in OF_RUNS:
             return {}
         left = {day: self.ledger.days[seen.subject, day] for day in self.bad_days(incident)}
         is_late = 0 < seen.event_id < self._newest_event(incident)
@@ -198,7 +199,7 @@ class Progress:
             return False
         incident = self.ledger.incidents.get(seen.subject)
         is_over = incident is None or known.incident_id != incident.id
-        is_anew = is_over and not seen.backfill and seen.subject.cause in OF_RUNS
+        is_anew = is_over and not seen.backfill and seen.subject.cause in OF_RUNS and seen.event_id != known.event_id
         return is_anew or SEVERITY_RANK[seen.severity] > SEVERITY_RANK[known.severity]
 
     def _take_ok(self, seen: Observation) -> None:
@@ -225,12 +226,15 @@ class Progress:
         """Return the days that are not ok of which a newer good one is the end: of a check all, of failed runs those left behind.
 
         A restatement's window moves on by a day each night, so that its first days are not read again: the rest of them is, and
-        newer ones. `mended` has by the event of a failed run the newest of its days that was read now.
+        newer ones. `mended` has by the event of a failed run the newest of its days that was read now. No run but a routine's has such
+        a window, and what was given up is not over before each of its days was read.
         """
         newest = max(seen.labels)
         if incident.subject.cause not in OF_RUNS:
             is_newer = bool(bad) and newest > max(bad) and seen.event_id >= self._newest_event(incident)
             return bad if is_newer else ()
+        if incident.subject.cause == GIVEN_UP or not seen.is_routine:
+            return ()
         failed_in = {day: self.ledger.days[incident.subject, day].event_id for day in bad}
         return [day for day in bad if newest > max(day, mended.get(failed_in[day], newest))]
 

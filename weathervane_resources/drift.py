@@ -12,11 +12,19 @@ import polars as pl
 
 EXACT = pl.Decimal(38, 6)
 """Sums are compared as decimals: in floats a day that says the same in another order of rows would have changed."""
+DECIMALS = 6
 
 
 def content(schema: pl.Schema) -> pl.Expr:
-    """Return what a row says, as one number: everything but when it was learnt."""
-    return pl.struct(name for name in schema.names() if name != "as_of_utc").hash(seed=7)
+    """Return what a row says, as one number: everything but when it was learnt.
+
+    Floats to six decimals: the last bits of a mean are the processor's, and another one says the same.
+    """
+    said = [name for name in schema.names() if name != "as_of_utc"]
+    # with zero added, -0.0 is 0.0
+    return pl.struct(
+        pl.col(name).round(DECIMALS) + 0.0 if schema[name].is_float() else pl.col(name) for name in said
+    ).hash(seed=7)
 
 
 def row_changes(after: pl.DataFrame, before: pl.DataFrame, keys: Sequence[str], days: Collection[date]) -> pl.DataFrame:

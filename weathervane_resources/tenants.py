@@ -48,9 +48,9 @@ RATIOS = frozenset(
         "precip_probability_min",
     }
 )
+"""Thresholds that are a share or a probability; a test holds them against the thresholds' units, which this layer does not know."""
 COLDEST_C, HOTTEST_C = -90.0, 60.0
 """What a thermometer on earth has shown; limits in degC end in `_c`."""
-"""Thresholds that are a share or a probability; a test holds them against the thresholds' units, which this layer does not know."""
 JOIN_MODES = ("observed", "as_of")
 LONGEST_DECISION_LEAD_DAYS = 7
 """As far as the forecasts reach that are kept."""

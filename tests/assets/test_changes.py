@@ -323,6 +323,25 @@ def test_a_store_that_does_not_answer_costs_a_tick_no_more_than_dagster_gives_it
     assert days_of(late) == ("2026-08-11|acme", "2026-08-11|acme")
 
 
+def test_campaigns_are_read_as_a_list_that_is_not_quite_in_order(
+    here: Installation, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sensor read Klaviyo's lists as Shopify's."""
+    daemon, lags, read = Daemon(changed_campaigns, time, here.instance), set(), changes.read_changes
+
+    def noted(*asked: Any) -> Any:
+        lags.add(asked[-1])
+        return read(*asked)
+
+    daemon.tick()
+    here.backfill("acme", REFUNDED, REFUNDED, "promos", now=time.now.isoformat())
+    daemon.tick()
+    monkeypatch.setattr(changes, "read_changes", noted)
+    time.pass_by(minutes=10)
+    daemon.tick()
+    assert lags == {changes.UNSORTED}
+
+
 @pytest.mark.parametrize("send_time", ["9999-12-31T23:59:59+00:00", "0001-01-01T00:00:00+00:00"])
 @pytest.mark.parametrize("zone", ["Pacific/Auckland", "America/Los_Angeles"])
 def test_a_campaign_at_the_end_of_the_calendar_is_on_the_day_of_its_other_time(zone: str, send_time: str) -> None:

@@ -17,7 +17,7 @@ from tests.assets.conftest import Installation, write_environment
 from weathervane_assets.backfill import Outcome
 from weathervane_assets.partitions import TENANT_PARTITIONS, day_key
 from weathervane_assets.pictures import drift_picture
-from weathervane_resources.drift import sum_changes
+from weathervane_resources.drift import content, sum_changes
 from weathervane_resources.sandbox import RunningSandbox, SandboxConfig, TenantProfile, truth
 
 READ, AGAIN = datetime(2026, 11, 10, 15, tzinfo=UTC), datetime(2026, 11, 17, 15, tzinfo=UTC)
@@ -142,3 +142,13 @@ def test_a_single_day_is_not_drawn() -> None:
         [date(2026, 11, n) for n in (1, 2)],
     )
     assert drift_picture(one) is None
+
+
+def test_the_last_bits_of_a_float_say_nothing() -> None:
+    """Normals that another processor computed were learnt anew, and nothing was held against them any more."""
+    rows = pl.DataFrame({"geohash": ["a", "b", "c"], "temp_c": [1.25, 0.0, None], "as_of_utc": [1, 1, 1]})
+    other = rows.with_columns(pl.col("temp_c") + pl.Series([1e-13, -1e-13, 0.0]), as_of_utc=pl.lit(2))
+    said, said_again = (frame.select(content(frame.schema))["geohash"].to_list() for frame in (rows, other))
+    assert said == said_again
+    changed = rows.with_columns(pl.col("temp_c") + 1e-5)
+    assert changed.select(content(changed.schema))["geohash"].to_list()[:2] != said[:2]

@@ -12,7 +12,7 @@ from tests.assets.conftest import NOW, Installation
 from weathervane_assets.cli import main
 from weathervane_assets.console import print_weather_costs
 from weathervane_assets.overridable import OVERRIDABLE
-from weathervane_assets.weather_costs import Costs, HostCost, costs
+from weathervane_assets.weather_costs import Costs, HostCost, costs, days_on_free_hosts
 from weathervane_assets.window import Window
 from weathervane_resources.connectors import OpenMeteoConnector
 from weathervane_resources.platform import Platform
@@ -62,18 +62,20 @@ def test_the_command_prints_json_with_the_free_limits_and_asks_nothing(installat
     assert CliRunner().invoke(main, [*arguments[:3], "nobody", *arguments[4:]]).exit_code == 2
 
 
-def test_how_long_the_free_limit_makes_of_it_is_rounded_up(installation: Installation) -> None:
-    """Half a day over the limit is another day."""
-    some = planned()
-    heavy = Costs("acme", "open_meteo", 1, {"archive": type(some.hosts["archive"])(3, 100, 365_000, 20_910.0)})
-    assert heavy.free_days == 3
-    assert heavy.plain()["days_at_free_limit"] == 3
+def test_how_long_the_free_hosts_take_is_counted_request_by_request() -> None:
+    """Requests are not cut at a day's end: of 1,878 each four fit into a day, and 300 places took three days longer than was said."""
+    assert days_on_free_hosts([]) == 0
+    assert days_on_free_hosts([10.0]) == 1
+    assert days_on_free_hosts([4_000.0, 4_000.0]) == 1
+    assert days_on_free_hosts([4_000.0, 4_000.0, 0.5]) == 2
+    assert days_on_free_hosts([1_878.0] * 8) == 2
+    assert days_on_free_hosts([1_878.0] * 9) == 3
 
 
 def test_the_days_of_a_plan_leave_the_nights_their_part(capsys: pytest.CaptureFixture[str]) -> None:
-    """Two days were promised for 20,000, and the nights' part made three of them."""
-    plan = Costs("acme", "open_meteo", 80, {"archive": HostCost(11, 77, 281_281, 20_000.0)})
-    assert plan.free_days == 3
+    """The whole quota of a day was promised, and a fifth of it is the nights'."""
+    plan = Costs("acme", "open_meteo", 80, {"archive": HostCost(11, 77, 281_281, 20_000.0)}, 3)
+    assert plan.plain()["days_at_free_limit"] == 3
     assert plan.plain()["free_weight_a_day_for_backfills"] == 8_000
     print_weather_costs(plan)
     said = " ".join(capsys.readouterr().out.split())

@@ -227,6 +227,12 @@ def test_links_lead_to_a_host_that_is_served() -> None:
         served_hosts(read_settings({"WEATHERVANE_UI_URL": "weather.example.com"}))
 
 
+def test_a_port_that_the_scheme_leaves_out_may_be_named(ask: Ask) -> None:
+    """Some proxies pass on `Host: weather.example.com:443`."""
+    assert ask("GET", "/", {"Host": f"{LINKED}:443"}).status == 200
+    assert ask("GET", "/", {"Host": f"{LINKED}:444"}).status == 403
+
+
 @pytest.mark.parametrize("hosts", ["*", "https://weather.example.com", "a b", "a/ui", "a:b"])
 def test_a_host_is_written_as_the_browser_shows_it(hosts: str) -> None:
     """An address in the list would match no request, and the UI would refuse everyone."""

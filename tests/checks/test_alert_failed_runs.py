@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from tests.checks.alerting import NOW, Watchtower, Webhook
-from weathervane_checks.alerts import FAILED_RUN, NOT_RUN, Due, Observation, Progress, due
+from weathervane_checks.alerts import FAILED_RUN, GIVEN_UP, NOT_RUN, Due, Observation, Progress, due
 from weathervane_resources.alert_records import AlertSeverity, Facts, Ledger, Subject
 from weathervane_resources.partition_keys import (
     CHANGED_TAG,
@@ -62,9 +62,7 @@ def test_a_good_night_does_not_say_that_an_old_day_was_read(
     run(tower, old, **{CHANGED_TAG: "orders", REPEAT_TAG: str(MOST_REPEATS)})
     assert hook.titles[1:] == [f"[critical] acme orders: changes_not_read ({old})"]
     lines = hook.taken[1][2].splitlines()
-    assert (
-        "what: orders of these days changed, and 6 runs that were to read them again failed, the last one now" in lines
-    )
+    assert "what: orders of these days changed, and 6 runs for it failed, the last one now" in lines
     command = f"weathervane backfill --tenant acme --from {old} --to {old}"
     assert f"what to do: mend what the runs fail of, then: {command}" in lines
     broken.clear()
@@ -104,13 +102,22 @@ class Nights:
     event_id: int = 0
 
     def end(
-        self, severity: AlertSeverity, first: int, last: int, subject: Subject = ORDERS, backfill: str = ""
+        self,
+        severity: AlertSeverity,
+        first: int,
+        last: int,
+        subject: Subject = ORDERS,
+        backfill: str = "",
+        *,
+        is_routine: bool = True,
+        is_again: bool = False,
     ) -> list[str]:
-        """Let a run of some days of November end; return what is said."""
-        self.event_id += 1
+        """Let a run of some days of November end, or read the last end once more; return what is said."""
+        self.event_id += not is_again
         days = tuple(f"2026-11-{day:02}" for day in range(first, last + 1))
         progress = Progress(self.ledger, NOW)
-        progress.take([Observation(subject, severity, days, self.event_id, Facts(run_id=str(self.event_id)), backfill)])
+        facts = Facts(run_id=str(self.event_id))
+        progress.take([Observation(subject, severity, days, self.event_id, facts, backfill, is_routine)])
         return [f"{one.kind} {one.incident.subject.cause}{_bad(one)}" for one in due(progress) if not one.is_quiet]
 
 
@@ -151,6 +158,38 @@ def test_a_day_that_fails_after_its_incident_was_over_is_told() -> None:
     nights.end("critical", 1, 14)
     assert nights.end("ok", 2, 15) == ["recovery failed_run 01"]
     assert nights.end("critical", 1, 1) == ["alert failed_run 01"]
+
+
+def test_only_a_window_that_moves_leaves_days_behind() -> None:
+    """A refund's run of days 3 to 5 said that the failure of 1 to 3 was over, and nobody read 1 and 2 again."""
+    nights = Nights()
+    nights.end("critical", 1, 3, is_routine=False)
+    assert nights.end("ok", 3, 5, is_routine=False) == []
+    assert nights.end("ok", 1, 2, is_routine=False) == ["recovery failed_run"]
+
+
+def test_what_was_given_up_is_over_when_each_of_its_days_was_read() -> None:
+    """No run asks for them: a restatement that begins among them is none of theirs."""
+    nights, given_up = Nights(), Subject("acme", "orders", GIVEN_UP)
+    nights.end("critical", 1, 3, given_up, is_routine=False)
+    assert nights.end("ok", 3, 16, given_up) == []
+    assert nights.end("ok", 1, 2, given_up) == ["recovery changes_not_read"]
+
+
+def test_an_outage_with_many_changed_days_is_told_once() -> None:
+    """Each day that changed is a run of its own; five of them failed, and five people were called."""
+    nights = Nights()
+    said = [nights.end("critical", day, day, is_routine=False) for day in (1, 4, 8, 12, 20)]
+    assert said == [["alert failed_run 01"], [], [], [], []]
+
+
+def test_an_end_that_is_read_once_more_opens_nothing_again() -> None:
+    """The newest run was deleted in the UI, what had ended before it was read again, and what was long over was open for good."""
+    nights = Nights()
+    nights.end("critical", 1, 4)
+    assert nights.end("ok", 2, 5) == ["recovery failed_run 01"]
+    nights.event_id -= 1
+    assert nights.end("critical", 1, 4, is_again=True) == []
 
 
 def test_an_old_day_that_was_not_read_explains_nothing_that_is_late_today() -> None:

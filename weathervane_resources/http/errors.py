@@ -27,8 +27,8 @@ from typing import ClassVar, TypedDict
 
 _URL_QUERY = re.compile(r"(https?://[^\s?\"'<>]*)\?[^\s\"'<>]*")
 _GUARDED_NAME = r"\b([\w-]*(?:access_token|refresh_token|fb_exchange_token|secret|password|api_?key|appsecret_proof))"
-_END_OF_A_PATH = r"(?!(?<=/)[\w-]+: )"
-"""`.../oauth/access_token: it says no`: what follows the name is no token."""
+_END_OF_A_PATH = r"(?!(?<=/)access_token: the token endpoint )"
+"""`.../oauth/access_token: the token endpoint says no`: our own words, after the path of an endpoint."""
 _SECRET_PAIR = re.compile(_END_OF_A_PATH + _GUARDED_NAME + r"""("?\s*[=:]\s*)"?[^\s&,"'}]+""", re.IGNORECASE)
 _SECRET_SHAPE = re.compile(r"\b(?:shp[a-z]{2}_\w+|EAA\w{12,}|pk_\w{6,}|ya29\.[\w.-]+|1//[\w-]{10,}|Bearer\s+\S+)")
 _MAX_MESSAGE = 300

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -43,6 +44,7 @@ class Operation:
     lines: list[bytes] = field(default_factory=list)
     work: asyncio.Task[None] | None = None
     _unwritten: Iterator[dict[str, Any]] | None = None
+    _failure: Exception | None = None
 
     @property
     def gid(self) -> str:
@@ -56,11 +58,12 @@ class Operation:
         return not self.is_cancelled and self.looks < 2 and not old
 
     async def write(self) -> None:
-        """Write the result, a turn after the other, unless it is cancelled."""
-        while self._write(_ROWS_IN_A_TURN):
-            await asyncio.sleep(0)
-            if self.is_cancelled:
-                return
+        """Write the result, a turn after the other, unless it is cancelled; whoever asks for the result is told what went wrong."""
+        with suppress(Exception):
+            while self._write(_ROWS_IN_A_TURN):
+                await asyncio.sleep(0)
+                if self.is_cancelled:
+                    return
 
     def result(self) -> list[bytes]:
         """Return the lines of the result, those that are not written yet too."""
@@ -69,10 +72,16 @@ class Operation:
 
     def _write(self, rows: int | None) -> bool:
         """Write so many rows, all that are left for None; return whether there may be more."""
-        if self._unwritten is None:
-            self._unwritten = iter(self.run())
+        if self._failure:
+            raise self._failure
         written = len(self.lines)
-        self.lines += map(msgspec.json.encode, islice(self._unwritten, rows))
+        try:
+            if self._unwritten is None:
+                self._unwritten = iter(self.run())
+            self.lines += map(msgspec.json.encode, islice(self._unwritten, rows))
+        except Exception as error:
+            self._failure = error  # what is written by then is not all of it
+            raise
         return len(self.lines) - written == rows
 
     @property

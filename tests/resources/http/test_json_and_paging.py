@@ -137,6 +137,12 @@ def test_messages_hold_no_credentials_or_query_strings() -> None:
     assert "graph.facebook.com/v26.0/x" in text
     refused = "POST https://acme.myshopify.com/admin/oauth/access_token: the token endpoint says invalid_grant"
     assert redact(refused) == refused
-    assert "hunter2" not in redact("https://a.example/admin/oauth/access_token=hunter2 and access_token: hunter2")
+    for pair in (
+        "/oauth/access_token=hunter2",
+        "/oauth/access_token: hunter2",
+        "name/password: hunter2 is wrong",
+        "access_token: hunter2",
+    ):
+        assert "hunter2" not in redact(f"https://a.example{pair}")
     said = str(Malformed("cut off", status=200, hint="wait", vendor="shopify", tenant="acme", window="2026-11-01"))
     assert said == "shopify for tenant acme, window 2026-11-01: cut off (HTTP 200). What to do: wait"

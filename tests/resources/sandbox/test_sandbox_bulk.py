@@ -100,6 +100,23 @@ def test_an_operation_is_written_between_other_answers_until_it_is_cancelled() -
     assert asyncio.run(turns()) == [200, 400, 600, 600, 600]
 
 
+def test_a_result_that_cannot_be_written_is_no_shorter_one() -> None:
+    """The rows of before the failure passed for all there are."""
+
+    def rows() -> Iterator[dict[str, Any]]:
+        yield from ({"id": number} for number in range(230))
+        raise RuntimeError("spoiled")
+
+    async def main() -> None:
+        operation = Operation(1, "acme", "", NOW, "", rows)
+        await operation.write()
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="spoiled"):
+                operation.result()
+
+    asyncio.run(main())
+
+
 def test_a_refund_of_an_old_order_shows_everywhere_from_its_moment_on(config: SandboxConfig, get: Get) -> None:
     """Refunds and edits to older orders never arrived: the window filtered by creation."""
     config = replace(config, late_events=LateEvents())
