@@ -25,9 +25,11 @@ from weathervane_assets.change_cursor import (
     read_cursor,
     write_cursor,
 )
-from weathervane_assets.changes import UNSORTED
+from weathervane_assets.changes import UNSORTED, _changed_campaign
 from weathervane_assets.graph import downstream
+from weathervane_resources.clients.klaviyo import Campaign
 from weathervane_resources.clients.rows import BadRow
+from weathervane_resources.tenants import Tenant
 
 T0 = datetime(2026, 11, 20, 12, tzinfo=UTC)
 DAY = date(2026, 10, 11)
@@ -225,3 +227,15 @@ def test_what_is_made_from_orders_and_promos() -> None:
     """A refund that changes orders and not the matrix is half a refund."""
     assert downstream("orders") == ("orders", "weather_daily", "weather_forecast", "features")
     assert downstream("promos") == ("promos", "features")
+
+
+@pytest.mark.parametrize("send_time", ["9999-12-31T23:59:59+00:00", "0001-01-01T00:00:00+00:00"])
+@pytest.mark.parametrize("zone", ["Pacific/Auckland", "America/Los_Angeles"])
+def test_a_campaign_at_the_end_of_the_calendar_is_on_the_day_of_its_other_time(zone: str, send_time: str) -> None:
+    """East of Greenwich the last second of 9999 has no day: one campaign ended every tick for all tenants."""
+    shop = Tenant("acme", "Acme", zone, "USD", date(2026, 1, 1))
+    at = "2026-11-01T12:00:00+00:00"
+    campaign = Campaign("c1", "email", send_time=send_time, created_at=at, updated_at=at)
+    found = _changed_campaign(campaign, shop, frozenset())
+    assert found
+    assert found.days == {shop.today(datetime.fromisoformat(at))}

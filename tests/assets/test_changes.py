@@ -29,7 +29,6 @@ from weathervane_assets.definitions import build_defs
 from weathervane_assets.graph import downstream
 from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.partitions import RANGE_END, RANGE_START, TENANT_PARTITIONS, TENANT_TAG
-from weathervane_resources.clients.klaviyo import Campaign
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import KlaviyoConnector, ShopifyConnector
 from weathervane_resources.platform import Platform
@@ -340,18 +339,6 @@ def test_campaigns_are_read_as_a_list_that_is_not_quite_in_order(
     time.pass_by(minutes=10)
     daemon.tick()
     assert lags == {changes.UNSORTED}
-
-
-@pytest.mark.parametrize("send_time", ["9999-12-31T23:59:59+00:00", "0001-01-01T00:00:00+00:00"])
-@pytest.mark.parametrize("zone", ["Pacific/Auckland", "America/Los_Angeles"])
-def test_a_campaign_at_the_end_of_the_calendar_is_on_the_day_of_its_other_time(zone: str, send_time: str) -> None:
-    """East of Greenwich the last second of 9999 has no day: one campaign ended every tick for all tenants."""
-    shop = Tenant("acme", "Acme", zone, "USD", date(2026, 1, 1))
-    at = "2026-11-01T12:00:00+00:00"
-    campaign = Campaign("c1", "email", send_time=send_time, created_at=at, updated_at=at)
-    found = changes._changed_campaign(campaign, shop, frozenset())
-    assert found
-    assert found.days == {shop.today(datetime.fromisoformat(at))}
 
 
 def test_stub_rows_are_watched_only_where_one_asks_for_it(
