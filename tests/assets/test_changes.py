@@ -332,7 +332,6 @@ def test_campaigns_are_read_as_a_list_that_is_not_quite_in_order(
         lags.add(asked[-1])
         return read(*asked)
 
-    daemon.tick()
     here.backfill("acme", REFUNDED, REFUNDED, "promos", now=time.now.isoformat())
     daemon.tick()
     monkeypatch.setattr(changes, "read_changes", noted)
