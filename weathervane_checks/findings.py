@@ -96,7 +96,10 @@ class Report:
             "judged_as": self._judged_as([finding.day]),
             **finding.extra,
         }
-        return facts if finding.is_ok else facts | _offenders([finding])
+        if finding.is_ok:
+            return facts
+        # of a long range the summary has the table: a year of warnings would store it 365 times
+        return facts | _offenders([finding], has_table=len(self.keys) <= EVERY_PARTITION_UP_TO)
 
     def _judged_as(self, days: Collection[date]) -> str:
         return "backfill" if days and self.backfilled.issuperset(days) else "nightly"
@@ -157,9 +160,11 @@ def _summarise(tenant: str, wrong: Sequence[Finding], findings: Sequence[Finding
     return f"{tenant}: {counted(len(findings), 'day')} ok"
 
 
-def _offenders(wrong: Sequence[Finding]) -> dict[str, Any]:
-    keys = [key for f in wrong for key in f.sample_keys]
-    return {"offending_days": _table(wrong), "sample_keys": ", ".join(keys[:MOST_SAMPLE_KEYS])}
+def _offenders(wrong: Sequence[Finding], *, has_table: bool = True) -> dict[str, Any]:
+    keys = [key for f in wrong for key in f.sample_keys][:MOST_SAMPLE_KEYS]
+    return ({"offending_days": _table(wrong)} if has_table else {}) | (
+        {"sample_keys": ", ".join(keys)} if keys or has_table else {}
+    )
 
 
 def _table(findings: Sequence[Finding]) -> dg.TableMetadataValue:

@@ -95,6 +95,9 @@ def test_there_are_never_more_than_five_sample_keys_nor_a_hundred_rows() -> None
     evaluations, summary = split(
         list(report(200).evaluations(findings(200, dict.fromkeys(range(150), "critical"), samples=9)))
     )
+    assert not any("offending_days" in one.metadata for one in evaluations), (
+        "the summary has it: 150 tables are a page each"
+    )
     for holder in (*evaluations, summary):
         keys = holder.metadata["sample_keys"].value
         assert isinstance(keys, str)
