@@ -63,11 +63,15 @@ class Report:
     backfilled: frozenset[date] = frozenset()
     """The days judged as history; `judged_as` of what is said of them is `backfill`, else `nightly`."""
 
+    @property
+    def is_short(self) -> bool:
+        """Whether each partition is told of at length; of a long range the summary has what a year of warnings would store 365 times."""
+        return len(self.keys) <= EVERY_PARTITION_UP_TO
+
     def evaluations(self, findings: Sequence[Finding]) -> Iterator[dg.AssetCheckEvaluation | dg.AssetCheckResult]:
         """Yield one evaluation a partition within bounds, then the summary."""
-        say_all = len(self.keys) <= EVERY_PARTITION_UP_TO
         for finding in sorted(findings, key=lambda f: f.day):
-            if (say_all or not finding.is_ok) and finding.day in self.keys:
+            if (self.is_short or not finding.is_ok) and finding.day in self.keys:
                 yield self._of_partition(finding)
         yield self._summary(findings)
 
@@ -98,8 +102,11 @@ class Report:
         }
         if finding.is_ok:
             return facts
-        # of a long range the summary has the table: a year of warnings would store it 365 times
-        return facts | _offenders([finding], has_table=len(self.keys) <= EVERY_PARTITION_UP_TO)
+        if self.is_short:
+            facts["offending_days"] = _table([finding])
+        if self.is_short or finding.sample_keys:
+            facts["sample_keys"] = _keys([finding])
+        return facts
 
     def _judged_as(self, days: Collection[date]) -> str:
         return "backfill" if days and self.backfilled.issuperset(days) else "nightly"
@@ -122,7 +129,8 @@ class Report:
             "days_not_judged": sum("not_judged" in f.extra for f in findings),
         }
         if wrong:
-            metadata |= _offenders(wrong)
+            metadata["offending_days"] = _table(wrong)
+            metadata["sample_keys"] = _keys(wrong)
         return dg.AssetCheckResult(
             asset_key=self.asset_key,
             check_name=self.check_name,
@@ -160,11 +168,8 @@ def _summarise(tenant: str, wrong: Sequence[Finding], findings: Sequence[Finding
     return f"{tenant}: {counted(len(findings), 'day')} ok"
 
 
-def _offenders(wrong: Sequence[Finding], *, has_table: bool = True) -> dict[str, Any]:
-    keys = [key for f in wrong for key in f.sample_keys][:MOST_SAMPLE_KEYS]
-    return ({"offending_days": _table(wrong)} if has_table else {}) | (
-        {"sample_keys": ", ".join(keys)} if keys or has_table else {}
-    )
+def _keys(findings: Sequence[Finding]) -> str:
+    return ", ".join([key for f in findings for key in f.sample_keys][:MOST_SAMPLE_KEYS])
 
 
 def _table(findings: Sequence[Finding]) -> dg.TableMetadataValue:
