@@ -19,7 +19,6 @@ from weathervane_resources.clients.meta_ads import Insight
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import GoogleAdsConnector, MetaAdsConnector
 from weathervane_resources.credentials import NOT_CONFIGURED, NOT_KEPT, UNREAD, Access
-from weathervane_resources.lake import whole
 from weathervane_resources.lake_io import Batch
 from weathervane_resources.platform import Platform
 
@@ -95,8 +94,7 @@ def ads(
     Spend is in each account's currency, days are each account's own.
     """
     window = open_window(context.partition_keys, platform, clock)
-    tables = (("meta_ads", meta_ads), ("google_ads", google_ads))
-    both = pl.concat([whole(rows, window.lake.uri(window.tenant.id, name)) for name, rows in tables])
+    both = pl.concat([window.whole("meta_ads", meta_ads), window.whole("google_ads", google_ads)])
     frame = conform(both.sort("date", "platform", "campaign_id", "adset_id"), Ads)
     shown = {window.last: lineage(OF_ADS)}
     by_day = sources_by_day(window, ["meta_ads", "google_ads"])

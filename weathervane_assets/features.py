@@ -28,7 +28,7 @@ from weathervane_assets.weather import active_in
 from weathervane_assets.window import Window, open_window
 from weathervane_resources.clock import Clock
 from weathervane_resources.credentials import NOT_CONFIGURED, STUB, UNREAD, is_made_up
-from weathervane_resources.lake import Lake, whole
+from weathervane_resources.lake import Lake
 from weathervane_resources.lake_io import Batch
 from weathervane_resources.lake_ledger import left_over_days, lost_days
 from weathervane_resources.platform import Platform
@@ -53,11 +53,11 @@ def features(
     row knows the weather, cells and plans that its decision could know, and nothing later.
     """
     window = open_window(context.partition_keys, platform, clock)
-    tables = Tables(*(_whole(window, *table) for table in (("orders", orders), ("ads", ads), ("promos", promos))))
+    tables = Tables(window.whole("orders", orders), window.whole("ads", ads), window.whole("promos", promos))
     if is_as_of(window):
         matrix = matrix_as_of(AsOf(window), tables)
     else:
-        matrix = _observed(window, tables, _whole(window, "weather_daily", weather_daily))
+        matrix = _observed(window, tables, window.whole("weather_daily", weather_daily))
     sources = _sources(window)
     frame = _finish(matrix, window, sources)
     shown, noted = _shown(frame, window), _flag_limits(window)
@@ -71,10 +71,6 @@ class Tables:
     orders: pl.DataFrame
     ads: pl.DataFrame
     promos: pl.DataFrame
-
-
-def _whole(window: Window, dataset: str, rows: pl.LazyFrame) -> pl.DataFrame:
-    return whole(rows, window.lake.uri(window.tenant.id, dataset))
 
 
 def is_as_of(window: Window) -> bool:
@@ -140,9 +136,8 @@ class Rebuild(AsOf):
 
     def _table(self, dataset: str) -> pl.DataFrame:
         shape = shape_of(CONTRACTS[dataset])
-        return _whole(
-            self.window, dataset, self.window.lake.scan(self.window.tenant.id, dataset, shape, self.window.days)
-        )
+        rows = self.window.lake.scan(self.window.tenant.id, dataset, shape, self.window.days)
+        return self.window.whole(dataset, rows)
 
 
 def open_rebuild(tenant: Tenant, days: Sequence[date], lake: Lake, now: datetime) -> Rebuild:
@@ -235,7 +230,7 @@ def _sales_by_anomaly(frame: pl.DataFrame, window: Window) -> pl.DataFrame:
     history = window.lake.scan_own(window.tenant.id, "orders", shape_of(CONTRACTS["orders"])).filter(
         pl.col("date").is_between(history_start(window.first), window.last)
     )
-    before = _whole(window, "orders", history.select("date", "ship_geohash", "is_test", "cancelled_at"))
+    before = window.whole("orders", history.select("date", "ship_geohash", "is_test", "cancelled_at"))
     anomalies = weather_of_tenant(frame, window, before).select("date", "temp_anomaly")
     orders = frame.group_by("date").agg(pl.col("tenant_orders").max().alias("orders"))
     return orders.join(anomalies, on="date", how="left", validate="1:1")

@@ -16,7 +16,6 @@ from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_assets.transforms.rejects import REJECTS
 from weathervane_assets.window import Window
 from weathervane_resources.credentials import NOT_KEPT, Access
-from weathervane_resources.lake import whole
 from weathervane_resources.lake_io import Batch
 from weathervane_resources.quarantine import read_quarantine
 
@@ -58,7 +57,7 @@ def reach_of(context: dg.AssetExecutionContext, window: Window, access: Access, 
     ledger = window.lake.ledger(window.tenant.id, dataset)
     # the rows say it too: a run that was killed between table and ledger noted nothing
     mine = window.lake.scan(window.tenant.id, dataset, shape, old).filter(pl.col("source") == access.source)
-    stored = whole(mine, window.lake.uri(window.tenant.id, dataset))
+    stored = window.whole(dataset, mine)
     read = {*ledger.filter(pl.col("source") == access.source)["date"], *stored["date"]}
     sources = {day: access.source if day in read else NOT_KEPT for day in old}
     _tell(context, window, [day for day in old if day not in read], oldest)

@@ -30,7 +30,6 @@ from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import OpenMeteoConnector
 from weathervane_resources.credentials import NOT_KEPT, Access
 from weathervane_resources.failures import as_failure
-from weathervane_resources.lake import whole
 from weathervane_resources.lake_io import Batch
 from weathervane_resources.platform import Platform
 from weathervane_resources.quota_use import spent_metadata
@@ -62,7 +61,7 @@ def shipping_days(window: Window, since: date, until: date) -> pl.DataFrame:
     """Return `date` and `geohash` of the tenant's own orders in since..until: two columns of the orders table."""
     rows = window.lake.scan_own(window.tenant.id, "orders", ORDERS_SHAPE)
     pairs = rows.filter(pl.col("date").is_between(since, until)).select("date", pl.col("ship_geohash").alias("geohash"))
-    return whole(pairs.drop_nulls().unique(), window.lake.uri(window.tenant.id, "orders"))
+    return window.whole("orders", pairs.drop_nulls().unique())
 
 
 def places_of_year(window: Window, year: int) -> pl.DataFrame:
@@ -211,8 +210,7 @@ def normals_of(window: Window, years: Iterable[int]) -> pl.DataFrame:
     """
     januaries = [date(year, 1, 1) for year in years]
     table = window.lake.scan(window.tenant.id, "climatology", NORMALS_SHAPE, januaries)
-    uri = window.lake.uri(window.tenant.id, "climatology")
-    return whole(table.with_columns(pl.col("date").dt.year().alias("year")), uri)
+    return window.whole("climatology", table.with_columns(pl.col("date").dt.year().alias("year")))
 
 
 def _coverage(frame: pl.DataFrame, active: pl.DataFrame, window: Window) -> dict[date, dict[str, object]]:
@@ -334,8 +332,7 @@ async def _learn(
 def _with_those_before(issued: pl.DataFrame, window: Window, source: str) -> pl.DataFrame:
     """Add the stored forecasts of the window for cells that are not asked for any more."""
     stored = window.lake.scan(window.tenant.id, "weather_forecast", shape_of(WeatherForecast), window.days)
-    uri = window.lake.uri(window.tenant.id, "weather_forecast")
-    mine = conform(whole(stored.filter(pl.col("source") == source), uri), WeatherForecast)
+    mine = conform(window.whole("weather_forecast", stored.filter(pl.col("source") == source)), WeatherForecast)
     before = mine.join(issued, on=["date", "geohash"], how="anti")
     return pl.concat([issued, before]).sort("date", "geohash", "valid_date")
 

@@ -13,7 +13,7 @@ import polars as pl
 from weathervane_resources.clock import Clock
 from weathervane_resources.credentials import NOT_CONFIGURED, NOT_KEPT, Access
 from weathervane_resources.failures import needs_someone
-from weathervane_resources.lake import Lake
+from weathervane_resources.lake import Lake, whole
 from weathervane_resources.lake_io import Batch, tenant_days
 from weathervane_resources.lake_ledger import own_days
 from weathervane_resources.platform import Platform
@@ -39,6 +39,10 @@ class Window:
     def last(self) -> date:
         """The last day."""
         return self.days[-1]
+
+    def whole(self, dataset: str, rows: pl.LazyFrame) -> pl.DataFrame:
+        """Return rows that are read from a dataset of the tenant's. Raises: LakeError: a file of it is gone or damaged."""
+        return whole(rows, self.lake.uri(self.tenant.id, dataset))
 
     def __str__(self) -> str:
         return f"{self.tenant.id} {self.first}..{self.last}"

@@ -88,9 +88,8 @@ alert_watch = sa.Table(  # how far the alerter has read, and that it lives: one 
     sa.Column("cursor", sa.BigInteger, nullable=False),
     sa.Column("beat_at", UtcDateTime, nullable=False),
     sa.Column("lag_s", sa.Float, nullable=False),
-    sa.Column(
-        "store", sa.String(64)
-    ),  # the id of Dagster's storage that the cursor is of; null, of an earlier version: not known
+    # the id of Dagster's storage that the cursor is of; null, of an earlier version: not known
+    sa.Column("store", sa.String(64)),
 )
 alert_seen = sa.Table(  # events within the overlap window that were taken in
     "alert_seen",

@@ -143,6 +143,13 @@ def days_of(request: dg.RunRequest) -> tuple[str, str]:
     return request.tags[RANGE_START], request.tags[RANGE_END]
 
 
+def refund_both(here: Installation, time: Time) -> None:
+    """Refund an order of each tenant, and let the refunds show."""
+    refund(here, order_of(here, REFUNDED))
+    refund(here, order_of(here, REFUNDED, "kiwi"), "kiwi")
+    time.pass_by(minutes=2)
+
+
 @pytest.mark.parametrize("protocol", ["graphql", "rest"])
 def test_a_refund_restates_the_orders_day_and_nothing_else(here: Installation, time: Time, protocol: str) -> None:
     """Refunds of old orders never came in: the year's revenue was 4% above the shop's own."""
@@ -264,9 +271,7 @@ def test_a_tenant_that_cannot_be_read_keeps_its_place_and_holds_up_no_other(
     here: Installation, orders_daemon: Daemon, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One shop's dead token stopped the changes of all."""
-    refund(here, order_of(here, REFUNDED))
-    refund(here, order_of(here, REFUNDED, "kiwi"), "kiwi")
-    time.pass_by(minutes=2)
+    refund_both(here, time)
     with monkeypatch.context() as broken:
         broken.setenv("ACME__SHOPIFY_SHOP_DOMAIN", "acme")
         (request,) = orders_daemon.tick()
@@ -279,9 +284,7 @@ def test_a_tenant_that_hangs_costs_a_tick_no_more_than_dagster_gives_it(
     here: Installation, orders_daemon: Daemon, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nine shops that did not answer took 80 seconds; Dagster ended each tick at 60, and nobody's changes were read."""
-    refund(here, order_of(here, REFUNDED, "kiwi"), "kiwi")
-    refund(here, order_of(here, REFUNDED))
-    time.pass_by(minutes=2)
+    refund_both(here, time)
     reading = changes._read_one
 
     async def hanging(tenant: Tenant, *rest: Any) -> Any:
@@ -300,11 +303,8 @@ def test_a_store_that_does_not_answer_costs_a_tick_no_more_than_dagster_gives_it
     here: Installation, orders_daemon: Daemon, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The tick ended in time, and then waited for the thread of the one tenant whose table did not come: nothing was kept."""
-    refund(here, order_of(here, REFUNDED, "kiwi"), "kiwi")
-    refund(here, order_of(here, REFUNDED))
-    time.pass_by(minutes=2)
-    answers, waited = Event(), []
-    left = changes.ReadDays.left
+    refund_both(here, time)
+    answers, waited, left = Event(), [], changes.ReadDays.left
 
     def hanging(days: changes.ReadDays, tenant: str, found: Any) -> Any:
         if tenant == "acme":
