@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import ast
 import math
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
 
 import pytest
 
@@ -96,3 +100,27 @@ def _function_sizes(tree: ast.Module) -> list[int]:
 def test_no_module_brings_an_instant_to_a_local_day_by_polars_time_zones() -> None:
     users = [file.name for file in python_files() if "convert_time_zone(" in file.read_text()]
     assert users == []
+
+
+def test_what_is_imported_is_asked_for_by_name() -> None:
+    """A package that only another one brings in goes the day that one no longer needs it."""
+    asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    declared = {re.match(r"[\w-]+", one).group() for one in asked} | {"dagster-shared"}  # type: ignore[union-attr]
+    whose = packages_distributions()
+    known = {
+        package for package, names in whose.items() if declared & {name.lower().replace("_", "-") for name in names}
+    }
+    strangers = _imported() - known - set(sys.stdlib_module_names)
+    assert not strangers
+
+
+def _imported() -> set[str]:
+    """Return the packages of others that ours import."""
+    found = set[str]()
+    for path in python_files():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module.split(".")[0])
+    return {name for name in found if not name.startswith("weathervane_")}
