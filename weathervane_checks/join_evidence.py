@@ -7,7 +7,7 @@ from datetime import date, datetime
 import polars as pl
 from weathervane_assets.tables import CONTRACTS, shape_of
 from weathervane_resources.lake import whole
-from weathervane_resources.lake_ledger import own_days
+from weathervane_resources.lake_ledger import IS_OWN
 
 from weathervane_checks.evidence import Evidence, Rebuild
 from weathervane_checks.rules.canary import canary
@@ -30,16 +30,22 @@ def decisions_of(evidence: Evidence) -> pl.DataFrame:
 
 
 def first_forecast_of(evidence: Evidence) -> datetime | None:
-    """Return when the tenant's first forecast that was kept was issued; None where there is none, and in join mode observed.
+    """Return when the tenant's first forecast that was kept was issued; None in join mode observed.
 
-    Those that are left over of a demo are none: the tenant's own decisions do not know them.
+    Those that are left over of a demo are none: the tenant's own decisions do not know them. Where none was kept yet, the first one
+    cannot be older than what the ledger has of the tenant's weather.
     """
     if not is_as_of(evidence):
         return None
-    ledger = evidence.lake.ledger(evidence.tenant.id, "weather_forecast").filter(pl.col("row_count") > 0)
-    days = own_days(ledger) or ledger["date"].to_list()
-    issued = evidence.table("weather_forecast", [min(days)])["issued_at_utc"].min() if days else None
-    return issued if isinstance(issued, datetime) else None
+    weather = evidence.lake.ledger(evidence.tenant.id).filter(
+        pl.col("dataset").is_in(["weather_daily", "weather_forecast"])
+    )
+    own = weather.filter(IS_OWN)
+    mine = weather if own.is_empty() else own
+    kept = mine.filter(pl.col("dataset") == "weather_forecast", pl.col("row_count") > 0)["date"].to_list()
+    known = evidence.table("weather_forecast", [min(kept)])["issued_at_utc"] if kept else mine["written_at_utc"]
+    first = known.min()
+    return first if isinstance(first, datetime) else None
 
 
 def gather_join(evidence: Evidence) -> Join:

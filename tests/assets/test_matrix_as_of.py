@@ -61,6 +61,26 @@ def test_what_was_decided_before_the_first_forecast_is_no_warning(installation: 
     assert said == {first.isoformat(): (True, True), last.isoformat(): (True, False)}
 
 
+@pytest.mark.parametrize("had_a_demo", [pytest.param(True, marks=pytest.mark.slow), False])
+def test_before_any_forecast_was_kept_there_is_none_to_warn_of(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, *, had_a_demo: bool
+) -> None:
+    """All days of a shop's first backfill with credentials were warnings: the first forecast is kept the night after it."""
+    as_of(installation)
+    if had_a_demo:
+        before = FIRST - timedelta(days=1)
+        assert installation.backfill("acme", before, before).failures == []
+    for name, path in (("FORECAST", "forecast"), ("ARCHIVE", "archive")):
+        monkeypatch.setenv(f"OPEN_METEO_{name}_URL", f"{installation.sandbox.url}/t/acme/v1/{path}")
+    outcome = installation.backfill("acme", FIRST, FIRST + timedelta(days=2))
+    assert outcome.failures == []
+    assert installation.rows("acme", "features")["is_weather_missing"].all()
+    joined = [e for e in installation.evaluations(outcome) if e.check_name == "weather_join_coverage" and e.partition]
+    said = {str(e.partition)[:10]: (e.passed, str(e.metadata["observed"].value)) for e in joined}
+    assert said[(FIRST + timedelta(days=2)).isoformat()] == (True, "0.0")
+    assert all(passed for passed, _ in said.values())
+
+
 @pytest.mark.parametrize(
     ("hour", "lead"), [pytest.param(2, 1, marks=pytest.mark.slow), (3, 7), pytest.param(5, 1, marks=pytest.mark.slow)]
 )
