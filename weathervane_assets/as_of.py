@@ -14,12 +14,14 @@ from functools import cached_property
 
 import polars as pl
 
+from weathervane_assets.stub_forecasts import known_versions
 from weathervane_assets.tables import WEATHER_VALUES, WeatherDaily, conform
 from weathervane_assets.transforms.as_of import decision_frame, describe_as_of, in_months, known_cells, weather_span
 from weathervane_assets.transforms.calendar import active_cells, history_start
 from weathervane_assets.transforms.weather import FlagLimits
 from weathervane_assets.weather import normals_of, shipping_days
 from weathervane_assets.window import Window
+from weathervane_resources.credentials import STUB
 from weathervane_resources.weather_cache import ARCHIVE_MODEL, WeatherCache, cell_table, observation_type
 
 
@@ -66,24 +68,36 @@ class AsOf:
 
     @cached_property
     def versions(self) -> pl.DataFrame:
-        """Every version of the weather of the window's cells, from the days before it on; several a cell and day."""
+        """Every version of the weather of the window's cells, from the days before it on; several a cell and day.
+
+        Of made-up forecasts the tenant's own alone: another tenant's may be said to be older than when they were made.
+        """
         first, last = weather_span(self.window.days)
+        points = self.cells["point"].to_list()
         cache = WeatherCache(self.window.lake, self.source)
-        table = cache.versions(self.cells["point"].to_list(), first, last)
-        wanted = table.select(
-            "point",
-            "valid_date",
-            "known_at_utc",
-            (pl.col("model") == ARCHIVE_MODEL).alias("is_archived"),
-            *WEATHER_VALUES,
-            observation_type(self.source).alias("observation_type"),
-            pl.col("model").alias("source_model"),
-            "source",
-            pl.col("known_at_utc").alias("as_of_utc"),
-        )
-        versions = cache.read(wanted)
+        table = cache.versions(points, first, last)
+        if self.source != STUB:
+            versions = cache.read(table.select(self._version))
+        else:
+            archived = cache.read(table.filter(pl.col("model") == ARCHIVE_MODEL).select(self._version))
+            versions = pl.concat([archived, known_versions(self.window, points, first, last).select(self._version)])
         by_cell = self.cells.select("geohash", "point").join(versions, on="point", how="inner", validate="m:m")
         return by_cell.drop("point").sort("geohash", "valid_date", "known_at_utc", *WEATHER_VALUES)
+
+    @property
+    def _version(self) -> list[pl.Expr]:
+        """What of a version is asked for, by the names that the snapshots have for it."""
+        return [
+            pl.col("point"),
+            pl.col("valid_date"),
+            pl.col("known_at_utc"),
+            (pl.col("model") == ARCHIVE_MODEL).alias("is_archived"),
+            *map(pl.col, WEATHER_VALUES),
+            observation_type(self.source).alias("observation_type"),
+            pl.col("model").alias("source_model"),
+            pl.col("source"),
+            pl.col("known_at_utc").alias("as_of_utc"),
+        ]
 
     @cached_property
     def normals(self) -> pl.DataFrame:

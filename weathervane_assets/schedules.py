@@ -33,11 +33,11 @@ from weathervane_assets.unread import (
     oldest_unsettled,
     years_without_normals,
 )
-from weathervane_assets.weather import ISSUE_HOUR
 from weathervane_resources.partition_keys import PRIORITY_TAG, TENANT_TAG
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import ConfigurationError
 from weathervane_resources.tenants import Tenant
+from weathervane_resources.weather_plan import ISSUE_HOUR
 
 T = TypeVar("T")
 HOURLY = "0 * * * *"

@@ -1,15 +1,15 @@
 """The assets `climatology`, `weather_daily` and `weather_forecast`: the weather of the places a tenant ships to."""
 
 import asyncio
-from collections.abc import Callable, Iterable
-from contextlib import AbstractAsyncContextManager
-from datetime import date, datetime, time, timedelta
+from collections.abc import Iterable
+from datetime import date, timedelta
 
 import dagster as dg
 import polars as pl
 
 from weathervane_assets.lineage import OF_WEATHER, lineage
 from weathervane_assets.pictures import FEWEST_DAYS, weather_picture
+from weathervane_assets.stub_forecasts import make_up, unmade
 from weathervane_assets.tables import (
     Climatology,
     Orders,
@@ -25,7 +25,6 @@ from weathervane_assets.transforms.normals import base_period, normals
 from weathervane_assets.transforms.weather import LOOKBACK_DAYS, FlagLimits, describe_days
 from weathervane_assets.window import Window, empty_batch, open_window, vet_stubs
 from weathervane_resources import metrics
-from weathervane_resources.clients.open_meteo import OpenMeteoClient
 from weathervane_resources.clock import Clock
 from weathervane_resources.connectors import OpenMeteoConnector
 from weathervane_resources.credentials import NOT_KEPT, Access
@@ -37,23 +36,14 @@ from weathervane_resources.state import open_state
 from weathervane_resources.weather_cache import (
     ARCHIVE_MODEL,
     LOCK_PATIENCE_S,
-    Answer,
     Lock,
     Now,
     WeatherCache,
     cell_table,
     observation_type,
 )
-from weathervane_resources.weather_plan import is_history
+from weathervane_resources.weather_plan import FORECAST_DAYS, is_history
 
-FORECAST_DAYS = 7
-"""Longest lead of `weather_forecast`, days after the day of issue."""
-ISSUES_AT_ONCE = 8
-"""Days of issue asked for at the same time (stub mode only: live there is one, today)."""
-ISSUE_HOUR = 2
-"""Tenant-local hour at which each day's forecast is asked for (`schedules.py`)."""
-STUB_ISSUED_AT = time(ISSUE_HOUR, 10)
-"""When a past day's forecast of the sandbox is known, by the tenant's clock: a run started at that hour ends before the next."""
 ORDERS_SHAPE, NORMALS_SHAPE = shape_of(Orders), shape_of(Climatology)
 
 
@@ -248,9 +238,8 @@ def weather_forecast(
     cells = cell_table(active["geohash"].to_list())
     wanted = active.join(cells.select("geohash", "point"), on="geohash", how="inner", validate="m:1")
     cache = WeatherCache(window.lake, access.source)
-    requests = asyncio.run(_learn_forecasts(window, wanted, cache, open_meteo, access, platform, clock))
-    issued = _issued_forecasts(window, wanted, cache).with_columns(source=pl.lit(access.source))
-    frame = _with_those_before(conform(issued, WeatherForecast), window, access.source)
+    known, requests = asyncio.run(_forecasts(window, wanted, cache, open_meteo, access, platform, clock))
+    frame = _with_those_before(_as_issued(known, window, access), window, access.source)
     by_day = _share_of_cells(active, frame)
     by_day.setdefault(window.last, {}).update(_spent(open_meteo, access, platform, requests))
     missed = {} if access.is_stub else dict.fromkeys(_days_missed(wanted, frame, window), NOT_KEPT)
@@ -263,7 +252,7 @@ def _days_missed(wanted: pl.DataFrame, issued: pl.DataFrame, window: Window) -> 
     return were_asked_for.join(issued, on="date", how="anti")["date"].unique().to_list()
 
 
-async def _learn_forecasts(
+async def _forecasts(
     window: Window,
     wanted: pl.DataFrame,
     cache: WeatherCache,
@@ -271,22 +260,57 @@ async def _learn_forecasts(
     access: Access,
     platform: Platform,
     clock: Clock,
+) -> tuple[pl.DataFrame, int]:
+    """Return what can be had of the wanted forecasts, as versions of each `date` and `geohash`, and the number of requests.
+
+    Today's is asked for, a past one was learnt on its day, or is made up by the sandbox.
+    """
+    first = today = window.tenant.today(window.now)
+    made, made_requests = wanted.clear(), 0
+    with as_failure():
+        requests = await _learn_today(
+            window, wanted.filter(pl.col("date") == today), cache, connector, access, platform, clock.now
+        )
+        if access.is_stub:
+            made, made_requests = await make_up(
+                window, unmade(window, wanted), cache, lambda at: connector.connect(access, platform, at)
+            )
+        else:
+            first = window.first
+    learnt = cache.issued(wanted["point"].to_list(), first, window.last, window.tenant.timezone)
+    by_cell = wanted.join(
+        learnt, left_on=["date", "point"], right_on=["issue_date", "point"], how="inner", validate="m:m"
+    )
+    return pl.concat([by_cell, made], how="diagonal"), requests + made_requests
+
+
+async def _learn_today(
+    window: Window,
+    wanted: pl.DataFrame,
+    cache: WeatherCache,
+    connector: OpenMeteoConnector,
+    access: Access,
+    platform: Platform,
+    now: Now,
 ) -> int:
-    """Fetch the forecasts that can still be had: today's; in stub mode also past ones, by the sandbox's clock."""
+    """Fetch and keep what is missing of today's forecasts; return the number of requests."""
     is_hit = _unlearnt(window, wanted, cache).is_empty()
     _count_lookup(access, is_hit=is_hit)
     if is_hit:
         return 0
-    with as_failure():
-        async with _lock(platform, cache)():
-            missing = _unlearnt(window, wanted, cache)
-            return await _learn(
-                window, missing, cache, lambda at: connector.connect(access, platform, at), access, clock.now
-            )
+    async with _lock(platform, cache)():
+        missing = _unlearnt(window, wanted, cache)
+        if missing.is_empty():
+            return 0
+        points, today = missing["point"].unique().sort().to_list(), window.tenant.today(window.now)
+        plan = cache.whole_forecast(points, today, today + timedelta(days=FORECAST_DAYS))
+        async with connector.connect(access, platform, window.now if access.is_stub else None) as client:
+            cache.keep([cache.versions_of(await cache.ask(client, plan, now))])
+            return client.session.requests
 
 
 def _unlearnt(window: Window, wanted: pl.DataFrame, cache: WeatherCache) -> pl.DataFrame:
-    """Return the days and points of which no forecast of that day is known that has all of our days.
+    """Return those of `wanted` of which no forecast of their day is known that has all of our days.
 
     What `weather_daily`, or a tenant whose day is another, asked of the same host that day is learnt on it too: days that
     are over, fewer days ahead, or only from tomorrow on.
@@ -302,31 +326,18 @@ def _unlearnt(window: Window, wanted: pl.DataFrame, cache: WeatherCache) -> pl.D
     return wanted.join(whole, left_on=["date", "point"], right_on=["issue_date", "point"], how="anti")
 
 
-async def _learn(
-    window: Window,
-    missing: pl.DataFrame,
-    cache: WeatherCache,
-    connect: Callable[[datetime | None], AbstractAsyncContextManager[OpenMeteoClient]],
-    access: Access,
-    now: Now,
-) -> int:
-    """Fetch and keep what can still be had of the missing forecasts; return the number of requests."""
-    today = window.tenant.today(window.now)
-    gate = asyncio.Semaphore(ISSUES_AT_ONCE)
-
-    async def learn(day: date, points: list[str]) -> tuple[list[Answer], int]:
-        issued = window.now if day == today else datetime.combine(day, STUB_ISSUED_AT, window.tenant.zone)
-        plan = cache.whole_forecast(points, day, day + timedelta(days=FORECAST_DAYS))
-        async with gate, connect(issued if access.is_stub else None) as client:
-            known = now if day == today else lambda: issued
-            return await cache.ask(client, plan, known), client.session.requests
-
-    by_day = missing.group_by("date").agg(pl.col("point").unique().sort()).sort("date").iter_rows()
-    learnable = [(day, points) for day, points in by_day if day == today or (access.is_stub and day < today)]
-    learnt = await asyncio.gather(*(learn(day, points) for day, points in learnable))
-    answers = [answer for found, _ in learnt for answer in found]
-    cache.keep([cache.versions_of(answers)] if answers else [])
-    return sum(requests for _, requests in learnt)
+def _as_issued(known: pl.DataFrame, window: Window, access: Access) -> pl.DataFrame:
+    """Return versions of each `date` and `geohash` as rows of `WeatherForecast`."""
+    lead = (pl.col("valid_date") - pl.col("date")).dt.total_days()
+    rows = known.with_columns(
+        tenant_id=pl.lit(window.tenant.id),
+        lead_days=lead,
+        issued_at_utc=pl.col("known_at_utc"),
+        source_model=pl.col("model"),
+        source=pl.lit(access.source),
+        as_of_utc=pl.col("known_at_utc"),
+    ).filter(pl.col("lead_days").is_between(0, FORECAST_DAYS))
+    return conform(rows.sort("date", "geohash", "valid_date"), WeatherForecast)
 
 
 def _with_those_before(issued: pl.DataFrame, window: Window, source: str) -> pl.DataFrame:
@@ -335,20 +346,3 @@ def _with_those_before(issued: pl.DataFrame, window: Window, source: str) -> pl.
     mine = conform(window.whole("weather_forecast", stored.filter(pl.col("source") == source)), WeatherForecast)
     before = mine.join(issued, on=["date", "geohash"], how="anti")
     return pl.concat([issued, before]).sort("date", "geohash", "valid_date")
-
-
-def _issued_forecasts(window: Window, wanted: pl.DataFrame, cache: WeatherCache) -> pl.DataFrame:
-    issued = cache.issued(wanted["point"].to_list(), window.first, window.last, window.tenant.timezone)
-    lead = (pl.col("valid_date") - pl.col("date")).dt.total_days()
-    return (
-        wanted.join(issued, left_on=["date", "point"], right_on=["issue_date", "point"], how="inner", validate="m:m")
-        .with_columns(
-            tenant_id=pl.lit(window.tenant.id),
-            lead_days=lead,
-            issued_at_utc=pl.col("known_at_utc"),
-            source_model=pl.col("model"),
-            as_of_utc=pl.col("known_at_utc"),
-        )
-        .filter(pl.col("lead_days").is_between(0, FORECAST_DAYS))
-        .sort("date", "geohash", "valid_date")
-    )

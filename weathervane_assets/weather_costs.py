@@ -16,7 +16,7 @@ import polars as pl
 
 from weathervane_assets.transforms.normals import base_period
 from weathervane_assets.transforms.weather import LOOKBACK_DAYS
-from weathervane_assets.weather import FORECAST_DAYS, active_in, places_of_year
+from weathervane_assets.weather import active_in, places_of_year
 from weathervane_assets.window import Window
 from weathervane_resources.clock import system_now
 from weathervane_resources.credentials import OPEN_METEO, Access, find_access
@@ -27,6 +27,7 @@ from weathervane_resources.tenants import Tenant
 from weathervane_resources.weather_cache import WeatherCache, cell_table
 from weathervane_resources.weather_plan import (
     ARCHIVE_MODEL,
+    FORECAST_DAYS,
     FORECAST_MODEL,
     MISSING_SCHEMA,
     Request,

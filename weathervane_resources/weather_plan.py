@@ -16,6 +16,10 @@ from weathervane_resources.clients.open_meteo import POINTS_PER_REQUEST, Host, c
 
 ARCHIVE_MODEL = "era5_seamless"
 FORECAST_MODEL = "best_match"
+FORECAST_DAYS = 7
+"""Longest lead of the table `weather_forecast`, days after the day of issue."""
+ISSUE_HOUR = 2
+"""Tenant-local hour at which each day's forecast is asked for."""
 HEAVIEST_REQUEST = 2_000.0
 """Open-Meteo refuses one request of more than 5,000 calls' weight. History may have 4,000 an hour and 8,000 a day of the free hosts: one
 request of that size found no hour in which nights had asked for anything."""

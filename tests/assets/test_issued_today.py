@@ -17,6 +17,7 @@ from weathervane_resources.clock import Clock
 from weathervane_resources.platform import Platform
 from weathervane_resources.tenants import FIRST_HOUR_WITH_TODAYS_FORECAST, LONGEST_DECISION_LEAD_DAYS
 from weathervane_resources.weather_cache import FORECAST_MODEL
+from weathervane_resources.weather_plan import FORECAST_DAYS
 
 TODAY, YESTERDAY = date(2026, 11, 20), date(2026, 11, 19)
 MORNING, LATER = "2026-11-20T10:00:00+00:00", "2026-11-20T11:00:00+00:00"
@@ -107,5 +108,5 @@ def test_weather_is_known_from_when_it_came_not_from_when_the_run_began(
 def test_no_decision_is_set_where_no_forecast_can_be_known() -> None:
     """A lead of 14 days was taken without a word, and every row of its matrix was without weather."""
     (issue,) = (routine for routine in ROUTINES if routine.name == "issue_forecasts")
-    assert weather.FORECAST_DAYS == LONGEST_DECISION_LEAD_DAYS
+    assert FORECAST_DAYS == LONGEST_DECISION_LEAD_DAYS
     assert issue.hour + 1 == FIRST_HOUR_WITH_TODAYS_FORECAST

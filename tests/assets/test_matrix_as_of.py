@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from tests.assets.conftest import TENANTS, Installation
+from weathervane_assets.instance import sync_tenants
 from weathervane_assets.transforms.as_of import decision_frame
 from weathervane_resources.tenants import FIRST_HOUR_WITH_TODAYS_FORECAST
 
@@ -137,3 +138,21 @@ def test_days_of_the_other_join_mode_are_no_leak(installation: Installation, *, 
     assert set(installation.rows("acme", "features")["join_mode"]) == {"observed", "as_of"}
     found = json.loads(installation.lake.files.read("_reports/acme/weather_join_validation.json") or b"")
     assert (found["leakage"]["rules"], found["leakage"]["total_rows"]) == ({}, 0)
+
+
+def test_another_tenants_made_up_forecasts_change_nothing_of_what_was_known(installation: Installation) -> None:
+    """A second tenant of another time zone put forecasts among the shared versions that were said to be older than they are."""
+    of_two = 'timezone = "Asia/Dubai"\ncurrency = "AED"\nstart_date = 2026-01-01\njoin_mode = "as_of"\n'
+    (installation.folder / "tenants.toml").write_text(
+        f"[tenants.dune]\n{of_two}[tenants.coast]\n{of_two.replace('Asia/Dubai', 'Europe/Berlin')}"
+    )
+    sync_tenants(installation.instance, ["dune", "coast"])
+    assert installation.backfill("dune", FIRST, LAST).failures == []
+    before = installation.rows("dune", "features")
+    assert before["temp_c"].drop_nulls().len()
+    assert installation.backfill("coast", FIRST, LAST).failures == []
+    places = [set(installation.rows(tenant, "orders")["ship_geohash"].drop_nulls()) for tenant in ("dune", "coast")]
+    assert places[0] & places[1], "they ship to the same places"
+    outcome = installation.backfill("dune", FIRST, LAST, "features")
+    assert installation.rows("dune", "features").drop("as_of_utc").equals(before.drop("as_of_utc"))
+    assert {name: counts for name, counts in outcome.checks.items() if "leakage" in name and counts["critical"]} == {}
