@@ -134,17 +134,22 @@ def _by_channel(campaigns: pl.DataFrame) -> pl.DataFrame:
 def planned_promos(promos: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
     """Return the promo counts of each tenant-day as far as they were known at its decision, else null.
 
-    A campaign counts if it stood planned at the decision and has not been touched since: only then is what it was
-    known. A campaign that changed later may have been planned or not, so the absence of a plan proves nothing and is
-    null, not zero. `decisions`: `date`, `decision_at`.
+    A campaign counts if it went out before the decision, or stood planned at it and has not been touched since: only then is
+    what it was known. One that was there and changed later may have been planned or not: its day's count, and its channel's, is
+    null, and so is one without any plan, since its absence proves nothing. `decisions`: `date`, `decision_at`.
     """
     dated = promos.join(decisions, on="date", how="inner", validate="m:1")
-    stood = pl.max_horizontal("created_at", "updated_at") <= pl.col("decision_at")
+    was_out = was_sent() & (pl.col("send_time") <= pl.col("decision_at"))
+    was_there = pl.col("created_at") <= pl.col("decision_at")
+    is_certain = was_out | (pl.col("updated_at") <= pl.col("decision_at"))
     is_dated = pl.coalesce("send_time", "scheduled_at").is_not_null()
-    known = _by_channel(dated.filter(stood & is_planned() & is_dated))
+    known = _by_channel(dated.filter(was_there & is_certain & is_planned() & is_dated))
+    unsure = _by_channel(dated.filter(was_there & ~is_certain))
     counts = [name for name in known.columns if name != "date"]
     joined = decisions.select("date").join(known, on="date", how="left", validate="1:1")
-    return joined.select("date", *(pl.when(pl.col(n) > 0).then(n).cast(pl.Int32).alias(n) for n in counts))
+    both = joined.join(unsure, on="date", how="left", suffix="_unsure", validate="1:1")
+    stands = {name: (pl.col(name) > 0) & (pl.col(f"{name}_unsure").fill_null(0) == 0) for name in counts}
+    return both.select("date", *(pl.when(stands[n]).then(n).cast(pl.Int32).alias(n) for n in counts))
 
 
 def build_matrix(

@@ -182,17 +182,24 @@ def day_is_in_the_future(join: Join) -> pl.DataFrame:
     if not join.is_as_of:
         return ahead
     spent = pl.any_horizontal(pl.col("^tenant_(ad|meta|google)_.*$").is_not_null())
-    plans = _plans(join) if join.promos.width else pl.lit(value=True)
-    early = join.as_of.filter(spent | (pl.col("tenant_promos").is_not_null() & plans))
-    return pl.concat([ahead, early.select(KEYS)]).unique()
+    early = join.as_of.filter(spent).select(KEYS)
+    return pl.concat([ahead, early, _unplanned(join)]).unique()
 
 
-def _plans(join: Join) -> pl.Expr:
-    """Return whether a row counts more campaigns than stood at its decision."""
-    dated = join.promos.join(join.decisions.select("date", "decision_at"), on="date", how="inner")
-    stood = dated.filter(pl.max_horizontal("created_at", "updated_at") <= pl.col("decision_at"))
-    counts = dict(stood.group_by("date").len().iter_rows())
-    return pl.col("tenant_promos") > pl.col("date").replace_strict(counts, default=0, return_dtype=pl.Int32)
+def _unplanned(join: Join) -> pl.DataFrame:
+    """Return the rows that count more campaigns than stood at their decision: planned, or sent by then.
+
+    What was touched after a row was made says nothing of it: as it was then, it was read.
+    """
+    rows = join.as_of.filter(pl.col("tenant_promos").is_not_null())
+    if not join.promos.width:
+        return rows.select(KEYS)
+    days = rows.select("date", "decision_at", pl.col("as_of_utc").alias("made_at")).unique()
+    dated = days.join(join.promos, on="date", how="inner").filter(pl.col("created_at") <= pl.col("decision_at"))
+    is_out = pl.min_horizontal("updated_at", "send_time") <= pl.col("decision_at")
+    stood = dated.filter(is_out | (pl.col("updated_at") > pl.col("made_at"))).group_by("date", "made_at").len()
+    counted = rows.join(stood, left_on=["date", "as_of_utc"], right_on=["date", "made_at"], how="left")
+    return counted.filter(pl.col("tenant_promos") > pl.col("len").fill_null(0)).select(KEYS)
 
 
 Rule = Callable[[Join], pl.DataFrame]

@@ -291,6 +291,22 @@ def test_what_our_transforms_make_is_clean_in_both_join_modes() -> None:
         assert [f.extra["rows"] for f in findings] == [2, 2, 2, 2]
 
 
+@pytest.mark.parametrize(
+    ("updated", "sent", "is_leak"),
+    [(-1, None, False), (2, None, True), (2, -1, False), (2, 1, True), (500, None, False)],
+)
+def test_a_count_of_campaigns_is_a_leak_where_they_neither_stood_nor_were_out(
+    updated: int, sent: int | None, is_leak: bool
+) -> None:
+    """Hours after the decision. What was touched after the row was made is no leak: the row was red until it was made again."""
+    join = on_decided(tenant_promos=1)(clean())
+    at = join.decisions.filter(pl.col("date") == BAD)["decision_at"].item()
+    row = {"date": BAD, "created_at": at - timedelta(days=9), "updated_at": at + timedelta(hours=updated)}
+    row["send_time"] = None if sent is None else at + timedelta(hours=sent)
+    schema = {name: dtype for name, dtype in polars_schema(Promos).items() if name in row}
+    assert RULES["W18"](replace(join, promos=pl.DataFrame([row], schema=schema))).height == int(is_leak)
+
+
 def test_weather_with_other_limits_is_held_against_all_but_its_flags() -> None:
     """A table made again with another `freeze_max_c` was weather of another day; its temperatures still have to be the same."""
     join = on_weather(freeze_flag=1)(clean())
