@@ -272,7 +272,7 @@ def _against(counted: Counted) -> str:
     near = ", ".join(map(str, usual.known.near)) or "none"
     name = WEEKDAYS[counted.day.weekday()]
     level = f", at {usual.level:.0%} of their level in the last days" if usual.level < 1 else ""
-    level += f", x {usual.month_end:.2f} as at month ends before" if usual.month_end > 1 else ""
+    level += f", x {usual.month_end:.2f} as at month ends" if usual.month_end > 1 else ""
     return f"{counted.count} rows, usually {usual.expected:.4g} ({name}, nearest first: {alike}{level}; nearest days: {near})"
 
 
