@@ -196,5 +196,5 @@ def test_a_month_end_is_named_where_it_counts() -> None:
     pay_days = {date(2026, month, day) for month, day in ((1, 30), (1, 31), (2, 27), (2, 28), (3, 30), (3, 31))}
     rows = ledger(86, lambda d, n: 60 if d == date(2026, 3, 31) else 130 if d in pay_days else 100)
     note = judge(rows)[date(2026, 3, 31)].note
-    assert "as at month ends before" in note
+    assert "as at month ends" in note
     assert "month ends" not in judge(ledger(70, lambda d, n: 40 if d == nth(9, 4) else 100))[nth(9, 4)].note
