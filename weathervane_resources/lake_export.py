@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from weathervane_resources.disk import flush
 from weathervane_resources.lake import Lake
 from weathervane_resources.lake_care import table_paths
 from weathervane_resources.lake_errors import LakeError, reason
+from weathervane_resources.lake_tables import LakeTable
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
@@ -75,7 +75,7 @@ def export_tenant(lake: Lake, tenant: str, folder: Path, now: datetime) -> list[
 def _tables(lake: Lake, paths: list[str], folder: Path) -> Iterator[Exported]:
     for path in paths:
         name = path.partition("/")[2]
-        table = DeltaTable(lake.uri(*path.split("/", 1)))
+        table = LakeTable(lake.uri(*path.split("/", 1)))
         file = folder / f"{name}.parquet"
         file.parent.mkdir(parents=True, exist_ok=True)
         rows = pl.scan_delta(table)

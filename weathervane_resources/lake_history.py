@@ -11,12 +11,12 @@ from datetime import date
 from typing import Any
 
 import polars as pl
-from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from weathervane_resources.lake import Lake, Shape, rows_of
 from weathervane_resources.lake_errors import LakeError, reason
 from weathervane_resources.lake_ledger import DATASET_MARK, LEDGER, LEDGER_SCHEMA, VERSION_MARK
+from weathervane_resources.lake_tables import LakeTable
 
 RESTORED_MARK = "weathervane.restored_version"
 GONE = "what was replaced more than 30 days ago is gone; choose a later version, or run the backfill of its days again"
@@ -115,7 +115,7 @@ class History:
         return entry.get(DATASET_MARK) == self.dataset
 
     def _ledger_rows(self, entry: int) -> pl.DataFrame:
-        table = DeltaTable(self.lake.uri(self.tenant, LEDGER), version=entry)
+        table = LakeTable(self.lake.uri(self.tenant, LEDGER), version=entry)
         return self.lake.ledger_of(table, self.tenant, self.dataset)
 
     def _scan(self, version: int, days: Sequence[date] | None) -> pl.LazyFrame:
@@ -123,7 +123,7 @@ class History:
         if not 0 <= version <= current:
             raise LakeError(f"the table {self.name} has no version {version}; choose one of 0 to {current}")
         try:
-            table = DeltaTable(self.lake.uri(self.tenant, self.dataset), version=version)
+            table = LakeTable(self.lake.uri(self.tenant, self.dataset), version=version)
         except UNREADABLE as error:
             raise self._gone(version, error) from None
         return rows_of(table, f"{self.name} at version {version}", self.shape, days)

@@ -12,6 +12,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import polars as pl
 from deltalake import DeltaTable
@@ -19,19 +21,44 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from weathervane_resources.lake_errors import LakeError, reason
 
+if TYPE_CHECKING:
+    from deltalake.table import FilePruningPredicateType, FilterType
+
+LOCAL = "file://"
 MOST_TABLES = 64
 """Open at once: four tenants' tables."""
 MOST_AGE_S = 60.0
 """A table that was removed and made anew can come back at the version that is known; not within a minute."""
 
 
-def open_table(uri: str) -> DeltaTable | None:
+class LakeTable(DeltaTable):
+    """A table whose files polars finds wherever the lake is.
+
+    deltalake says where they are as a part of a URL, and polars (2.1) opens that as a path: of a folder called `my shops`, or one
+    below `/home/jörg`, it found no file. Object stores take both as URLs.
+    """
+
+    def file_uris(
+        self,
+        partition_filters: FilterType | None = None,
+        *,
+        file_pruning_predicate: FilePruningPredicateType | None = None,
+    ) -> list[str]:
+        """Return the paths of the version's files, or their URLs in an object store."""
+        files = super().file_uris(partition_filters, file_pruning_predicate=file_pruning_predicate)
+        if not self.table_uri.startswith(LOCAL):
+            return files
+        root = self.table_uri.removeprefix(LOCAL)
+        return [unquote(root) + file.removeprefix(root) if file.startswith(root) else file for file in files]
+
+
+def open_table(uri: str) -> LakeTable | None:
     """Return a handle of one's own of the table's newest version, or None where there is no table.
 
     Raises: LakeError: it cannot be read.
     """
     try:
-        return DeltaTable(uri)
+        return LakeTable(uri)
     except TableNotFoundError:
         return None
     except (DeltaError, OSError) as error:

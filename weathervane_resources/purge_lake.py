@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import polars as pl
-from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from weathervane_resources.lake import Lake
 from weathervane_resources.lake_care import table_paths
 from weathervane_resources.lake_errors import LakeError, reason
 from weathervane_resources.lake_flush import flush_version
+from weathervane_resources.lake_tables import LakeTable
 from weathervane_resources.weather_cache import point_of
 
 CELL_COLUMNS = {"orders": "ship_geohash", "weather_daily": "geohash", "climatology": "geohash", "features": "geohash"}
@@ -100,7 +100,7 @@ def remove_from_lake(lake: Lake, held: LakeHoldings) -> None:
 def _points(lake: Lake, path: str, column: str) -> set[str]:
     uri = lake.files.address(path)
     try:
-        cells = pl.scan_delta(uri).select(pl.col(column).drop_nulls().unique()).collect()
+        cells = pl.scan_delta(LakeTable(uri)).select(pl.col(column).drop_nulls().unique()).collect()
     except (DeltaError, OSError, pl.exceptions.PolarsError) as error:
         raise LakeError(
             f"the table {uri} cannot be read ({reason(error)}); mend it, or purge its tenant where that was interrupted"
@@ -109,7 +109,7 @@ def _points(lake: Lake, path: str, column: str) -> set[str]:
 
 
 def _rows(lake: Lake, path: str, points: tuple[str, ...]) -> int:
-    table = pl.scan_delta(lake.files.address(path))
+    table = pl.scan_delta(LakeTable(lake.files.address(path)))
     return int(table.filter(pl.col("point").is_in(points)).select(pl.len()).collect().item())
 
 
@@ -123,7 +123,7 @@ def _forget_points(uri: str, points: tuple[str, ...]) -> None:
     predicate = "point IN ({})".format(", ".join(f"'{point}'" for point in points))
     for _ in range(ATTEMPTS):
         try:
-            table = DeltaTable(uri)
+            table = LakeTable(uri)
             begun = table.version()
             table.delete(predicate)
             table.optimize.compact()

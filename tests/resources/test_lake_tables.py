@@ -9,9 +9,10 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
-from tests.resources.lake_rows import MON, frame, put, stored
+from tests.resources.lake_rows import MON, SHAPE, frame, put, stored
 from weathervane_resources import lake_tables
 from weathervane_resources.lake import Lake
+from weathervane_resources.lake_history import History
 from weathervane_resources.lake_tables import OPEN_TABLES, OpenTables
 
 
@@ -121,3 +122,14 @@ def test_so_many_tables_are_held_and_no_more(tmp_path: Path) -> None:
         held.hold(f"table-{number}", table)
     assert len(held._held) == lake_tables.MOST_TABLES
     assert "table-0" not in held._held
+
+
+@pytest.mark.parametrize("folder", ["my shops", "jörg", "50% off #1", "a+b {c}"])
+def test_a_lake_may_be_in_any_folder(tmp_path: Path, folder: str) -> None:
+    """A clone below `/home/jörg`, or in `my shops`, wrote its tables and could read none of them: no file was found."""
+    lake = Lake(str(tmp_path / folder))
+    put(lake, frame((MON, "a", "1")), [MON])
+    put(lake, frame((MON, "a", "2")), [MON])
+    assert amount(lake) == [2]
+    earlier = History(lake, "acme", "orders", SHAPE)
+    assert earlier.rows(0, [MON])["amount"].to_list() == [1]
