@@ -17,7 +17,7 @@ from pathlib import Path
 
 import click
 
-from weathervane_assets.instance import open_instance, sync_tenants
+from weathervane_assets.instance import open_instance, shipped, sync_tenants
 from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.ui_guard import served_hosts
 from weathervane_resources.sandbox import RunningSandbox, SandboxConfig, SandboxPortBusy, serve_forever
@@ -58,8 +58,13 @@ def dev_command(port: int) -> list[str]:
 
 
 def _location() -> list[str]:
-    """Return the code location: the workspace file of a checkout, else the installed module."""
-    return ["-w", "workspace.yaml"] if Path("workspace.yaml").exists() else ["-m", "weathervane_assets.definitions"]
+    """Return the code location: the workspace file of the working directory, else ours.
+
+    A module would do, but its location would have another name, and what Dagster keeps by that (a sensor's place, what waits in
+    the queue) would be lost to whoever starts it from another folder.
+    """
+    own = Path("workspace.yaml")
+    return ["-w", str(own if own.exists() else shipped("workspace.yaml"))]
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:

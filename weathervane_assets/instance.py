@@ -25,7 +25,7 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     try:
         home.mkdir(parents=True, exist_ok=True)
         if not (home / "dagster.yaml").exists():
-            shutil.copyfile(_default_yaml(), home / "dagster.yaml")
+            shutil.copyfile(shipped("dagster.yaml"), home / "dagster.yaml")
     except OSError as error:
         raise ConfigurationError(
             f"DAGSTER_HOME {home} cannot be written ({error.strerror}); set DAGSTER_HOME to a folder that can be"
@@ -34,11 +34,11 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     return dg.DagsterInstance.get()
 
 
-def _default_yaml() -> Path:
-    """Return our dagster.yaml: beside this module in a wheel, at the project's root in a checkout."""
+def shipped(name: str) -> Path:
+    """Return a file of ours: beside this module in a wheel, at the project's root in a checkout."""
     here = Path(__file__).parent
-    packaged = here / "dagster.yaml"
-    return packaged if packaged.exists() else here.parent / "dagster.yaml"
+    packaged = here / name
+    return packaged if packaged.exists() else here.parent / name
 
 
 def sync_tenants(instance: dg.DagsterInstance, wanted: list[str]) -> list[str]:
