@@ -23,7 +23,7 @@ from dagster._serdes import deserialize_value
 
 from weathervane_checks.alert_evaluations import Judged, observe_evaluations
 from weathervane_checks.alert_guard import Unread, fitted
-from weathervane_checks.alert_runs import ENDS, EVALUATED, backfill_of, is_asked, observe_end
+from weathervane_checks.alert_runs import ENDS, EVALUATED, awaits_retry, backfill_of, is_asked, observe_end
 from weathervane_checks.alerts import Observation
 
 OVERLAP = 500
@@ -171,7 +171,7 @@ def _observe(
     *,
     is_full: bool,
 ) -> Batch:
-    held = _still_written(judged, now)
+    held = _still_written(judged, now) | _not_retried_yet(instance, fresh, now, unread)
     taken = sorted((r for r in fresh if r.storage_id not in held), key=lambda r: r.storage_id)
     observations = observe_evaluations([j for j in judged if j.event_id not in held], now, unread)
     ends = _ends(taken)
@@ -182,6 +182,15 @@ def _observe(
     cursor = max(start, newest if not held else min(newest, min(held) - 1))
     at = datetime.fromtimestamp(taken[-1].event_log_entry.timestamp, UTC) if taken else None
     return Batch(observations, done, cursor, at, is_full, ends, tuple(unread.said.values()))
+
+
+def _not_retried_yet(
+    instance: dg.DagsterInstance, records: Sequence[dg.EventLogRecord], now: datetime, unread: Unread
+) -> set[int]:
+    def told_later(end: dg.EventLogRecord) -> list[int]:
+        return [end.storage_id] if awaits_retry(instance, end, now) else []
+
+    return {one for r in _ends(records) for one in unread.guard(r.storage_id, _named(r), partial(told_later, r))}
 
 
 def _observe_end(instance: dg.DagsterInstance, end: dg.EventLogRecord, now: datetime) -> Iterator[Observation]:

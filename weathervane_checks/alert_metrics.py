@@ -14,8 +14,9 @@ from weathervane_resources.alert_store import AlertStore
 from weathervane_resources.failures import DEFERRED_TAG, WAITING
 from weathervane_resources.partition_keys import is_backfill, tenant_of
 
+from weathervane_checks.alert_runs import RETRIED_BY_TAG
+
 OTHER = "other"
-WILL_RETRY_TAG = "dagster/will_retry"
 SEVERITIES = ("warning", "critical")
 
 
@@ -59,4 +60,4 @@ def _status(run: dg.DagsterRun) -> str:
         return "success"
     if run.tags.get(DEFERRED_TAG) == WAITING:
         return "deferred"
-    return "retried" if run.tags.get(WILL_RETRY_TAG, "").lower() == "true" else "failure"
+    return "retried" if RETRIED_BY_TAG in run.tags else "failure"

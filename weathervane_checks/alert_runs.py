@@ -28,7 +28,10 @@ from weathervane_checks.alert_text import CURE_MOST, NOTE_MOST, clean
 from weathervane_checks.alerts import FAILED_RUN, GIVEN_UP, NOT_RUN, STUCK_RUN, Observation
 
 STUCK_AFTER = timedelta(hours=3)
-WILL_RETRY_TAG = "dagster/will_retry"
+WILL_RETRY_TAG, RETRIED_BY_TAG = "dagster/will_retry", "dagster/auto_retry_run_id"
+RETRIED_WITHIN = timedelta(minutes=5)
+"""Dagster runs again within seconds what failed. What it announced and did not begin by then it gave up: the run's backfill is over,
+or the code location cannot be reached."""
 ALERT_TAG = "weathervane/alert"
 """On a backfill's run: judge it like a night's."""
 EVALUATED, PLANNED = dg.DagsterEventType.ASSET_CHECK_EVALUATION, dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
@@ -48,6 +51,15 @@ def backfill_of(run_id: str, tags: Mapping[str, str]) -> str:
     return next((tags[tag] or run_id for tag in BACKFILL_TAGS if tag in tags), "")
 
 
+def awaits_retry(instance: dg.DagsterInstance, end: dg.EventLogRecord, now: datetime) -> bool:
+    """Return whether a run failed just now and is to be run again, which has not begun: what its end says is not known yet."""
+    entry = end.event_log_entry
+    if entry.dagster_event_type == ENDS[0] or now.timestamp() - entry.timestamp > RETRIED_WITHIN.total_seconds():
+        return False
+    run = instance.get_run_by_id(entry.run_id)
+    return run is not None and run.tags.get(WILL_RETRY_TAG, "").lower() == "true" and RETRIED_BY_TAG not in run.tags
+
+
 def observe_end(instance: dg.DagsterInstance, end: dg.EventLogRecord, now: datetime) -> list[Observation]:
     """Return what the end of a run says: failed steps, checks that gave no verdict, or that all is well with its assets."""
     run = instance.get_run_by_id(end.event_log_entry.run_id)
@@ -59,7 +71,7 @@ def observe_end(instance: dg.DagsterInstance, end: dg.EventLogRecord, now: datet
         steps = [_dataset_of(r.event_log_entry.step_key) for r in done]
         silent = list(_not_run(instance, about))
         return [*about.all_well(steps, [one.subject for one in silent]), *silent]
-    if run.tags.get(WILL_RETRY_TAG, "").lower() == "true" or run.tags.get(DEFERRED_TAG) == WAITING:
+    if RETRIED_BY_TAG in run.tags or run.tags.get(DEFERRED_TAG) == WAITING:
         return []  # the last attempt, or the run that resumes it, speaks for all of them
     failed = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
     said = list(about.failed_steps([r.event_log_entry.get_dagster_event() for r in failed]))

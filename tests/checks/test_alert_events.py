@@ -174,9 +174,26 @@ def test_a_run_that_is_retried_or_put_off_is_no_incident_yet(
 ) -> None:
     """Two retries were three alerts; a run that waits for a quota was reported as failed."""
     broken.add("asset")
-    run(instance, **{"dagster/will_retry": "true"})
+    run(instance, **{"dagster/auto_retry_run_id": "another"})
     run(instance, **{DEFERRED_TAG: WAITING})
-    assert wrong(read(instance, cursor)) == []
+    batch = read(instance, cursor)
+    assert (wrong(batch), len(batch.ends)) == ([], 2)
+
+
+@pytest.mark.parametrize("read_how", [read_index, read_by_runs])
+def test_a_retry_that_is_announced_and_never_begins_is_a_failure(
+    instance: dg.DagsterInstance, cursor: tuple[int, set[int]], read_how: Read
+) -> None:
+    """The run of a backfill that was over was told to nobody: Dagster called it one that it will run again, and did not."""
+    broken.add("asset")
+    run_id = run(instance, **{"dagster/will_retry": "true"})
+    waits = read(instance, cursor, read_how)
+    assert (wrong(waits), waits.ends) == ([], ())
+    told = read_how(instance, waits.cursor, set(waits.event_ids) | cursor[1], datetime.now(UTC) + timedelta(minutes=6))
+    assert [cause for _, cause, _ in wrong(told)] == ["failed_run"]
+    instance.add_run_tags(run_id, {"dagster/auto_retry_run_id": "another"})
+    begun = read(instance, (waits.cursor, set(waits.event_ids) | cursor[1]), read_how)
+    assert (wrong(begun), len(begun.ends)) == ([], 1)
 
 
 def test_a_check_that_crashed_is_told_though_it_left_no_evaluation(
