@@ -7,7 +7,7 @@ sent, and what may have been sent is sent again under the same key.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import dagster as dg
@@ -39,6 +39,8 @@ from weathervane_checks.alert_text import NOTE_MOST, clean, compose
 from weathervane_checks.alerts import BACKFILL, STUCK_RUN, Observation, Progress, due
 
 TICK_SECONDS = 30
+MOST_READS = 20
+"""A tick reads so often, each time at most `MOST_EVENTS`: a backfill's are thousands, and a first start reads a day's."""
 LAGS_AFTER = timedelta(minutes=15)
 UNREAD_FOR = timedelta(days=1)
 """So long an event that was passed over stays an incident; nothing would end it."""
@@ -57,6 +59,19 @@ class Ticked:
     sent: Sent = field(default_factory=Sent)
     unread: tuple[str, ...] = ()
     """What was wrong with the events that were passed over."""
+    are_more: bool = False
+    """Whether there are more events to read."""
+
+    def __add__(self, later: Ticked) -> Ticked:
+        """Return both in one: what was read later says whether there are more."""
+        return Ticked(
+            self.events + later.events,
+            self.notices + later.notices,
+            self.enqueued + later.enqueued,
+            self.sent,
+            (*self.unread, *later.unread),
+            later.are_more,
+        )
 
     def __str__(self) -> str:
         passed = f", {counted(len(self.unread), 'event')} passed over" if self.unread else ""
@@ -80,41 +95,53 @@ class Alerter:
 
     def tick(self, now: datetime) -> Ticked:
         """Take in what is new, say what is due, send what waits."""
+        stuck = () if self.misconfigured else stuck_runs(self.instance, now)
+        took = Ticked(are_more=True)
+        for left in reversed(range(MOST_READS)):
+            took += self._take_in(stuck, now, is_last=not left)
+            if not took.are_more:
+                break
+        targets = {target.id: target for target in self.targets}
+        sent = send_due(self.store.state, targets, now, self.send, are_all=not self.misconfigured)
+        ticked = replace(took, sent=sent)
+        _publish(ticked)
+        if not self.misconfigured:
+            publish_incidents(self.store, self.names)
+        return ticked
+
+    def _take_in(self, stuck: Sequence[Observation], now: datetime, *, is_last: bool) -> Ticked:
+        """Read once and write what follows from it. `is_last`: what is not read now waits for the next tick."""
         with self.store.session() as session:
             before = session.watch()
             already = session.seen(_after(before))
         if not self.misconfigured:
             place = find_place(self.instance, before)
             known = already if place.newest is None else ()
-            batch, stuck = read_events(self.instance, place.cursor, known, now), stuck_runs(self.instance, now)
+            batch = read_events(self.instance, place.cursor, known, now)
         elif before is not None:
             place = Place(before.store, before.cursor)
-            batch, stuck = Batch([], frozenset(), before.cursor, None, is_full=False), []
+            batch = Batch([], frozenset(), before.cursor, None, is_full=False)
         else:
             return Ticked()  # the first look goes a day back, once it is known whose events these are
+        is_behind = batch.is_full and (is_last or not batch.event_ids)
         with self.store.session() as session:
-            decided = self._decide(session, place, batch, stuck, already, before, now)
-        if decided:
-            publish_runs(self.instance, batch.ends, self.names)
-        notices, enqueued = decided or (0, 0)
-        targets = {target.id: target for target in self.targets}
-        sent = send_due(self.store.state, targets, now, self.send, are_all=not self.misconfigured)
-        ticked = Ticked(len(batch.event_ids), notices, enqueued, sent, batch.unread)
-        _publish(ticked)
-        if not self.misconfigured:
-            publish_incidents(self.store, self.names)
-        return ticked
+            decided = self._decide(session, place, batch, stuck, already, before, now, is_behind=is_behind)
+        if decided is None:
+            return Ticked(len(batch.event_ids), unread=batch.unread)
+        publish_runs(self.instance, batch.ends, self.names)
+        are_more = batch.is_full and not is_behind
+        return Ticked(len(batch.event_ids), *decided, unread=batch.unread, are_more=are_more)
 
     def _decide(
         self, session: Session, place: Place, batch: Batch, stuck: Sequence[Observation], already: Collection[int],
-        before: Watch | None, now: datetime,
+        before: Watch | None, now: datetime, *, is_behind: bool,
     ) -> tuple[int, int] | None:  # fmt: skip
         """Everything a tick writes before it sends; None where a second alerter that came first leaves nothing to do."""
         if session.watch() != before or session.seen(_after(before)) != already:
             return None
         if place.newest is not None:
             session.forget_place(place.newest)
-        lag_s = (now - batch.newest_at).total_seconds() if batch.is_full and batch.newest_at else 0.0
+        lag_s = (now - batch.newest_at).total_seconds() if is_behind and batch.newest_at else 0.0
         labels = sorted({label for one in batch.observations for label in one.labels})
         span = (labels[0], labels[-1]) if labels else ("", "")
         ledger = session.ledger(now, {one.subject.tenant for one in batch.observations}, span)
@@ -124,7 +151,8 @@ class Alerter:
             progress.hold([self._unreadable()], frozenset({MISCONFIGURED}))
         else:
             passed = _passed_over(batch.unread, ledger, now)
-            progress.hold([*stuck, *passed, *self._own_troubles(session, lag_s)], LASTING)
+            lasting = LASTING - {BEHIND} if batch.is_full and not is_behind else LASTING
+            progress.hold([*stuck, *passed, *self._own_troubles(session, lag_s)], lasting)
         ledger.snoozes += [Snooze(now + timedelta(days=1), tenant=tenant) for tenant in self._silent(ledger)]
         waiting = [s.cause for s in progress.ledger.incidents if s.dataset == BACKFILL]
         found = due(progress, unfinished_backfills(self.instance, waiting))
