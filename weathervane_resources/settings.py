@@ -79,13 +79,13 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         raise ConfigurationError(f"WEATHERVANE_ALERT_SEVERITY is {severity!r}; it must be one of: {allowed}")
     return Settings(
         tenants_file=Path(env.get("WEATHERVANE_TENANTS") or "tenants.toml"),
-        lake=env.get("WEATHERVANE_LAKE") or "storage/lake",
+        lake=_lake(env.get("WEATHERVANE_LAKE") or "storage/lake"),
         state_url=env.get("WEATHERVANE_STATE_URL") or "sqlite:///storage/state/weathervane.db",
         token_key=env.get("WEATHERVANE_TOKEN_KEY") or None,
         stubs=cast("Literal['auto', 'never']", stubs),
         start_date=_start_date(env.get("WEATHERVANE_START_DATE") or "2024-01-01"),
         alert_urls=tuple(env.get("WEATHERVANE_ALERT_URLS", "").split()),
-        dagster_home=Path(env.get("DAGSTER_HOME") or "storage/dagster"),
+        dagster_home=_folder("DAGSTER_HOME", env.get("DAGSTER_HOME") or "storage/dagster", "%?"),
         alert_severity=severity,
         alert_inside=_switch(env, "WEATHERVANE_ALERT_INSIDE"),
         ui_url=env.get("WEATHERVANE_UI_URL") or "http://127.0.0.1:3000",
@@ -96,6 +96,20 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         log_format=log_format,
         sandbox_url=env.get("WEATHERVANE_SANDBOX_URL") or None,
     )
+
+
+def _lake(root: str) -> str:
+    return root if "://" in root else str(_folder("WEATHERVANE_LAKE", root, "[]\\"))
+
+
+def _folder(variable: str, path: str, odd: str) -> Path:
+    """Return a folder; its libraries take the `odd` characters for something else, and fail on them late and obscurely."""
+    whole = str(Path(path).absolute())
+    if found := [one for one in odd if one in whole]:
+        raise ConfigurationError(
+            f"{variable} is the folder {whole}, which cannot have {found[0]} in its name; choose another"
+        )
+    return Path(path)
 
 
 def _switch(env: Mapping[str, str], name: str) -> bool:

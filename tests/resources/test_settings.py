@@ -99,3 +99,20 @@ def test_a_bad_value_is_one_line_that_names_the_variable(name: str, value: str, 
     with pytest.raises(ConfigurationError) as caught:
         read_settings({name: value})
     assert str(caught.value) == says
+
+
+@pytest.mark.parametrize(
+    ("variable", "folder"),
+    [("WEATHERVANE_LAKE", "a[b]"), ("WEATHERVANE_LAKE", "a\\b"), ("DAGSTER_HOME", "a%20b"), ("DAGSTER_HOME", "a?b")],
+)
+def test_a_folder_that_a_library_would_misread_is_refused_wherever_it_stands(
+    variable: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A traceback of SQLAlchemy's, or of Rust's, was all that was said of it."""
+    with pytest.raises(ConfigurationError, match=f"{variable} is the folder .* cannot have"):
+        read_settings({variable: f"/srv/{folder}/x"})
+    (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path / folder)
+    with pytest.raises(ConfigurationError, match=variable):
+        read_settings({})
+    assert read_settings({"WEATHERVANE_LAKE": "s3://bucket/a[b]", "DAGSTER_HOME": "/srv"}).lake == "s3://bucket/a[b]"
