@@ -70,17 +70,15 @@ class AsOf:
     def versions(self) -> pl.DataFrame:
         """Every version of the weather of the window's cells, from the days before it on; several a cell and day.
 
-        Of made-up forecasts the tenant's own alone: another tenant's may be said to be older than when they were made.
+        Made-up forecasts of days that were over are the tenant's own: another one's would be said to be older than they are.
         """
         first, last = weather_span(self.window.days)
         points = self.cells["point"].to_list()
         cache = WeatherCache(self.window.lake, self.source)
-        table = cache.versions(points, first, last)
-        if self.source != STUB:
-            versions = cache.read(table.select(self._version))
-        else:
-            archived = cache.read(table.filter(pl.col("model") == ARCHIVE_MODEL).select(self._version))
-            versions = pl.concat([archived, known_versions(self.window, points, first, last).select(self._version)])
+        versions = cache.read(cache.versions(points, first, last).select(self._version))
+        if self.source == STUB:
+            made_up = known_versions(self.window, points, first, last).select(self._version)
+            versions = pl.concat([versions, made_up]).unique()
         by_cell = self.cells.select("geohash", "point").join(versions, on="point", how="inner", validate="m:m")
         return by_cell.drop("point").sort("geohash", "valid_date", "known_at_utc", *WEATHER_VALUES)
 

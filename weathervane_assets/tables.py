@@ -35,10 +35,7 @@ class Table(pa.DataFrameModel):
     """The columns that every table starts with."""
 
     tenant_id: str = column("Tenant that the row belongs to.")
-    date: pl.Date = column(
-        "Day of the partition: of orders, promos and the matrix the tenant's, of ads the account's, of weather the place's, of a "
-        "forecast the tenant's on which it was issued, of normals January 1 of the year that they are for."
-    )
+    date: pl.Date = column("Day of the partition: the tenant's; of ads the account's, of observed weather the place's.")
 
     class Config:
         """Strict and ordered: a column more, less or elsewhere is a finding."""
@@ -49,6 +46,15 @@ class Table(pa.DataFrameModel):
 
 def _flag(what: str) -> Any:
     return column(f"1 where {what}, 0 where not, null where unknown.", null=True, isin=[0, 1])
+
+
+def _spent(what: str) -> Any:
+    said = f"{what}, in another currency than the tenant's, or in join mode as_of."
+    return column(said, unit="currency", null=True)
+
+
+def _of_ads(what: str, unit: str) -> Any:
+    return column(f"{what}; null where one was not fetched, or in join mode as_of.", unit=unit, null=True, ge=0)
 
 
 class Orders(Table):
@@ -83,10 +89,7 @@ class Orders(Table):
     ship_latitude: pl.Float64 = column("Latitude, 3 decimals.", unit="degree", null=True, ge=-90, le=90)
     ship_longitude: pl.Float64 = column("Longitude, 3 decimals.", unit="degree", null=True, ge=-180, le=180)
     ship_geohash: str = column(
-        "Cell shipped to, precision 5, of the coordinates as they stand here.",
-        unit="geohash",
-        null=True,
-        str_matches=r"^[0-9b-hjkmnp-z]{5}$",
+        "Cell of these coordinates, precision 5.", unit="geohash", null=True, str_matches=r"^[0-9b-hjkmnp-z]{5}$"
     )
     geo_source: str = column("How the cell was found.", isin=list(GEO_SOURCES))
     source: str = column("Where the row came from.", isin=["shopify_api", STUB])
@@ -171,9 +174,7 @@ class Climatology(Table):
         "Normal daily precipitation, +-15 days; null below 3 years of it.", unit="mm", null=True, ge=0, le=500
     )
     precip_sd_mm: pl.Float64 = column("Standard deviation of daily precipitation.", unit="mm", null=True, ge=0)
-    years: pl.Int16 = column(
-        "Years of the base period with temperatures on at least 330 days.", unit="years", ge=0, le=200
-    )
+    years: pl.Int16 = column("Years of the base period with temperatures of 330 days.", unit="years", ge=0, le=200)
     base_start: pl.Date = column("First day of the base period.")
     base_end: pl.Date = column("Last day of the base period; always before the partition year.")
     model: str = column("Open-Meteo model of the base data.")
@@ -260,9 +261,7 @@ class WeatherForecast(Table):
     wind_speed_max_kmh: pl.Float64 = column("Strongest mean wind.", unit="km/h", null=True, ge=0, le=400)
     uv_index_max: pl.Float64 = column("Highest UV index.", unit="UV index", null=True, ge=0, le=45)
     snowfall_cm: pl.Float64 = column("Snowfall.", unit="cm", null=True, ge=0, le=300)
-    issued_at_utc: UtcInstant = column(
-        "When it was asked for, which is when we knew it; no host says when its model ran.", unit="UTC"
-    )
+    issued_at_utc: UtcInstant = column("When it was asked for; no host says when its model ran.", unit="UTC")
     known_at_utc: UtcInstant = column("When we could first have used it.", unit="UTC")
     source_model: str = column("Open-Meteo model.")
     source: str = column("Where the row came from.", isin=["open_meteo", STUB])
@@ -283,42 +282,20 @@ class Features(Table):
 
     geohash: str = column("Cell, precision 5.", unit="geohash")
     is_first_order_day: bool = column(
-        "Whether the cell is active by an order of this very day: its first one, or the first after 365 days or more. "
-        "Never in join mode as_of."
+        "Whether the cell is active by an order of this day alone, the first in 365 days; never in join mode as_of."
     )
     orders: pl.Int32 = column("Sales orders shipped to the cell (no test, no cancelled).", unit="orders", ge=0)
     net_revenue: Money = column(
         "Their net revenue; an order without one is not in it, and `conservation` warns of the day.", unit="currency"
     )
     tenant_orders: pl.Int32 = column("Sales orders of the tenant-day, with or without a place.", unit="orders", ge=0)
-    tenant_ad_spend: Money = column(
-        "Ad spend on all platforms of the tenant; null where one was not fetched, is in another currency than the tenant's, "
-        "or in join mode as_of.",
-        unit="currency",
-        null=True,
-    )
-    tenant_meta_spend: Money = column(
-        "Spend on Meta; null where not fetched, in another currency than the tenant's, or in join mode as_of.",
-        unit="currency",
-        null=True,
-    )
-    tenant_google_spend: Money = column(
-        "Spend on Google Ads; null where not fetched, in another currency than the tenant's, or in join mode as_of.",
-        unit="currency",
-        null=True,
-    )
-    tenant_ad_impressions: pl.Int64 = column(
-        "Impressions on all of them; null where one was not fetched, or in join mode as_of.",
-        unit="impressions",
-        null=True,
-        ge=0,
-    )
-    tenant_ad_clicks: pl.Int64 = column(
-        "Clicks on all of them; null where one was not fetched, or in join mode as_of.", unit="clicks", null=True, ge=0
-    )
+    tenant_ad_spend: Money = _spent("Ad spend on all platforms of the tenant; null where one was not fetched")
+    tenant_meta_spend: Money = _spent("Spend on Meta; null where not fetched")
+    tenant_google_spend: Money = _spent("Spend on Google Ads; null where not fetched")
+    tenant_ad_impressions: pl.Int64 = _of_ads("Impressions on all of them", "impressions")
+    tenant_ad_clicks: pl.Int64 = _of_ads("Clicks on all of them", "clicks")
     tenant_promos: pl.Int32 = column(
-        "Campaigns that went out; null where not fetched. In join mode as_of those that were planned or out at the decision; null where "
-        "there is none, or one that changed later.",
+        "Campaigns that went out, in join mode as_of those planned or out at the decision; null where that is unknown.",
         unit="campaigns",
         null=True,
         ge=0,
