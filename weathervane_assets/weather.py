@@ -294,6 +294,8 @@ async def _learn_today(
     now: Now,
 ) -> int:
     """Fetch and keep what is missing of today's forecasts; return the number of requests."""
+    if wanted.is_empty():
+        return 0
     is_hit = _unlearnt(window, wanted, cache).is_empty()
     _count_lookup(access, is_hit=is_hit)
     if is_hit:
