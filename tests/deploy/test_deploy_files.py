@@ -72,6 +72,14 @@ def test_what_the_dockerfile_copies_is_there_and_not_ignored() -> None:
     assert ignored[1] == "*"
 
 
+def test_what_the_wheel_packs_is_copied_into_the_build() -> None:
+    """`workspace.yaml` came into the wheel and not into the build stage, where hatchling then found nothing to pack."""
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    build_stage = DOCKERFILE.rpartition("\nFROM ")[0]
+    copied = " ".join(re.findall(r"^COPY (?!--from)(.+) \S+$", build_stage, re.MULTILINE)).split()
+    assert {*wheel["force-include"], *wheel["packages"]} <= set(copied)
+
+
 @pytest.mark.parametrize("name", ["requirements.lock", "build.lock"])
 def test_the_images_locks_are_whole_hashed_and_those_of_the_tests(name: str) -> None:
     """The image had another polars than the one that the tests had seen."""
