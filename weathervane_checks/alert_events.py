@@ -20,10 +20,11 @@ import sqlalchemy as sa
 from dagster._core.event_api import EventLogCursor
 from dagster._core.storage.event_log import SqlEventLogStorage, SqlEventLogStorageTable
 from dagster._serdes import deserialize_value
+from weathervane_resources.partition_keys import tenant_of
 
 from weathervane_checks.alert_evaluations import Judged, observe_evaluations
 from weathervane_checks.alert_guard import Unread, fitted
-from weathervane_checks.alert_runs import ENDS, EVALUATED, awaits_retry, backfill_of, is_asked, observe_end
+from weathervane_checks.alert_runs import ENDS, EVALUATED, awaiting_retry, backfill_of, is_asked, observe_end
 from weathervane_checks.alerts import Observation
 
 OVERLAP = 500
@@ -187,10 +188,22 @@ def _observe(
 def _not_retried_yet(
     instance: dg.DagsterInstance, records: Sequence[dg.EventLogRecord], now: datetime, unread: Unread
 ) -> set[int]:
-    def told_later(end: dg.EventLogRecord) -> list[int]:
-        return [end.storage_id] if awaits_retry(instance, end, now) else []
+    """Return the failures whose retry has not begun, and the good ends of their tenants after them.
 
-    return {one for r in _ends(records) for one in unread.guard(r.storage_id, _named(r), partial(told_later, r))}
+    These come in together: a good end that was taken in first would not be known to the failure, which would open what is over.
+    """
+    waiting: set[str] = set()
+
+    def told_later(end: dg.EventLogRecord) -> list[int]:
+        if end.event_log_entry.dagster_event_type == ENDS[0]:
+            run = instance.get_run_by_id(end.event_log_entry.run_id) if waiting else None
+            return [end.storage_id] if run and tenant_of(run.tags) in waiting else []
+        run = awaiting_retry(instance, end, now)
+        waiting.update([tenant_of(run.tags)] if run else [])
+        return [end.storage_id] if run else []
+
+    in_order = sorted(_ends(records), key=lambda r: r.storage_id)
+    return {one for r in in_order for one in unread.guard(r.storage_id, _named(r), partial(told_later, r))}
 
 
 def _observe_end(instance: dg.DagsterInstance, end: dg.EventLogRecord, now: datetime) -> Iterator[Observation]:

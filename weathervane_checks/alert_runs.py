@@ -51,13 +51,14 @@ def backfill_of(run_id: str, tags: Mapping[str, str]) -> str:
     return next((tags[tag] or run_id for tag in BACKFILL_TAGS if tag in tags), "")
 
 
-def awaits_retry(instance: dg.DagsterInstance, end: dg.EventLogRecord, now: datetime) -> bool:
-    """Return whether a run failed just now and is to be run again, which has not begun: what its end says is not known yet."""
+def awaiting_retry(instance: dg.DagsterInstance, end: dg.EventLogRecord, now: datetime) -> dg.DagsterRun | None:
+    """Return a run that failed just now and is to be run again, which has not begun: what its end says is not known yet."""
     entry = end.event_log_entry
     if entry.dagster_event_type == ENDS[0] or now.timestamp() - entry.timestamp > RETRIED_WITHIN.total_seconds():
-        return False
+        return None
     run = instance.get_run_by_id(entry.run_id)
-    return run is not None and run.tags.get(WILL_RETRY_TAG, "").lower() == "true" and RETRIED_BY_TAG not in run.tags
+    is_announced = run is not None and run.tags.get(WILL_RETRY_TAG, "").lower() == "true"
+    return run if run and is_announced and RETRIED_BY_TAG not in run.tags else None
 
 
 def observe_end(instance: dg.DagsterInstance, end: dg.EventLogRecord, now: datetime) -> list[Observation]:

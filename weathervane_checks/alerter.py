@@ -6,6 +6,7 @@ sent, and what may have been sent is sent again under the same key.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -41,6 +42,8 @@ from weathervane_checks.alerts import BACKFILL, STUCK_RUN, Observation, Progress
 TICK_SECONDS = 30
 MOST_READS = 20
 """A tick reads so often, each time at most `MOST_EVENTS`: a backfill's are thousands, and a first start reads a day's."""
+MOST_SECONDS = 20.0
+"""It begins no read after so long: Dagster ends a sensor after a minute, and what is to be sent comes after the reads."""
 LAGS_AFTER = timedelta(minutes=15)
 UNREAD_FOR = timedelta(days=1)
 """So long an event that was passed over stays an incident; nothing would end it."""
@@ -96,9 +99,10 @@ class Alerter:
     def tick(self, now: datetime) -> Ticked:
         """Take in what is new, say what is due, send what waits."""
         stuck = () if self.misconfigured else stuck_runs(self.instance, now)
-        took = Ticked(are_more=True)
+        took, begun = Ticked(are_more=True), time.monotonic()
         for left in reversed(range(MOST_READS)):
-            took += self._take_in(stuck, now, is_last=not left)
+            is_last = not left or time.monotonic() - begun > MOST_SECONDS
+            took += self._take_in(stuck, now, is_last=is_last)
             if not took.are_more:
                 break
         targets = {target.id: target for target in self.targets}

@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 
 from tests.checks.alerting import NOW, Watchtower, Webhook
+from weathervane_checks.alert_runs import WILL_RETRY_TAG
 from weathervane_checks.alerts import FAILED_RUN, GIVEN_UP, NOT_RUN, Due, Observation, Progress, due
 from weathervane_resources.alert_records import AlertSeverity, Facts, Ledger, Subject
 from weathervane_resources.partition_keys import (
@@ -212,3 +213,20 @@ def test_normals_that_failed_explain_the_days_of_their_year() -> None:
     progress.take([Observation(Subject("acme", "climatology", FAILED_RUN), "critical", ("2026",), 1)])
     said = nights.end("critical", 20, 20, Subject("acme", "features", "freshness"))
     assert said == ["alert failed_run 26"], "of the normals alone, whose label ends so"
+
+
+def test_a_failure_that_waits_for_its_retry_does_not_open_what_another_run_has_mended(
+    tower: Watchtower, hook: Webhook, days: tuple[date, date, date]
+) -> None:
+    """The failure was told after the good run that came after it: critical, of days that were read, until the next night."""
+    yesterday = days[-1]
+    tags = {RANGE_START: f"{yesterday}|acme", RANGE_END: f"{yesterday}|acme", TENANT_TAG: "acme"}
+    for is_broken in (True, False):
+        broken.clear()
+        broken.update([str(yesterday)] * is_broken)
+        announced = {WILL_RETRY_TAG: "true"} if is_broken else {}
+        dg.materialize([orders], instance=tower.instance, tags={**tags, **announced}, raise_on_error=False)
+        tower.tick(after=timedelta(seconds=20))
+    assert hook.titles == []
+    tower.tick(after=timedelta(minutes=10))
+    assert [title.partition("]")[0] for title in hook.titles] == ["[critical", "[ok"]
