@@ -85,7 +85,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         stubs=cast("Literal['auto', 'never']", stubs),
         start_date=_start_date(env.get("WEATHERVANE_START_DATE") or "2024-01-01"),
         alert_urls=tuple(env.get("WEATHERVANE_ALERT_URLS", "").split()),
-        dagster_home=_folder("DAGSTER_HOME", env.get("DAGSTER_HOME") or "storage/dagster", "%?"),
+        dagster_home=_folder("DAGSTER_HOME", env.get("DAGSTER_HOME") or "storage/dagster", "[%?]"),
         alert_severity=severity,
         alert_inside=_switch(env, "WEATHERVANE_ALERT_INSIDE"),
         ui_url=env.get("WEATHERVANE_UI_URL") or "http://127.0.0.1:3000",
@@ -99,13 +99,13 @@ def read_settings(env: Mapping[str, str]) -> Settings:
 
 
 def _lake(root: str) -> str:
-    return root if "://" in root else str(_folder("WEATHERVANE_LAKE", root, "[]\\"))
+    return root if "://" in root else str(_folder("WEATHERVANE_LAKE", root, r"[\[\]\\=|^]|%[0-9A-Fa-f]{2}"))
 
 
 def _folder(variable: str, path: str, odd: str) -> Path:
-    """Return a folder; its libraries take the `odd` characters for something else, and fail on them late and obscurely."""
+    """Return a folder; its libraries take what is `odd`, a pattern, for something else, and fail on it late and obscurely."""
     whole = str(Path(path).absolute())
-    if found := [one for one in odd if one in whole]:
+    if found := re.search(odd, whole):
         raise ConfigurationError(
             f"{variable} is the folder {whole}, which cannot have {found[0]} in its name; choose another"
         )

@@ -103,7 +103,11 @@ def test_a_bad_value_is_one_line_that_names_the_variable(name: str, value: str, 
 
 @pytest.mark.parametrize(
     ("variable", "folder"),
-    [("WEATHERVANE_LAKE", "a[b]"), ("WEATHERVANE_LAKE", "a\\b"), ("DAGSTER_HOME", "a%20b"), ("DAGSTER_HOME", "a?b")],
+    [
+        *(("WEATHERVANE_LAKE", odd) for odd in ("a[b]", "a\\b", "shop=acme", "a|b", "a^b", "a%20b")),
+        ("DAGSTER_HOME", "a%b"),
+        ("DAGSTER_HOME", "a?b"),
+    ],
 )
 def test_a_folder_that_a_library_would_misread_is_refused_wherever_it_stands(
     variable: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -115,4 +119,5 @@ def test_a_folder_that_a_library_would_misread_is_refused_wherever_it_stands(
     monkeypatch.chdir(tmp_path / folder)
     with pytest.raises(ConfigurationError, match=variable):
         read_settings({})
+    assert read_settings({"WEATHERVANE_LAKE": "/srv/100%", "DAGSTER_HOME": "/srv"}).lake == "/srv/100%"
     assert read_settings({"WEATHERVANE_LAKE": "s3://bucket/a[b]", "DAGSTER_HOME": "/srv"}).lake == "s3://bucket/a[b]"
