@@ -58,13 +58,14 @@ def dev_command(port: int) -> list[str]:
 
 
 def _location() -> list[str]:
-    """Return the code location: the workspace file of the working directory, else ours.
+    """Return the code location: a workspace file of the working directory that has ours, else the one that we ship.
 
     A module would do, but its location would have another name, and what Dagster keeps by that (a sensor's place, what waits in
     the queue) would be lost to whoever starts it from another folder.
     """
     own = Path("workspace.yaml")
-    return ["-w", str(own if own.exists() else shipped("workspace.yaml"))]
+    is_ours = own.exists() and "weathervane_assets" in own.read_text(errors="replace")
+    return ["-w", str(own if is_ours else shipped("workspace.yaml"))]
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:

@@ -99,7 +99,12 @@ def read_settings(env: Mapping[str, str]) -> Settings:
 
 
 def _lake(root: str) -> str:
-    return root if "://" in root else str(_folder("WEATHERVANE_LAKE", root, r"[\[\]\\=|^]|%[0-9A-Fa-f]{2}"))
+    odd = r"[\[\]\\=|^]"
+    if root.startswith("file://"):
+        _folder("WEATHERVANE_LAKE", root.removeprefix("file://"), odd)
+    elif "://" not in root:
+        _folder("WEATHERVANE_LAKE", root, rf"{odd}|%[0-9A-Fa-f]{{2}}")
+    return root
 
 
 def _folder(variable: str, path: str, odd: str) -> Path:

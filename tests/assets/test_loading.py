@@ -44,7 +44,9 @@ def test_the_code_location_has_one_name_wherever_the_ui_is_started(
     command = dev_command(3000)
     (location,) = yaml.safe_load(Path(command[command.index("-w") + 1]).read_text())["load_from"]
     assert location["python_module"]["location_name"] == "weathervane"
-    (tmp_path / "workspace.yaml").write_text("load_from: []")
+    (tmp_path / "workspace.yaml").write_text("load_from: [{python_module: of_another_project}]")
+    assert dev_command(3000) == command
+    (tmp_path / "workspace.yaml").write_text("load_from: [{python_module: weathervane_assets.definitions}]")
     assert dev_command(3000)[3:5] == ["-w", "workspace.yaml"], (
         "one's own, with the locations of a shard each, goes first"
     )

@@ -119,5 +119,7 @@ def test_a_folder_that_a_library_would_misread_is_refused_wherever_it_stands(
     monkeypatch.chdir(tmp_path / folder)
     with pytest.raises(ConfigurationError, match=variable):
         read_settings({})
-    assert read_settings({"WEATHERVANE_LAKE": "/srv/100%", "DAGSTER_HOME": "/srv"}).lake == "/srv/100%"
-    assert read_settings({"WEATHERVANE_LAKE": "s3://bucket/a[b]", "DAGSTER_HOME": "/srv"}).lake == "s3://bucket/a[b]"
+    for fine in ("/srv/100%", "s3://bucket/a[b]", "file:///srv/my%20shops"):
+        assert read_settings({"WEATHERVANE_LAKE": fine, "DAGSTER_HOME": "/srv"}).lake == fine
+    with pytest.raises(ConfigurationError, match="WEATHERVANE_LAKE"):
+        read_settings({"WEATHERVANE_LAKE": "file:///srv/a[b]"})
