@@ -104,9 +104,9 @@ class Ui:
             self.page.screenshot(path=SHOTS / f"{name}-{theme}.png")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser_page() -> Iterator[Page]:
-    """A page in Debian's Chromium; playwright's own is a download."""
+    """A page in Debian's Chromium; playwright's own is a download. Its event loop runs on until it is closed: no other test may have one."""
     program = chromium_program()
     if not program:
         pytest.skip("no Chromium (apt-get install chromium, or CHROMIUM=/path/to/it)")
