@@ -87,8 +87,8 @@ def _demo_tenants(settings: Settings, count: int) -> list[Tenant]:
     written = _shops_of(file) if file.exists() else ()
     if written is None:
         raise ConfigurationError(
-            f"{file} holds your own tenants, and the demo does not touch them; run it beside them with "
-            "WEATHERVANE_TENANTS=demo.toml WEATHERVANE_LAKE=storage/demo-lake weathervane demo"
+            f"{file} holds your own tenants, and the demo does not touch them; run it in a folder of its own: "
+            "mkdir demo && cd demo && weathervane demo, where WEATHERVANE_* and DAGSTER_HOME are not set"
         )
     _write_whole(file, HEADER + "".join(_table(shop, settings.start_date) for shop in max(shops, written, key=len)))
     known = load_tenants(file, OVERRIDABLE, settings.start_date)

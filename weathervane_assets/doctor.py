@@ -20,7 +20,7 @@ from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.schedules import MOST_CAUGHT_UP
 from weathervane_assets.tables import Orders, shape_of
 from weathervane_checks.alert_routing import configured_targets
-from weathervane_resources.alert_outbox import count_waiting
+from weathervane_resources.alert_outbox import count_waiting, parked_targets
 from weathervane_resources.alert_store import AlertStore
 from weathervane_resources.credentials import NOT_CONFIGURED, tenant_variable
 from weathervane_resources.lake import Lake, LakeError, whole
@@ -97,7 +97,7 @@ def _alerting(settings: Settings, tenants: list[Tenant], now: datetime) -> Itera
         yield Line("alert target", "finding", complaint)
     try:
         with AlertStore(open_state(settings.state_url)).session() as session:
-            watch, waiting = session.watch(), count_waiting(session)
+            watch, waiting, lost = session.watch(), count_waiting(session), parked_targets(session)
     except StateError:
         return  # said already
     if watch is None:
@@ -116,10 +116,9 @@ def _alerting(settings: Settings, tenants: list[Tenant], now: datetime) -> Itera
         yield Line("alerter", "finding", f"is {watch.lag_s / 60:.0f} minutes behind the event log")
     else:
         yield Line("alerter", "ok", f"{counted(len(targets), 'target')}, {counted(waiting.waiting, 'message')} to send")
-    if waiting.parked:
-        yield Line(
-            "alerts", "finding", f"{counted(waiting.parked, 'message')} never arrived; try `weathervane alerts test`"
-        )
+    if lost:
+        messages = counted(sum(count for count, _ in lost.values()), "message")
+        yield Line("alerts", "finding", f"{messages} never arrived; try `weathervane alerts test`")
     if not targets and not complaints:
         yield Line("alert target", "note", "none: set WEATHERVANE_ALERT_URLS, or alert_urls in tenants.toml")
 

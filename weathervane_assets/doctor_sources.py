@@ -90,7 +90,7 @@ def _source(connector: Connector, probe: Probe, tenant: Tenant, platform: Platfo
         yield Line(subject, "finding", str(error))
         return
     except TimeoutError:
-        text = f"no answer within {ENDPOINT_PATIENCE_S:g} s; is the endpoint reachable from here?"
+        text = f"no answer within {ENDPOINT_PATIENCE_S:g} s; is the endpoint reachable from here, and is its quota not spent?"
         yield Line(subject, "finding", text)
         return
     yield from (Line(subject, level, text) for level, text in (*said, *_not_renewed(connector, access)))

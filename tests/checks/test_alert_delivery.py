@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from apprise.plugins.pagerduty import PAGERDUTY_API_LOOKUP
 
 from tests.checks.alerting import NOW, Watchtower, Webhook, watchtower, webhook
+from weathervane_assets.doctor import _alerting as doctor_on_alerts
 from weathervane_checks.alert_routing import configured_targets, route
 from weathervane_checks.alert_text import clean
 from weathervane_resources.alert_outbox import MOST_SENDS, MOST_TRIES
@@ -110,12 +111,21 @@ def test_a_receiver_that_refuses_for_ever_is_parked_and_the_others_are_told(tmp_
         (about,) = [title for title in hook.titles if "target_unreachable" in title]
         assert about.startswith("[critical] this installation")
         assert "1 messages parked" in next(body for _, title, body in hook.taken if title == about)
+        assert "finding: 1 message never arrived; try `weathervane alerts test`" in seen_by_doctor(tower)
         gone.status = 200
         judge_many(tower, 2)
         tower.tick(after=timedelta(hours=1))
         tower.tick()
         assert [t for t in hook.titles if "target_unreachable is over" in t]
         assert not [t for t in gone.titles if "target_unreachable" in t and "is over" not in t]
+        assert not [line for line in seen_by_doctor(tower) if "never arrived" in line], (
+            "cron's doctor was red for a month"
+        )
+
+
+def seen_by_doctor(tower: Watchtower) -> list[str]:
+    settings = read_settings({"WEATHERVANE_STATE_URL": tower.state_url})
+    return [f"{line.level}: {line.text}" for line in doctor_on_alerts(settings, [], tower.now)]
 
 
 def test_a_message_that_one_receiver_cannot_take_does_not_block_those_behind_it(tmp_path: Path, hook: Webhook) -> None:

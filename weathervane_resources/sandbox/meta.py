@@ -57,7 +57,7 @@ def _guarded(show: Callable[[Call], Any], *, is_open: bool = False) -> Any:
 
 
 def _check_token(call: Call) -> None:
-    token = bearer(call.request) or call.request.query.get("access_token", "")
+    token = _token(call)
     if not token:
         message = "An access token is required to request this resource."
         raise GraphError(message, 190)
@@ -67,6 +67,10 @@ def _check_token(call: Call) -> None:
     if token.startswith(DENIED_PREFIX):
         message = "(#200) Ad account owner has NOT grant ads_management or ads_read permission"
         raise GraphError(message, 200)
+
+
+def _token(call: Call) -> str:
+    return bearer(call.request) or call.request.query.get("access_token", "")
 
 
 def _usage(call: Call) -> dict[str, str]:
@@ -131,13 +135,14 @@ async def _start_job(call: Call) -> dict[str, Any]:
     """Answer `POST .../insights`: the report is made at leisure; parameters come in the query or the body."""
     query = _query(call, {**call.request.query, **await oauth.form_of(call.request)})
     jobs = call.request.app[JOBS]
-    job = jobs.start(call.tenant, call.request.match_info["account"], query, call.now)
+    job = jobs.start(call.tenant, _token(call), call.request.match_info["account"], query, call.now)
     job.fails = job.number <= call.config.meta_failing_jobs
     return {"report_run_id": job.run_id}
 
 
 def _job(call: Call) -> Job:
-    job = call.request.app[JOBS].find(call.tenant, call.request.match_info["run"])
+    named = call.request.match_info
+    job = call.request.app[JOBS].find(named.get("tenant"), _token(call), named["run"])
     if job is None:
         message = "Unsupported get request. Object does not exist or cannot be loaded due to missing permissions."
         raise GraphError(message, 100, 33, "GraphMethodException")
@@ -153,7 +158,8 @@ def _job_insights(call: Call) -> dict[str, Any]:
     if not job.is_complete:
         message = "(#2637) The report is not ready yet."
         raise GraphError(message, 2637, 1815107)
-    return _page(replace(call, now=job.created_at), _rows(replace(call, now=job.created_at), job.account, job.query))
+    then = replace(call, tenant=job.tenant, now=job.created_at)
+    return _page(then, _rows(then, job.account, job.query))
 
 
 def _page(call: Call, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -191,8 +197,7 @@ def _page_end(tenant: str, start: int, limit: int, *, is_retold: bool) -> int:
 
 
 def _next_url(call: Call, after: str) -> str:
-    token = bearer(call.request) or call.request.query.get("access_token", "")
-    query = {**call.request.query, "after": after, "access_token": token}
+    query = {**call.request.query, "after": after, "access_token": _token(call)}
     return str(call.request.url.with_query(query))
 
 

@@ -16,10 +16,11 @@ _READY_AFTER_LOOKS = 2
 
 @dataclass
 class Job:
-    """One report; it shows the account as it stood when the report was asked for."""
+    """One report; it shows the account as it stood when the report was asked for. It is seen with the token that asked for it."""
 
     number: int
     tenant: str
+    token: str
     account: str
     query: InsightsQuery
     created_at: datetime
@@ -61,9 +62,9 @@ class Jobs:
 
     known: dict[str, Job] = field(default_factory=dict)
 
-    def start(self, tenant: str, account: str, query: InsightsQuery, now: datetime) -> Job:
+    def start(self, tenant: str, token: str, account: str, query: InsightsQuery, now: datetime) -> Job:
         """Start a report."""
-        job = Job(len(self.known) + 1, tenant, account, query, now)
+        job = Job(len(self.known) + 1, tenant, token, account, query, now)
         self.known[job.run_id] = job
         return job
 
@@ -74,10 +75,11 @@ class Jobs:
                 job.looks += 1
         return looked_at.shown()
 
-    def find(self, tenant: str, run_id: str) -> Job | None:
-        """Return a tenant's report."""
+    def find(self, tenant: str | None, token: str, run_id: str) -> Job | None:
+        """Return a tenant's report; a token's where the request does not name the tenant (`tenant` is None)."""
         job = self.known.get(run_id)
-        return job if job is not None and job.tenant == tenant else None
+        is_theirs = job is not None and (job.token == token if tenant is None else job.tenant == tenant)
+        return job if is_theirs else None
 
 
 JOBS = web.AppKey("jobs", Jobs)

@@ -45,6 +45,17 @@ def test_a_report_has_the_rows_of_the_synchronous_answer(sandbox: RunningSandbox
     assert get(f"{sandbox.url}/t/tokyo/v26.0/{run}", headers=META).data["error"]["code"] == 100
 
 
+def test_a_report_is_found_where_only_the_account_names_the_tenant(sandbox: RunningSandbox, get: Get) -> None:
+    """It was filed under the account and looked for under the token: each report of a `META_BASE_URL` without tenant was gone."""
+    base = f"{sandbox.url}/v26.0"
+    run = get(f"{base}/act_42/insights", "POST", headers=META, data=PARAMETERS).data["report_run_id"]
+    assert [get(f"{base}/{run}", headers=META).data["async_status"] for _ in range(2)][1] == "Job Completed"
+    rows = _pages(get, f"{base}/{run}/insights", limit="50")
+    assert rows == _pages(get, f"{base}/act_42/insights", limit="100", **PARAMETERS)
+    other = {"Authorization": "Bearer another"}
+    assert get(f"{base}/{run}", headers=other).data["error"]["code"] == 100
+
+
 def test_too_many_rows_at_once_and_a_job_that_fails(config: SandboxConfig, get: Get) -> None:
     """Retrying the same query unchanged is futile for the one and right for the other."""
     with RunningSandbox(replace(config, meta_max_rows=100, meta_failing_jobs=1)) as running:
