@@ -27,12 +27,10 @@ Connect = Callable[[datetime], AbstractAsyncContextManager[OpenMeteoClient]]
 """A way to the sandbox, as it answered at an instant."""
 
 
-def unmade(window: Window, wanted: pl.DataFrame) -> pl.DataFrame:
-    """Return those of `wanted` (`date`, `geohash`, `point`) that are over and of which the tenant has no whole forecast."""
+def unmade(window: Window, missed: pl.DataFrame) -> pl.DataFrame:
+    """Return those of `missed` (`date`, `geohash`, `point` of days that are over) of which the tenant has no whole forecast."""
     days = _own(window, window.days).group_by("date", "geohash").agg(pl.col("valid_date").n_unique().alias("days"))
-    whole = days.filter(pl.col("days") == FORECAST_DAYS + 1)
-    past = wanted.filter(pl.col("date") < window.tenant.today(window.now))
-    return past.join(whole, on=["date", "geohash"], how="anti")
+    return missed.join(days.filter(pl.col("days") == FORECAST_DAYS + 1), on=["date", "geohash"], how="anti")
 
 
 async def make_up(

@@ -265,20 +265,19 @@ async def _forecasts(
 
     Today's is asked for, a past one was learnt on its day, or is made up by the sandbox.
     """
-    first = today = window.tenant.today(window.now)
-    made, made_requests = wanted.clear(), 0
+    today = window.tenant.today(window.now)
+    found, made, made_requests = wanted, wanted.clear(), 0
     with as_failure():
-        requests = await _learn_today(
-            window, wanted.filter(pl.col("date") == today), cache, connector, access, platform, clock.now
-        )
+        todays = wanted.filter(pl.col("date") == today)
+        requests = await _learn_today(window, todays, cache, connector, access, platform, clock.now)
         if access.is_stub:
+            missed = _unlearnt(window, wanted, cache).filter(pl.col("date") < today)
+            found = wanted.join(missed, on=["date", "geohash"], how="anti")
             made, made_requests = await make_up(
-                window, unmade(window, wanted), cache, lambda at: connector.connect(access, platform, at)
+                window, unmade(window, missed), cache, lambda at: connector.connect(access, platform, at)
             )
-        else:
-            first = window.first
-    learnt = cache.issued(wanted["point"].to_list(), first, window.last, window.tenant.timezone)
-    by_cell = wanted.join(
+    learnt = cache.issued(wanted["point"].to_list(), window.first, window.last, window.tenant.timezone)
+    by_cell = found.join(
         learnt, left_on=["date", "point"], right_on=["issue_date", "point"], how="inner", validate="m:m"
     )
     return pl.concat([by_cell, made], how="diagonal"), requests + made_requests
