@@ -289,7 +289,7 @@ def due(progress: Progress, unfinished: Collection[str] = ()) -> list[Due]:
     ledger = progress.ledger
     everything = {**progress.touched, **{incident.id: incident for incident in ledger.incidents.values()}}
     found: list[Due] = []
-    for incident in sorted(everything.values(), key=lambda i: (i.opened_at, i.id)):
+    for incident in sorted(everything.values(), key=lambda i: (i.opened_at, -SEVERITY_RANK[i.severity], i.subject)):
         kinds = (
             _digest_kinds(incident, progress, unfinished)
             if incident.subject.dataset == BACKFILL

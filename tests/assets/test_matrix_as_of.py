@@ -148,11 +148,15 @@ def test_another_tenants_made_up_forecasts_change_nothing_of_what_was_known(inst
     )
     sync_tenants(installation.instance, ["dune", "coast"])
     assert installation.backfill("dune", FIRST, LAST).failures == []
-    before = installation.rows("dune", "features")
+    before = matrix_of(installation, "dune")
     assert before["temp_c"].drop_nulls().len()
     assert installation.backfill("coast", FIRST, LAST).failures == []
     places = [set(installation.rows(tenant, "orders")["ship_geohash"].drop_nulls()) for tenant in ("dune", "coast")]
     assert places[0] & places[1], "they ship to the same places"
     outcome = installation.backfill("dune", FIRST, LAST, "features")
-    assert installation.rows("dune", "features").drop("as_of_utc").equals(before.drop("as_of_utc"))
+    assert matrix_of(installation, "dune").equals(before)
     assert {name: counts for name, counts in outcome.checks.items() if "leakage" in name and counts["critical"]} == {}
+
+
+def matrix_of(installation: Installation, tenant: str) -> pl.DataFrame:
+    return installation.rows(tenant, "features").drop("as_of_utc").sort("date", "geohash")
