@@ -316,7 +316,9 @@ def _unlearnt(window: Window, wanted: pl.DataFrame, cache: WeatherCache) -> pl.D
     What `weather_daily`, or a tenant whose day is another, asked of the same host that day is learnt on it too: days that
     are over, fewer days ahead, or only from tomorrow on.
     """
-    known = cache.issued(wanted["point"].to_list(), window.first, window.last, window.tenant.timezone)
+    days_wanted = wanted["date"].to_list()
+    first, last = min(days_wanted, default=window.first), max(days_wanted, default=window.last)
+    known = cache.issued(wanted["point"].to_list(), first, last, window.tenant.timezone)
     lead = (pl.col("valid_date") - pl.col("issue_date")).dt.total_days()
     days = (
         known.filter(lead.is_between(0, FORECAST_DAYS))
