@@ -9,12 +9,11 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 
 import dagster as dg
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG
 from weathervane_resources import metrics
 from weathervane_resources.alert_store import AlertStore
 from weathervane_resources.failures import DEFERRED_TAG, WAITING
 from weathervane_resources.partition_keys import is_backfill, tenant_of
-
-from weathervane_checks.alert_runs import RETRIED_BY_TAG
 
 OTHER = "other"
 SEVERITIES = ("warning", "critical")
@@ -60,4 +59,4 @@ def _status(run: dg.DagsterRun) -> str:
         return "success"
     if run.tags.get(DEFERRED_TAG) == WAITING:
         return "deferred"
-    return "retried" if RETRIED_BY_TAG in run.tags else "failure"
+    return "retried" if AUTO_RETRY_RUN_ID_TAG in run.tags else "failure"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 from weathervane_resources.alert_records import Facts, Subject
 from weathervane_resources.failures import DEFERRED_TAG, WAITING
 from weathervane_resources.http.errors import parted
@@ -28,7 +29,6 @@ from weathervane_checks.alert_text import CURE_MOST, NOTE_MOST, clean
 from weathervane_checks.alerts import FAILED_RUN, GIVEN_UP, NOT_RUN, STUCK_RUN, Observation
 
 STUCK_AFTER = timedelta(hours=3)
-WILL_RETRY_TAG, RETRIED_BY_TAG = "dagster/will_retry", "dagster/auto_retry_run_id"
 RETRIED_WITHIN = timedelta(minutes=5)
 """Dagster runs again within seconds what failed. What it announced and did not begin by then it gave up: the run's backfill is over,
 or the code location cannot be reached."""
@@ -58,7 +58,7 @@ def awaiting_retry(instance: dg.DagsterInstance, end: dg.EventLogRecord, now: da
         return None
     run = instance.get_run_by_id(entry.run_id)
     is_announced = run is not None and run.tags.get(WILL_RETRY_TAG, "").lower() == "true"
-    return run if run and is_announced and RETRIED_BY_TAG not in run.tags else None
+    return run if run and is_announced and AUTO_RETRY_RUN_ID_TAG not in run.tags else None
 
 
 def observe_end(instance: dg.DagsterInstance, end: dg.EventLogRecord, now: datetime) -> list[Observation]:
@@ -72,7 +72,7 @@ def observe_end(instance: dg.DagsterInstance, end: dg.EventLogRecord, now: datet
         steps = [_dataset_of(r.event_log_entry.step_key) for r in done]
         silent = list(_not_run(instance, about))
         return [*about.all_well(steps, [one.subject for one in silent]), *silent]
-    if RETRIED_BY_TAG in run.tags or run.tags.get(DEFERRED_TAG) == WAITING:
+    if AUTO_RETRY_RUN_ID_TAG in run.tags or run.tags.get(DEFERRED_TAG) == WAITING:
         return []  # the last attempt, or the run that resumes it, speaks for all of them
     failed = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
     said = list(about.failed_steps([r.event_log_entry.get_dagster_event() for r in failed]))
