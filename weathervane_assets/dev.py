@@ -31,7 +31,7 @@ GRACE_S = 20
 
 
 def run_dev(settings: Settings, port: int) -> int:
-    """Run `dagster dev` until it is ended, with the sandbox beside it; return its exit code.
+    """Run `dagster dev` until it is ended, with the sandbox beside it; return 0 if someone ended it.
 
     The instance is made once, before the processes that would otherwise make it three times at once.
     Raises: ConfigurationError: the port is taken, or the configuration is wrong.
@@ -69,10 +69,13 @@ def _location() -> list[str]:
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:
-    """Wait for the child; on ctrl-c or a polite kill, end it (it ends its own children first) before we go."""
+    """Wait for the child; on ctrl-c or a polite kill, end it (it ends its own children first) before we go.
+
+    Left alone it ends only because a part of it died, and then Dagster says 0: we say 1, so that what looks after us starts us again.
+    """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return process.wait()
+        return process.wait() or 1
     except KeyboardInterrupt:
         process.send_signal(signal.SIGINT)
         try:
