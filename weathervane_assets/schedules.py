@@ -31,6 +31,7 @@ from weathervane_assets.unread import (
     complete_nights,
     normals_lack_december,
     oldest_unsettled,
+    spans_read_early,
     years_without_normals,
 )
 from weathervane_resources.partition_keys import PRIORITY_TAG, TENANT_TAG
@@ -75,6 +76,8 @@ class Routine:
     """Whether nights that were missed are read with it, as one range."""
     settles: bool = False
     """Whether older days that still stand as forecasts, or have a gap, are read with it; those whose places changed, by runs of their own."""
+    restated: tuple[str, ...] = ()
+    """The tables whose older days are read with it, by runs of their own, if they were last read while the vendor still restated them."""
     again_hour: int | None = None
     """A later hour of the day at which the same is read once more."""
 
@@ -128,10 +131,11 @@ ROUTINES = (
     ),
     Routine(
         "restate_ads",
-        "Ads of the last 33 days (`restate_ads_days` of a tenant): Meta restates 28 days, Google its conversion window.",
+        "Ads of the last 33 days (`restate_ads_days` of a tenant), and of older ones that were last read before they were so old: Meta restates 28 days, Google its conversion window.",
         ("meta_ads", "google_ads", "ads", "features"),
         days=None,
         hour=4,
+        restated=("meta_ads", "google_ads"),
     ),
     Routine(
         "restate_weather",
@@ -153,13 +157,13 @@ ROUTINES = (
     ),
     Routine(
         "restate_promos",
-        "Campaigns of the last 14 days: what was sent lately is stopped, archived or deleted without a change to read.",
+        "Campaigns of the last 14 days, and of older ones that were last read before they were so old: what was sent lately is stopped, archived or deleted without a change to read.",
         ("promos", "features"),
         days=14,
         hour=7,
+        restated=("promos",),
     ),
 )
-
 
 FRESHNESS = "freshness"
 FRESHNESS_CHECKS = dg.AssetSelection.checks(*(dg.AssetCheckKey(dg.AssetKey(name), FRESHNESS) for name in graph.NODES))
@@ -321,6 +325,8 @@ def _requests(
             if routine.settles:
                 span = (max(earliest, oldest_unsettled(platform.lake(), tenant.id, span[0], tick)), span[1])
                 yield from _of_changed_places(routine, key, tenant, span[0], tick, platform)
+            for early in spans_read_early(platform.lake(), tenant, routine.restated, span, earliest):
+                yield _routine_request(routine, f"{key} early {early[0]}", tenant, early)
             yield _routine_request(routine, key, tenant, span)
 
 

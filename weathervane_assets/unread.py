@@ -1,4 +1,4 @@
-"""What a tenant's tables say is still to be read: missed nights, weather that the archive may mend, years without whole normals.
+"""What a tenant's tables say is still to be read: missed nights, days read too early, weather that the archive may mend, years without whole normals.
 
 Belongs here: a look into the lake that names days. Does not belong here: when they are read (`schedules.py`).
 
@@ -7,14 +7,16 @@ A table or ledger that cannot be read names none: the run itself says what is wr
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, datetime, timedelta
 
 import polars as pl
 
 from weathervane_assets import graph
+from weathervane_assets.change_cursor import ranges
 from weathervane_assets.transforms.as_of import decision_frame
 from weathervane_assets.transforms.normals import base_period
-from weathervane_resources.credentials import NOT_CONFIGURED
+from weathervane_resources.credentials import NOT_CONFIGURED, UNREAD
 from weathervane_resources.lake import Lake, LakeError, Shape, whole
 from weathervane_resources.lake_ledger import IS_OWN
 from weathervane_resources.local_time import local_date
@@ -26,6 +28,8 @@ OLDEST_UNSETTLED_DAYS = 60
 AGES_BETWEEN_READS = 4
 """Such a day is read again once it is older by a quarter of the age at which it was read last: 13 days old, 17, 22, 28, 35, 44, 55
 and 69. What the archive lacks for good is read so often, and what it mends is late by a quarter of the day's age at most."""
+OLDEST_EARLY_DAYS = 366
+"""How far back days are looked for that were last read before the vendor was done with them."""
 WEATHER_DAYS = 10
 """The archive has a day when it is 7 days old in UTC, where it may be yesterday still: each day is read with it at least twice."""
 ISSUED = "weather_forecast"
@@ -83,6 +87,27 @@ def oldest_unsettled(lake: Lake, tenant_id: str, first: date, now: datetime) -> 
     read_on = pl.col("written_at_utc").dt.date()
     is_due = (pl.lit(now.date()) - read_on) * AGES_BETWEEN_READS >= read_on - pl.col("date")
     return min(read.filter((pl.col("date") < first) & is_due)["date"].to_list(), default=first)
+
+
+def spans_read_early(
+    lake: Lake, tenant: Tenant, datasets: Collection[str], span: tuple[date, date], earliest: date
+) -> list[tuple[date, date]]:
+    """Return the days of the year before `span` that were last read younger than its first day is now, as ranges.
+
+    Every night reads such a span, so a day is read for the last time when it is its first, and the vendor is done with it. Where
+    nights were missed, days fell out of it before. Not of a source that was given up, nor days that were never read from it.
+    """
+    first, age = span[0], (span[1] - span[0]).days + 1
+    since = max(first - timedelta(days=OLDEST_EARLY_DAYS), tenant.start_date, earliest)
+    try:
+        ledger = lake.ledger(tenant.id).filter(pl.col("dataset").is_in(list(datasets))).sort("date")
+    except LakeError:
+        return []
+    newest, is_live = pl.col("source").last().over("dataset"), IS_OWN.last().over("dataset")
+    is_asked = (newest != NOT_CONFIGURED) & ~pl.col("source").is_in(list(UNREAD)) & (IS_OWN | ~is_live)
+    read_at = (local_date("written_at_utc", tenant.timezone) - pl.col("date")).dt.total_days()
+    is_early = pl.col("date").is_between(since, first - timedelta(days=1)) & (read_at < age)
+    return ranges(ledger.filter(is_asked & is_early)["date"])
 
 
 def _is_unsettled() -> pl.Expr:
