@@ -1,6 +1,7 @@
 """Dagster's webserver with our guard before it: `python -m weathervane_assets.webserver`, with dagster-webserver's options.
 
-Belongs here: getting the guard before the app. Does not belong here: what it refuses (`ui_guard.py`).
+Belongs here: getting the guard before the app, and what else is ours into it. Does not belong here: what it refuses (`ui_guard.py`),
+which days a backfill has (`ui_backfill.py`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from starlette.applications import Starlette
 
 from weathervane_assets.cli_configuration import complains
 from weathervane_assets.replacing import replace_called
+from weathervane_assets.ui_backfill import replace_build
 from weathervane_assets.ui_guard import Guard, is_loopback, served_hosts
 from weathervane_resources.settings import ConfigurationError, read_settings
 
@@ -53,6 +55,7 @@ def main() -> None:
 
     cli.dagster_webserver.callback = serve_guarded
     replace_called(cli, SERVES, MAKES, guarded_app)
+    replace_build()
     cli.main()  # type: ignore[no-untyped-call] # it has no annotations
 
 
