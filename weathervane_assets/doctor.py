@@ -7,7 +7,7 @@ vendors (`doctor_sources.py`) and printing.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -16,15 +16,18 @@ import polars as pl
 
 from weathervane_assets.doctor_credentials import Line
 from weathervane_assets.doctor_sources import marks_in_use, source_lines
+from weathervane_assets.graph import DAILY, YEARLY, downstream
 from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.schedules import MOST_CAUGHT_UP
 from weathervane_assets.tables import Orders, shape_of
+from weathervane_assets.unread import ISSUED
 from weathervane_checks.alert_routing import configured_targets
 from weathervane_resources.alert_outbox import count_waiting, parked_targets
 from weathervane_resources.alert_store import AlertStore
 from weathervane_resources.credentials import NOT_CONFIGURED, tenant_variable
 from weathervane_resources.lake import Lake, LakeError, whole
 from weathervane_resources.lake_ledger import own_days
+from weathervane_resources.lake_lost import lost_tables, standing
 from weathervane_resources.local_time import local_date
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import Settings
@@ -37,6 +40,8 @@ from weathervane_resources.versions import warnings as version_warnings
 
 ALERTER_PATIENCE = timedelta(minutes=15)
 MOST_GAPS = 5
+MADE_TOGETHER = tuple(name for name in DAILY if name != ISSUED)
+"""The tables of a night that can be made of any day: a forecast is had on the day itself only."""
 MADE_OF = {"meta_ads": ("ads", "features"), "google_ads": ("ads", "features"), "promos": ("features",)}
 """Sources that a shop may connect later, and what is made again with them."""
 
@@ -155,13 +160,53 @@ def _start_to_come(tenant: Tenant, settings: Settings, now: datetime) -> Iterato
 def _days(tenant: Tenant, lake: Lake, now: datetime) -> Iterator[Line]:
     """Yield what is wrong with the days of a tenant's orders as a whole; no night and no check looks at all of them."""
     try:
-        ledger = lake.ledger(tenant.id, "orders")
+        ledger, of_all = lake.ledger(tenant.id, "orders"), lake.ledger(tenant.id)
+        yield from _lost_tables(tenant, lake, of_all)
         yield from _unread_days(tenant, ledger)
-        yield from _days_before_a_source(tenant, lake.ledger(tenant.id))
+        yield from _days_of_some_tables(tenant, standing(lake, tenant.id, of_all), now)
+        yield from _days_before_a_source(tenant, of_all)
         yield from _days_since(tenant, ledger["date"].max(), now)
         yield from _days_of_another_zone(tenant, lake, sorted(own_days(ledger)))
     except LakeError as error:
         yield Line(f"days {tenant.id}", "finding", str(error))
+
+
+def _lost_tables(tenant: Tenant, lake: Lake, ledger: pl.DataFrame) -> Iterator[Line]:
+    """Yield the tables that are gone: a folder was removed, or a back-up lacks it. Places and weather go with the orders."""
+    for name in lost_tables(lake, tenant.id, ledger):
+        days = ledger.filter(pl.col("dataset") == name)["date"].sort()
+        cure = f"bring it back from a back-up, or make it again: {_again(tenant, [name], days[0], days[-1])}"
+        text = f"the table {name} is gone, of which the ledger lists {counted(len(days), 'day')}; {cure}"
+        yield Line(f"tables {tenant.id}", "finding", text)
+
+
+def _days_of_some_tables(tenant: Tenant, ledger: pl.DataFrame, now: datetime) -> Iterator[Line]:
+    """Yield the days that some tables have and others have not: a table was begun anew, or a backfill was of some assets only.
+
+    Of the last two days the night may be on its way; `_unread_days` has those between two days of orders.
+    """
+    of_days = {name: set(ledger.filter(pl.col("dataset") == name)["date"]) for name in MADE_TOGETHER}
+    orders = of_days["orders"]
+    every = {day for days in of_days.values() for day in days if day < tenant.today(now) - timedelta(days=1)}
+    told = {day for day in every if orders and min(orders) < day < max(orders)} - orders
+    lacking: dict[frozenset[date], list[str]] = {}
+    for name, days in of_days.items():
+        lacking.setdefault(frozenset(every - days - (told if name == "orders" else set())), []).append(name)
+    for missing, names in lacking.items():
+        if missing:
+            first, last = min(missing), max(missing)
+            command = _again(tenant, names, first, last)
+            text = f"{counted(len(missing), 'day')} of other tables ({first} to {last}) were never made of {', '.join(names)}: {command}"
+            was_used = any(of_days[name] for name in names)
+            yield Line(f"tables {tenant.id}", "finding" if was_used else "note", text)
+
+
+def _again(tenant: Tenant, names: Sequence[str], first: date, last: date) -> str:
+    """Return the command that makes days of some tables again, with what is made of them."""
+    if YEARLY.intersection(names):
+        return backfill_command(tenant.id, first, date(last.year, 12, 31), *names)
+    with_theirs = [name for name in DAILY if any(name in downstream(one) for one in names)]
+    return backfill_command(tenant.id, first, last, *(() if "orders" in names else with_theirs))
 
 
 def _days_before_a_source(tenant: Tenant, ledger: pl.DataFrame) -> Iterator[Line]:

@@ -16,6 +16,7 @@ import polars as pl
 from weathervane_assets.tables import CONTRACTS
 from weathervane_resources.credentials import UNREAD
 from weathervane_resources.lake import LEDGER_SCHEMA, Lake, LakeError
+from weathervane_resources.lake_lost import standing
 from weathervane_resources.platform import Platform
 from weathervane_resources.tenants import Tenant
 
@@ -83,7 +84,7 @@ def examine_quality(tenant: Tenant, lake: Lake, now: datetime, platform: Platfor
 def _ledgers(tenant: Tenant, lake: Lake) -> dict[str, pl.DataFrame | str]:
     """Return each dataset's rows of the ledger, or what to say where they cannot be read: a damaged file has those of one."""
     try:
-        ledger = lake.ledger(tenant.id)
+        ledger = standing(lake, tenant.id, lake.ledger(tenant.id))
     except LakeError:
         return {name: _ledger(tenant, lake, name) for name in CONTRACTS}
     return {name: ledger.filter(pl.col("dataset") == name) for name in CONTRACTS}

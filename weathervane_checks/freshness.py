@@ -15,6 +15,7 @@ from weathervane_assets.tables import CONTRACTS
 from weathervane_resources import metrics
 from weathervane_resources.clock import Clock
 from weathervane_resources.lake import LEDGER_SCHEMA, Lake, LakeError
+from weathervane_resources.lake_lost import standing
 from weathervane_resources.platform import Platform
 from weathervane_resources.spelling import counted
 from weathervane_resources.tenants import Tenant
@@ -55,9 +56,12 @@ def build_freshness(assets: Sequence[str]) -> dg.AssetChecksDefinition:
 
 
 def _ledger(lake: Lake, tenant_id: str, log: logging.Logger) -> pl.DataFrame:
-    """Return a tenant's ledger; where it cannot be read, one in which nothing was ever written: the others are judged all the same."""
+    """Return a tenant's ledger, without tables that are gone.
+
+    Where it cannot be read, one in which nothing was ever written: the others are judged all the same.
+    """
     try:
-        return lake.ledger(tenant_id)
+        return standing(lake, tenant_id, lake.ledger(tenant_id))
     except LakeError as error:
         log.warning("%s counts as never written: %s", tenant_id, error)
         return pl.DataFrame(schema=LEDGER_SCHEMA)

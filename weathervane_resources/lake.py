@@ -36,6 +36,7 @@ from weathervane_resources.lake_ledger import (
     left_over_days,
     written_marks,
 )
+from weathervane_resources.lake_lost import forget_lost
 from weathervane_resources.lake_schema import (
     Shape,
     any_may_be_null,
@@ -173,12 +174,12 @@ class Lake:
     ) -> Written:
         """Make `frame` the rows of `days`, in one commit, and note it in the ledger.
 
-        A row that says the same as the version before keeps its `as_of_utc`: it was learnt then. `source` is that of the
-        days that `source_by_day` does not name.
+        A row that says the same as the version before keeps its `as_of_utc`: it was learnt then. `source` is of the days not in `source_by_day`.
         Raises: StubWouldReplaceLive: the source of a day is stub, not_configured or not_kept, and it holds live rows.
                 LakeError: the frame has another shape, holds other days, or the commit fails.
         """
         check_frame(frame, dataset, shape, days)
+        forget_lost(self, tenant, dataset)
         uri, by_day = self.uri(tenant, dataset), dict.fromkeys(days, source) | dict(source_by_day or {})
 
         def merge(table: DeltaTable | None) -> tuple[pl.DataFrame, tuple[pl.DataFrame, pl.DataFrame]]:
@@ -276,8 +277,7 @@ class Lake:
     ) -> tuple[int, T]:
         """Commit what `build` makes of the table's current version; return the version made and what `build` noted.
 
-        `marks` are kept with the commit. One that lost against another writer's is built and tried again, since the write
-        is idempotent.
+        `marks` are kept with the commit. One that lost against another writer's is built and tried again: the write is idempotent.
         Raises: LakeError: the table's columns would change otherwise than by a new one that may be null.
         """
         for attempt in range(1, COMMIT_ATTEMPTS + 1):

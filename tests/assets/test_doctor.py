@@ -312,6 +312,7 @@ def test_a_source_that_was_lost_without_stubs_is_a_finding_and_later_a_note(tmp_
     orders = found.pop("shopify acme")
     assert orders.startswith(f"no credentials, though it was live until {long_ago}: its new days stay empty")
     assert orders.endswith(f"no finding any more from {today + timedelta(days=16)} on"), "it was read a moment ago"
+    assert "never made of meta_ads" in found.pop("tables acme")
     assert found == {
         "meta_ads acme": f"no credentials, though it was live until {lately}: its new days stay empty; set META_ACCESS_TOKEN and"
         f" META_AD_ACCOUNT_ID; where it was given up, this is no finding any more from {lately + timedelta(days=17)} on"
