@@ -48,8 +48,8 @@ ORDERS_SHAPE, NORMALS_SHAPE = shape_of(Orders), shape_of(Climatology)
 
 
 def shipping_days(window: Window, since: date, until: date) -> pl.DataFrame:
-    """Return `date` and `geohash` of the tenant's own orders in since..until: two columns of the orders table."""
-    rows = window.lake.scan_own(window.tenant.id, "orders", ORDERS_SHAPE)
+    """Return `date` and `geohash` of the tenant's own orders in since..until, without test orders: nothing was shipped."""
+    rows = window.lake.scan_own(window.tenant.id, "orders", ORDERS_SHAPE).filter(~pl.col("is_test"))
     pairs = rows.filter(pl.col("date").is_between(since, until)).select("date", pl.col("ship_geohash").alias("geohash"))
     return window.whole("orders", pairs.drop_nulls().unique())
 

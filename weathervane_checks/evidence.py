@@ -174,9 +174,9 @@ class Evidence:
         return self.open_rebuild(self.tenant, days, self.lake, self.now) if self.open_rebuild else None
 
     def shipped(self, days_before: int) -> pl.DataFrame:
-        """Return `date`, `geohash` of the orders of the window and of so many days before it: two columns."""
-        cells = self._orders(days_before, pl.col("date"), pl.col("ship_geohash").alias("geohash"))
-        return cells.drop_nulls().unique()
+        """Return `date`, `geohash` of the orders of the window and of so many days before it, without test orders."""
+        cells = self._orders(days_before, pl.col("date"), pl.col("ship_geohash").alias("geohash"), pl.col("is_test"))
+        return cells.filter(~pl.col("is_test")).drop("is_test").drop_nulls().unique()
 
     def table(self, dataset: str, days: Sequence[date] | None = None) -> pl.DataFrame:
         """Return another dataset's rows of the window, or of `days`."""
