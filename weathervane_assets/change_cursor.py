@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -26,6 +26,8 @@ MOST_NEW_PAGES = 20
 """Pages with something new that a tick reads of one list; the rest is the next tick's."""
 LONGEST_SPAN = timedelta(days=1)
 """Of a sensor that was off for weeks, a tick reads this much."""
+WAITING = timedelta(days=1)
+"""A run that was asked for before a back-up may have waited that long behind others, and is not in the copy of the lake."""
 
 
 class BadCursor(Exception):
@@ -50,6 +52,8 @@ class Position:
 
     until: datetime
     seen: Mapping[str, datetime] = field(default_factory=dict)
+    left_at: datetime | None = None
+    """Where the reading was when it was last set back: what was asked for until then is asked for under another key."""
 
     def span(self, now: datetime) -> tuple[datetime, datetime]:
         """Return the half-open span to read next."""
@@ -58,11 +62,29 @@ class Position:
     def advanced(self, changes: Iterable[Change], until: datetime) -> Position:
         """Return the position after `changes` were read."""
         known = {**self.seen, **{change.key: change.updated_at for change in changes}}
-        return Position(until, {key: at for key, at in known.items() if at >= until - OVERLAP})
+        return replace(self, until=until, seen={key: at for key, at in known.items() if at >= until - OVERLAP})
+
+    def not_after(self, noted: datetime | None, earliest: datetime) -> Position:
+        """Return the position, or where `noted` is older one before that, but not before `earliest`.
+
+        `noted`: what the state database says, whose copy may have been put back with the lake's. What was seen counts no more:
+        the runs that it was asked for may be undone.
+        """
+        if noted is None or noted >= self.until:
+            return self
+        return Position(min(self.until, max(earliest, noted - WAITING)), left_at=self.until)
 
 
 Positions = Mapping[str, Mapping[str, Position]]
 """By tenant and list."""
+
+
+def not_after(positions: Positions, noted: Mapping[tuple[str, str], datetime], earliest: datetime) -> Positions:
+    """Return each position, or where what is noted of its tenant and list is older one before that (`Position.not_after`)."""
+    return {
+        tenant: {name: position.not_after(noted.get((tenant, name)), earliest) for name, position in lists.items()}
+        for tenant, lists in positions.items()
+    }
 
 
 async def read_changes(
@@ -129,7 +151,8 @@ def write_cursor(positions: Positions) -> str:
 
 def _plain(position: Position) -> dict[str, Any]:
     seen = {key: at.isoformat() for key, at in position.seen.items()}
-    return {"until": position.until.isoformat(), "seen": seen}
+    left = {"left_at": position.left_at.isoformat()} if position.left_at else {}
+    return {"until": position.until.isoformat(), "seen": seen, **left}
 
 
 def read_cursor(text: str | None) -> Positions:
@@ -156,7 +179,8 @@ _CURE = "reset it in the UI; the sensor then looks for what changed since the da
 
 def _position(plain: Mapping[str, Any]) -> Position:
     seen = {key: datetime.fromisoformat(at) for key, at in plain["seen"].items()}
-    return Position(datetime.fromisoformat(plain["until"]), seen)
+    left_at = datetime.fromisoformat(plain["left_at"]) if "left_at" in plain else None
+    return Position(datetime.fromisoformat(plain["until"]), seen, left_at)
 
 
 def touched(changes: Sequence[Change], first: date, last: date) -> list[tuple[date, date]]:

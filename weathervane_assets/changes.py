@@ -1,9 +1,10 @@
 """Change sensors: what a vendor changed since the last tick is read again, whole days at a time.
 
 Belongs here: asking a vendor what changed, and requesting the touched tenant-days. Does not belong here: the cursor
-(`change_cursor.py`), what was read already (`change_reading.py`), and runs that failed (`change_repeats.py`). The cursor moves only
-together with the run requests, and a request's key is made of the changes themselves: a daemon that dies in between asks for
-the same runs again, under the same keys.
+(`change_cursor.py`), what is kept of it beside Dagster (`change_notes.py` of the resources), what was read already
+(`change_reading.py`), and runs that failed (`change_repeats.py`). The cursor moves only together with the run requests, and
+a request's key is made of the changes themselves: a daemon that dies in between asks for the same runs again, under the same
+keys.
 
 Days that are not over are the nightly run's: each of their orders is a change, and each would be a run.
 """
@@ -27,18 +28,22 @@ from weathervane_assets.change_cursor import (
     LAG,
     Change,
     Position,
+    Positions,
     digest,
+    not_after,
     read_changes,
     read_cursor,
     touched,
     write_cursor,
 )
+from weathervane_assets.change_ledger import FARTHEST
 from weathervane_assets.change_reading import ReadDays
 from weathervane_assets.change_repeats import repeats
 from weathervane_assets.graph import downstream
 from weathervane_assets.partitions import TENANT_PARTITIONS, day_key, range_tags
 from weathervane_assets.quarantine import Page
 from weathervane_assets.schedules import active_tenants, paused_tenants
+from weathervane_resources.change_notes import Noted, note, noted
 from weathervane_resources.clients.klaviyo import CHANNELS, Campaign
 from weathervane_resources.clients.shopify import Order, ShopifyClient
 from weathervane_resources.clients.shopify_window import VISIBLE, is_seen
@@ -49,6 +54,7 @@ from weathervane_resources.lake import LakeError, Shape, whole
 from weathervane_resources.partition_keys import CHANGED_TAG
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import ConfigurationError
+from weathervane_resources.state import StateError, open_state
 from weathervane_resources.tenants import Tenant
 
 T = TypeVar("T")
@@ -57,6 +63,8 @@ TENANTS_AT_ONCE = 8
 TICK_SECONDS, TENANT_SECONDS, LATE_SECONDS = 45, 40, 20
 """Dagster cuts a tick off after a minute, and forgets what it found: whoever is not read within the first, or takes longer than the second,
 keeps the cursor and is tried again. A page that ends after the third is the last: what was read counts, and the next tick goes on from there."""
+STATE_SECONDS = 4
+"""So long the state database may take, twice a tick; without an answer the cursor is enough."""
 QUEUED = timedelta(hours=1)
 """A run that is asked for may wait that long until it reads."""
 UNSORTED = timedelta(minutes=5)
@@ -226,6 +234,8 @@ def _tick(
         tenants = active_tenants(context.instance, platform)
     except ConfigurationError as error:
         return dg.SensorResult(skip_reason=str(error))
+    before = _in_state(context, platform, noted, asset)
+    positions = _held_against(context, positions, before or {}, now)
     days = ReadDays(asset, platform.lake(), context.instance)
     found = asyncio.run(_read_all(tenants, positions, platform, access_of, reader_of, days, now))
     for one in found:
@@ -235,7 +245,10 @@ def _tick(
     # of a tenant whose vendor answers: with a dead token they would fail again
     requests += repeats(context, days.lake, {one.tenant.id for one in found if not one.error}, asset, now)
     kept = {tenant: known for tenant, known in positions.items() if tenant in synced}
-    cursor = write_cursor({**kept, **{one.tenant.id: one.positions for one in found if one.positions}})
+    read = {one.tenant.id: one.positions for one in found if one.positions}
+    if before is not None:
+        _in_state(context, platform, note, asset, before, _reached(read))
+    cursor = write_cursor({**kept, **read})
     if requests:
         return dg.SensorResult(run_requests=requests, cursor=cursor)
     failed = [one.tenant.id for one in found if one.error]
@@ -243,6 +256,35 @@ def _tick(
         f"could not be read: {', '.join(failed)}" if failed else f"nothing changed on past days of {len(found)} tenants"
     )
     return dg.SensorResult(skip_reason=said + paused_tenants(platform), cursor=cursor)
+
+
+def _in_state(context: dg.SensorEvaluationContext, platform: Platform, call: Callable[..., T], *args: Any) -> T | None:
+    """Return what a call about the state database returns; None, with a warning, where that does not answer in time."""
+
+    def run() -> T:
+        return call(open_state(platform.settings().state_url), *args)
+
+    try:
+        return asyncio.run(asyncio.wait_for(_in_thread(run), STATE_SECONDS))
+    except (StateError, TimeoutError) as error:
+        said = "it did not answer in time" if isinstance(error, TimeoutError) else str(error)
+        context.log.warning(f"the state database does not know how far changes are read; the cursor does: {said}")
+        return None
+
+
+def _held_against(context: dg.SensorEvaluationContext, positions: Positions, before: Noted, now: datetime) -> Positions:
+    """Return the positions to read on from: the cursor's, or older ones where the state was put or set back."""
+    older = not_after(positions, before, now - FARTHEST)
+    for tenant in (tenant for tenant in positions if older[tenant] != positions[tenant]):
+        since = min(position.until for position in older[tenant].values())
+        context.log.warning(
+            f"{tenant}: the state was put back, so changes since {since:%Y-%m-%d %H:%M} UTC are read again"
+        )
+    return older
+
+
+def _reached(read: Positions) -> Noted:
+    return {(tenant, name): position.until for tenant, lists in read.items() for name, position in lists.items()}
 
 
 def _report(context: dg.SensorEvaluationContext, one: Found, asset: str) -> None:
@@ -276,7 +318,7 @@ async def _in_thread(call: Callable[..., T], *args: Any) -> T:
 
 async def _read_all(
     tenants: Collection[Tenant],
-    positions: Mapping[str, Mapping[str, Position]],
+    positions: Positions,
     platform: Platform,
     access_of: Callable[[str, Platform], Access],
     reader_of: Callable[[Tenant, Access], Reader],
@@ -337,9 +379,12 @@ async def _read_one(
 def _requests(found: Found, asset: str, earliest: date, now: datetime) -> list[dg.RunRequest]:
     tenant = found.tenant
     yesterday = tenant.today(now) - timedelta(days=1)
+    left_at = max((one.left_at for one in found.positions.values() if one.left_at), default=None)
+    # Dagster starts no second run of a key, and what the first one wrote, a restore may have undone
+    again = f" {left_at.isoformat()}" if left_at else ""
     return [
         dg.RunRequest(
-            run_key=f"changed {asset} {tenant.id} {first}..{last} {digest(found.changes, first, last)}",
+            run_key=f"changed {asset} {tenant.id} {first}..{last} {digest(found.changes, first, last)}{again}",
             asset_selection=[dg.AssetKey(name) for name in downstream(asset)],
             tags={**range_tags(tenant.id, day_key(tenant.id, first), day_key(tenant.id, last)), CHANGED_TAG: asset},
         )

@@ -15,7 +15,14 @@ from weathervane_assets.cli_configuration import Complaint, complains, configure
 from weathervane_assets.cli_types import ASSET, TENANT
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from weathervane_resources.lake_history import History
     from weathervane_resources.lake_restore import Restoration
+    from weathervane_resources.state import State
+
+WATCHED = {"orders": "changed_orders", "promos": "changed_campaigns"}
+"""Which sensor reads a table's changes: what it read since the version must be read again."""
 
 
 @click.command()
@@ -68,28 +75,51 @@ def restore(tenant_id: str, dataset: str, version: int, yes: bool, as_json: bool
     """Bring a tenant's table back to what it was in an earlier version, as a new commit.
 
     Prints which days would change, with rows now and then, and asks. Later versions stay readable, so a restore can itself
-    be taken back. Tables made from this one do not change.
+    be taken back. Tables made from this one do not change. What a vendor changed since on those days, its sensor reads again.
     """
-    from weathervane_assets.tables import CONTRACTS, shape_of
-    from weathervane_resources.lake import Lake
-    from weathervane_resources.lake_history import History
     from weathervane_resources.lake_restore import plan_restore
     from weathervane_resources.lake_restore import restore as bring_back
 
-    settings = configured()
-    tenant = one_tenant(settings, tenant_id)
-    if dataset not in CONTRACTS:
-        raise Complaint(f"unknown table {dataset!r}; there are: {', '.join(CONTRACTS)}")
-    history = History(Lake(settings.lake), tenant.id, dataset, shape_of(CONTRACTS[dataset]))
+    history, state = _opened(tenant_id, dataset)
     plan = plan_restore(history, version)
     click.echo("\n".join(plan.lines()), err=as_json)
     if not plan.is_empty and not yes:
         click.confirm(f"Bring {plan.table} back to version {version}?", abort=True, err=as_json)
     written = plan.current if plan.is_empty else bring_back(history, plan)
+    since = _read_again(history, plan, state) if state else None
     if as_json:
-        click.echo(json.dumps({**plan.plain(), "written_version": written}, indent=2))
-    else:
-        click.echo(_done(plan, written))
+        again = {"changes_read_again_since": since.isoformat() if since else None}
+        click.echo(json.dumps({**plan.plain(), "written_version": written, **again}, indent=2))
+        return
+    click.echo(_done(plan, written))
+    if since:
+        click.echo(f"changes since {since:%Y-%m-%d %H:%M} UTC are read again by the sensor {WATCHED[dataset]}")
+
+
+def _opened(tenant_id: str, dataset: str) -> tuple[History, State | None]:
+    """Return the table, and the state where it knows how far the table's changes are read: opened before anything is written."""
+    from weathervane_assets.tables import CONTRACTS, shape_of
+    from weathervane_resources.lake import Lake
+    from weathervane_resources.lake_history import History
+    from weathervane_resources.state import is_made, open_state
+
+    settings = configured()
+    tenant, url = one_tenant(settings, tenant_id), settings.state_url
+    if dataset not in CONTRACTS:
+        raise Complaint(f"unknown table {dataset!r}; there are: {', '.join(CONTRACTS)}")
+    history = History(Lake(settings.lake), tenant.id, dataset, shape_of(CONTRACTS[dataset]))
+    return history, open_state(url) if dataset in WATCHED and is_made(url) else None
+
+
+def _read_again(history: History, plan: Restoration, state: State) -> datetime | None:
+    """Have the changes read again that came after the restored days were read; return since when, None where none were read since."""
+    from weathervane_assets.change_ledger import missed_since
+    from weathervane_resources.change_notes import set_back
+    from weathervane_resources.clock import system_now
+
+    ledger, now = history.lake.ledger(history.tenant, history.dataset), system_now()
+    since = missed_since(ledger.filter(ledger["date"].is_in(plan.days["date"].implode())), now)
+    return since if since < now and set_back(state, history.tenant, history.dataset, since) else None
 
 
 def _done(plan: Restoration, written: int) -> str:

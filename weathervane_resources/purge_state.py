@@ -1,4 +1,4 @@
-"""What the state database holds of one tenant, and its removal: tokens, jobs, alerts, quotas.
+"""What the state database holds of one tenant, and its removal: tokens, jobs, changes, alerts, quotas.
 
 Belongs here: the rows of our own tables. Does not belong here: Dagster's (`weathervane_assets.purge_dagster`), and the
 bytes that a deleted row leaves in a file (`sqlite_rewrite.py`).
@@ -21,6 +21,7 @@ from weathervane_resources.state_tables import (
     alert_seen,
     alert_snoozes,
     alert_watch,
+    change_positions,
     jobs,
     quotas,
     tokens,
@@ -98,6 +99,7 @@ def _which(
     return [
         ("stored tokens", tokens, tokens.c.tenant == tenant),
         ("jobs at vendors", jobs, jobs.c.tenant == tenant),
+        ("positions of changes", change_positions, change_positions.c.tenant == tenant),
         ("messages", alert_outbox, sa.or_(alert_outbox.c.tenant == tenant, alert_outbox.c.id.in_(told))),
         ("snoozes", alert_snoozes, sa.or_(alert_snoozes.c.tenant == tenant, alert_snoozes.c.incident_id.in_(mine))),
         ("verdicts on days", alert_days, alert_days.c.tenant == tenant),

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from weathervane_assets.change_cursor import (
     MOST_NEW_PAGES,
     OVERLAP,
+    WAITING,
     BadCursor,
     Change,
     Position,
     digest,
+    not_after,
     ranges,
     read_changes,
     read_cursor,
@@ -209,9 +211,27 @@ def test_a_key_is_made_of_the_changes_of_its_days_in_no_order() -> None:
 
 def test_the_cursor_is_what_was_written() -> None:
     """A cursor that forgets what it saw asks for everything of the last minutes again."""
-    positions = {"acme": {"orders": Position(T0, {"1": T0 - timedelta(seconds=3)})}}
+    positions = {"acme": {"orders": Position(T0, {"1": T0 - timedelta(seconds=3)}), "other": Position(T0, left_at=T0)}}
     assert read_cursor(write_cursor(positions)) == positions
     assert read_cursor(None) == read_cursor("") == {}
+
+
+def test_only_an_older_note_sets_a_position_back_and_never_beyond_the_earliest() -> None:
+    """A daemon that died before the cursor was stored left a newer note: with it, what it had read would have been lost."""
+    here, hour, long_ago = Position(T0, {"1": T0}), timedelta(hours=1), T0 - timedelta(days=90)
+    assert [here.not_after(noted, long_ago) for noted in (None, T0, T0 + hour)] == [here] * 3
+    assert here.not_after(T0 - hour, long_ago) == Position(T0 - hour - WAITING, left_at=T0)
+    assert here.not_after(T0 - timedelta(days=200), long_ago) == Position(long_ago, left_at=T0)
+    assert here.not_after(T0 - hour, T0 + hour).until == T0, "the cursor itself is as old"
+    lists = {"acme": {"a": here, "b": here}, "kiwi": {"a": here}}
+    assert not_after(lists, {("acme", "b"): T0 - hour, ("gone", "a"): T0 - hour}, long_ago) == {
+        "acme": {"a": here, "b": here.not_after(T0 - hour, long_ago)}, "kiwi": {"a": here}
+    }  # fmt: skip
+
+
+def test_a_position_remembers_through_all_ticks_where_it_was_set_back_from() -> None:
+    """Forgotten at the next tick, the keys of the day after were used up."""
+    assert read([change("a", 1)], Position(T0, left_at=T0), T0 + timedelta(seconds=5))[1].left_at == T0
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ from weathervane_assets.purge_dagster import find_in_dagster, open_storage
 from weathervane_assets.schedules import FRESHNESS
 from weathervane_resources.alert_records import Facts, Incident, Snooze, Subject, Verdict
 from weathervane_resources.alert_store import AlertStore, Watch
+from weathervane_resources.change_notes import note
 from weathervane_resources.clock import Clock
 from weathervane_resources.http.auth import Token
 from weathervane_resources.lake import Lake
@@ -107,6 +108,7 @@ def plant_alerts(state: State) -> None:
             ))  # fmt: skip
         session.mark_seen([5, 10**9], AT, 0)
         session.beat(Watch(10**9, AT, 0.0))
+    note(state, "orders", {}, {(tenant, "orders"): AT for tenant in (GOES, STAYS)})
 
 
 def plant_tokens(state: State) -> bytes:
@@ -266,7 +268,15 @@ def test_no_byte_of_the_tenant_stays_and_nothing_of_another_goes(town: Town) -> 
 def check_what_is_left(town: Town) -> None:
     """The other tenant's alerts, tokens, ticks, cursor and backfills are there; counts no longer include the one that went."""
     with town.state.begin() as connection:
-        for name in ("tokens", "jobs", "alert_incidents", "alert_days", "alert_outbox", "alert_snoozes"):
+        for name in (
+            "tokens",
+            "jobs",
+            "change_positions",
+            "alert_incidents",
+            "alert_days",
+            "alert_outbox",
+            "alert_snoozes",
+        ):
             assert connection.execute(sa.select(sa.func.count()).select_from(TABLES.tables[name])).scalar(), name
         assert connection.execute(sa.select(TABLES.tables["quotas"].c.scope)).scalars().all() == [
             "shopify:other.myshopify.com"
