@@ -251,11 +251,14 @@ def _tick(
     cursor = write_cursor({**kept, **read})
     if requests:
         return dg.SensorResult(run_requests=requests, cursor=cursor)
+    return dg.SensorResult(skip_reason=_why_nothing(found) + paused_tenants(platform), cursor=cursor)
+
+
+def _why_nothing(found: Collection[Found]) -> str:
     failed = [one.tenant.id for one in found if one.error]
-    said = (
+    return (
         f"could not be read: {', '.join(failed)}" if failed else f"nothing changed on past days of {len(found)} tenants"
     )
-    return dg.SensorResult(skip_reason=said + paused_tenants(platform), cursor=cursor)
 
 
 def _in_state(context: dg.SensorEvaluationContext, platform: Platform, call: Callable[..., T], *args: Any) -> T | None:

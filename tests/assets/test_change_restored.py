@@ -25,6 +25,7 @@ from tests.assets.test_changes import Daemon, Time, days_of, open_shop, order_of
 from tests.assets.test_left_over_demo import go_live
 from weathervane_assets import changes
 from weathervane_assets.cli import main
+from weathervane_assets.cli_lake import WATCHED
 from weathervane_resources.change_notes import noted, set_back
 from weathervane_resources.sandbox import truth
 from weathervane_resources.state import State, open_state
@@ -215,6 +216,11 @@ def test_a_state_database_that_does_not_answer_costs_a_tick_little(
     assert not answers.is_set()
     answers.set()
     assert days_of(request) == (f"{day}|acme", f"{day}|acme")
+
+
+def test_the_tables_whose_changes_are_read_have_the_sensors_that_the_command_names() -> None:
+    """It would send people to a sensor that there is not."""
+    assert {"orders": changes.changed_orders.name, "promos": changes.changed_campaigns.name} == WATCHED
 
 
 def restore(*arguments: str) -> str:

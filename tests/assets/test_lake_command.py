@@ -26,6 +26,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
     (tmp_path / "tenants.toml").write_text(TENANTS)
     monkeypatch.setenv("WEATHERVANE_TENANTS", str(tmp_path / "tenants.toml"))
     monkeypatch.setenv("WEATHERVANE_LAKE", str(tmp_path / "lake"))
+    monkeypatch.setenv("WEATHERVANE_STATE_URL", f"sqlite:///{tmp_path}/state/weathervane.db")
     lake = Lake(str(tmp_path / "lake"))
     for tenant in ("acme", "kiwi"):
         for number in range(3):
