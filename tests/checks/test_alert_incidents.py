@@ -309,6 +309,31 @@ def test_what_a_mended_night_left_late_is_told_only_if_it_is_seen_again(tower: W
     assert hook.titles[2:] == ["[warning] acme features: freshness"]
 
 
+def look(tower: Watchtower, job: str, severity: str, **tags: str) -> None:
+    """Let `freshness` judge all tenants: kiwi's datasets are as said, acme's are fresh."""
+    for dataset in NODES:
+        kiwi = {"severity": severity, "newest": None, "due": DAY, "days_late": 9, "alerts": ["not_backfilled"]}
+        acme = {"severity": "ok", "newest": DAY, "due": DAY, "days_late": 0, "alerts": []}
+        said = {"by_tenant": {"kiwi": kiwi, "acme": acme}}
+        run_id = f"{job} {severity} {tags}"
+        tower.judge("kiwi", dataset, "freshness", severity, None, run_id=run_id, tags=tags, job=job, **said)
+
+
+@pytest.mark.parametrize("tags", [{}, {"dagster/backfill": "bf-1"}], ids=["a click", "a backfill"])
+def test_freshness_is_told_by_its_own_job_alone(tower: Watchtower, hook: Webhook, tags: dict[str, str]) -> None:
+    """Whoever made one tenant's orders in the UI paged fifteen times that another tenant's were late, and a backfill did too."""
+    look(tower, "__ASSET_JOB", "warning", **tags)
+    tower.tick()
+    assert hook.titles == []
+    look(tower, "freshness", "warning")
+    look(tower, "__ASSET_JOB", "critical", **tags)
+    tower.tick(after=timedelta(minutes=5))
+    assert hook.titles == [f"[warning] kiwi: {len(NODES)} incidents"]
+    look(tower, "__ASSET_JOB", "ok", **tags)
+    tower.tick(after=timedelta(minutes=5))
+    assert hook.titles[1:] == [f"[ok] kiwi: {len(NODES)} incidents are over"], "what is well is well"
+
+
 def test_a_failed_report_does_not_silence_orders_that_stop_coming(tower: Watchtower, hook: Webhook) -> None:
     """The morning's report had crashed for a week; the nightly schedule was off, and nobody heard that orders were days late."""
     for dataset in ("tenant_report", "promos"):
