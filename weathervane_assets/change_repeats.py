@@ -15,7 +15,7 @@ from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 
 from weathervane_assets import graph
 from weathervane_assets.change_ledger import are_written_since
-from weathervane_resources.failures import DEFERRED_TAG
+from weathervane_resources.failures import DEFERRED_TAG, NOT_DEFERRED
 from weathervane_resources.lake import Lake, LakeError
 from weathervane_resources.partition_keys import (
     CHANGED_TAG,
@@ -73,7 +73,8 @@ def _newest(instance: dg.DagsterInstance, asset: str, now: datetime) -> Collecti
 def _has_failed_for_good(run: dg.DagsterRun) -> bool:
     """Return whether a run failed and nothing takes its place: no retry of Dagster's, and no run after a vendor's wait."""
     is_retried = run.tags.get(WILL_RETRY_TAG) == "true" or AUTO_RETRY_RUN_ID_TAG in run.tags
-    return run.status is dg.DagsterRunStatus.FAILURE and not is_retried and DEFERRED_TAG not in run.tags
+    is_deferred = run.tags.get(DEFERRED_TAG, NOT_DEFERRED) != NOT_DEFERRED
+    return run.status is dg.DagsterRunStatus.FAILURE and not (is_retried or is_deferred)
 
 
 def _due_at(record: dg.RunRecord) -> datetime:

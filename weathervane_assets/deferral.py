@@ -10,14 +10,21 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
+from dagster._core.storage.tags import PARENT_RUN_ID_TAG
 
 from weathervane_resources.clock import Clock
-from weathervane_resources.failures import DEFERRED_TAG, DEFERRED_UNTIL_TAG, RESUMED, WAITING
+from weathervane_resources.failures import (
+    DEFERRED_TAG,
+    DEFERRED_UNTIL_TAG,
+    RESUMED,
+    RETRIES_BEFORE_TAG,
+    WAITING,
+)
 from weathervane_resources.partition_keys import (
     BACKFILL_TAG,
-    BACKFILL_TAGS,
     PARTITION_TAG,
     PRIORITY_TAG,
+    backfill_named,
     is_backfill,
     tenant_of,
 )
@@ -35,7 +42,7 @@ _KEPT_SYSTEM_TAGS = (
     PRIORITY_TAG,
     "dagster/concurrency_key",
 )
-_NOT_INHERITED = {DEFERRED_TAG, DEFERRED_UNTIL_TAG, RESUMES_TAG}
+_NOT_INHERITED = {DEFERRED_TAG, DEFERRED_UNTIL_TAG, RESUMES_TAG, RETRIES_BEFORE_TAG}
 
 
 @dg.sensor(
@@ -86,8 +93,12 @@ def due_at(run: dg.DagsterRun) -> datetime:
 
 
 def _is_resumed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """The new run itself is the proof, so that a crash of the daemon neither loses a run nor starts it twice."""
-    return instance.get_runs_count(dg.RunsFilter(tags={RESUMES_TAG: run.run_id})) > 0
+    """The new run itself is the proof, so that a crash of the daemon neither loses a run nor starts it twice.
+
+    One that a person started in the UI before the time is such a run too: if the vendor is not ready yet, it waits itself.
+    """
+    tags = (RESUMES_TAG, PARENT_RUN_ID_TAG)
+    return any(instance.get_runs_count(dg.RunsFilter(tags={tag: run.run_id})) for tag in tags)
 
 
 def _again(context: dg.SensorEvaluationContext, run: dg.DagsterRun) -> dg.RunRequest:
@@ -104,7 +115,7 @@ def _again(context: dg.SensorEvaluationContext, run: dg.DagsterRun) -> dg.RunReq
 
 def _inherited(run: dg.DagsterRun) -> dict[str, str]:
     """Return the tags that say what a run does, and that it is a backfill's; not how else it came about or ended."""
-    backfill = next((run.tags[tag] for tag in BACKFILL_TAGS if tag in run.tags), None)
+    backfill = backfill_named(run.tags)
     kept = {
         name: value
         for name, value in run.tags.items()

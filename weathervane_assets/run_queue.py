@@ -7,6 +7,9 @@ backfill would hold up the nights of the others. Named in dagster.yaml, so it is
 Dagster makes its runs along the dimension with fewer keys in the selection: of one day of twenty tenants it makes one run,
 not twenty. Such a run is split here.
 
+A run that is executed again in the UI has all tags of the old one: what that one's failure said of it (wait, do not retry) is
+taken back here, where each run comes by before it begins, and a backfill's stays a backfill's.
+
 A run also gets a tag for each vendor that its assets read from, so that a limit can say how many runs ask one vendor at once.
 """
 
@@ -20,12 +23,16 @@ import dagster as dg
 from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
 
 from weathervane_assets.partitions import TENANT_PARTITIONS
+from weathervane_resources.failures import without_verdicts
 from weathervane_resources.logs import configure_logs
 from weathervane_resources.partition_keys import (
+    BACKFILL_TAG,
     PRIORITY_TAG,
     RANGE_TAGS,
     TENANT_TAG,
     UI_BACKFILL_TAG,
+    backfill_named,
+    is_backfill,
     tenant_of,
     tenant_of_key,
 )
@@ -47,14 +54,19 @@ class TenantRunCoordinator(QueuedRunCoordinator):
         """Put a run in the queue, and beside it one for every other tenant in its range."""
         run = context.dagster_run
         own, *others = split_by_tenant(run.tags, self._instance.get_dynamic_partitions(TENANT_PARTITIONS))
-        vendors = vendor_tags(self._sources_of(context))
+        given = {**self._not_inherited(run), **vendor_tags(self._sources_of(context))}
         for tags in others:
-            super().submit_run(
-                SubmitRunContext(self._copy(context, {**run.tags, **tags, **vendors}), context.workspace)
-            )
-        if changed := {**own, **vendors, **missing_tags({**run.tags, **own})}:
+            super().submit_run(SubmitRunContext(self._copy(context, {**run.tags, **tags, **given}), context.workspace))
+        if changed := {**own, **given, **missing_tags({**run.tags, **own})}:
             self._instance.add_run_tags(run.run_id, changed)
         return super().submit_run(context)
+
+    def _not_inherited(self, run: dg.DagsterRun) -> dict[str, str]:
+        """Return what to set right in the tags that a run has from the one that it executes again; Dagster drops a backfill's that is over."""
+        parent = self._instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
+        backfill = backfill_named(parent.tags) if parent and not is_backfill(run.tags) else None
+        verdicts = without_verdicts(run.tags, self._instance.run_retries_max_retries)
+        return verdicts if backfill is None else {**verdicts, BACKFILL_TAG: backfill}
 
     def _sources_of(self, context: SubmitRunContext) -> set[str]:
         """Return the sources of a run's assets, as their tags say; each asset's op bears its name."""

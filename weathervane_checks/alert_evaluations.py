@@ -23,6 +23,7 @@ from weathervane_resources.spelling import counted
 from weathervane_checks.alert_guard import Unread, fitted
 from weathervane_checks.alert_text import clean
 from weathervane_checks.alerts import Observation
+from weathervane_checks.rules.freshness import YEARLY
 
 OLD_AFTER = timedelta(days=33)
 """Days that are older are judged as a backfill's; the longest restatement reads 33 days again, unless a tenant says otherwise."""
@@ -39,6 +40,12 @@ class Judged:
     backfill: str
     is_asked: bool = False
     """Whether its run asked to be judged like a night's, whatever its days."""
+    job_name: str = ""
+
+    @property
+    def is_of_own_job(self) -> bool:
+        """Whether it comes from the job that bears its check's name; the UI adds such a check to each run of its asset."""
+        return self.job_name == self.evaluation.check_name
 
     @property
     def is_of_report(self) -> bool:
@@ -86,13 +93,23 @@ def _days(one: Judged) -> tuple[str, ...]:
 
 
 def _of_tenants(one: Judged) -> Iterator[Observation]:
-    """Read a check that judges all tenants at once: how each stands, and up to which day."""
+    """Read a check that judges all tenants at once: how each stands, and up to which day; of normals, which year.
+
+    Only its own job says what is wrong: in a run of one tenant that someone started in the UI it is nobody's business that another is
+    late. What is well there is well.
+    """
+    dataset = one.evaluation.asset_key.path[-1]
+    is_yearly = dataset in YEARLY
     standing = cast("dict[str, dict[str, Any]]", one.evaluation.metadata["by_tenant"].value)
     for tenant, said in standing.items():
-        subject = Subject(tenant, one.evaluation.asset_key.path[-1], one.evaluation.check_name)
-        note = f"newest day {said['newest'] or 'none'}, due {said['due']}"
-        facts = Facts(f"{counted(said['days_late'], 'day')} late", "0", tuple(said["alerts"]), clean(note), one.run_id)
-        yield Observation(subject, said["severity"], (said["due"],), one.event_id, facts)
+        if said["severity"] != "ok" and not one.is_of_own_job:
+            continue
+        newest, due = ((said[name] or "none")[: 4 if is_yearly else None] for name in ("newest", "due"))
+        late, unit = counted(said["days_late"], "day"), "year" if is_yearly else "day"
+        observed = f"{late} without normals" if is_yearly else f"{late} late"
+        facts = Facts(observed, "0", tuple(said["alerts"]), clean(f"newest {unit} {newest}, due {due}"), one.run_id)
+        subject = Subject(tenant, dataset, one.evaluation.check_name)
+        yield Observation(subject, said["severity"], (due,), one.event_id, facts)
 
 
 def _of_summary(one: Judged, told: Collection[str], now: datetime) -> Iterator[Observation]:

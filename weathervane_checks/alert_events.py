@@ -241,6 +241,7 @@ def _judged(record: dg.EventLogRecord, event_id: int, tags: Mapping[str, str]) -
         entry.get_dagster_event().asset_check_evaluation_data,
         backfill_of(entry.run_id, tags),
         is_asked(tags),
+        entry.job_name or "",
     )
 
 

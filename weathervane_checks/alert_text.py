@@ -73,7 +73,7 @@ CAUSES: Mapping[str, str] = {
     "credential_ends": "the vendor ends it on that day, and it could not be renewed; a person must connect the account again before",
     "version_sunset": "the API version in use ends; set the newer one and watch the next night",
     "vendor_count_missing": "the vendor did not answer with its own count; nothing is known to be missing",
-    FAILED_RUN: "see the run's error; a dead token needs the account to be connected again",
+    FAILED_RUN: "a wrong setting, a full disk, a process that was killed or a bug; the run's page has the whole error",
     GIVEN_UP: "the runs that were to read the changed days again failed; see the last one's error, mend it, then `weathervane backfill`",
     NOT_RUN: "the check was planned and gave no verdict: it crashed, or a step before it did",
     STUCK_RUN: "the run's process is gone or hangs; end it in the UI and start it again",
@@ -133,26 +133,31 @@ def _notice(key: str, item: Due, severity: AlertSeverity, title: str, lines: Seq
 
 
 def _body(item: Due, name: str, days: str, ui_url: str) -> list[str]:
-    incident, facts = item.incident, item.incident.facts
-    subject = incident.subject
+    incident, subject = item.incident, item.incident.subject
     lines = [
         f"tenant: {_whose(subject.tenant)}{f' ({name})' if name and name != subject.tenant else ''}",
         f"dataset: {subject.dataset}",
         *([f"days: {days}"] if days else []),
-        *([f"observed: {clean(facts.observed)}"] if facts.observed else []),
-        *([f"expected: {clean(facts.threshold)}"] if facts.threshold else []),
-        *_what(facts),
+        *(_past(item) if item.kind == "recovery" else _present(incident)),
+        *_links(incident, ui_url, is_over=item.kind == "recovery"),
     ]
-    if item.kind == "recovery":
-        still = days_said([day for _, day, severity in item.lines if day and severity != "ok"])
-        lines.append(f"ended after {_span(incident)}" + (f"; stored as they were: {still}" if still else ""))
-    else:
-        lines += _advice(item.incident)
-    return [
-        *lines,
-        *_links(incident, ui_url),
-        f"incident: {incident.id} (since {incident.opened_at:%Y-%m-%d %H:%M} UTC)",
-    ]
+    return [*lines, f"incident: {incident.id} (since {incident.opened_at:%Y-%m-%d %H:%M} UTC)"]
+
+
+def _present(incident: Incident) -> list[str]:
+    facts = incident.facts
+    observed = [f"observed: {clean(facts.observed)}"] if facts.observed else []
+    expected = [f"expected: {clean(facts.threshold)}"] if facts.threshold else []
+    return [*observed, *expected, *_what(facts), *_advice(incident)]
+
+
+def _past(item: Due) -> list[str]:
+    """Return what it was, never as if it were so now: under an "ok", the failure's figures read as today's."""
+    facts = item.incident.facts
+    was = facts.note or ", expected ".join(filter(None, (facts.observed, facts.threshold)))
+    still = days_said([day for _, day, severity in item.lines if day and severity != "ok"])
+    ended = f"ended after {_span(item.incident)}" + (f"; stored as they were: {still}" if still else "")
+    return [*([f"was: {clean(was, NOTE_MOST)}"] if was else []), ended]
 
 
 def _what(facts: Facts) -> list[str]:
@@ -167,10 +172,13 @@ def _advice(incident: Incident) -> list[str]:
     return [f"likely cause: {cause}"] if cause else []
 
 
-def _links(incident: Incident, ui_url: str) -> list[str]:
-    """Return where to look: at the run, and at the check or the backfill, where that is one of the UI's."""
+def _links(incident: Incident, ui_url: str, *, is_over: bool = False) -> list[str]:
+    """Return where to look: at the run, of what is over at the one that ended it, and at the check or the backfill."""
     base, subject = ui_url.rstrip("/"), incident.subject
-    lines = [f"run: {base}/runs/{quote(incident.facts.run_id)}"] if incident.facts.run_id else []
+    how, run_id = "run", incident.facts.run_id
+    if is_over:
+        how, run_id = ("ended by", incident.ended_by) if incident.ended_by else ("was in run", run_id)
+    lines = [f"{how}: {base}/runs/{quote(run_id)}"] if run_id else []
     if subject.dataset == BACKFILL:
         return (
             [*lines, f"backfill: {base}/runs/b/{quote(subject.cause)}"]
@@ -213,8 +221,9 @@ def _together(items: Sequence[Due], name: str, ui_url: str) -> Notice:
     ranked = sorted(items, key=lambda d: (-SEVERITY_RANK[d.incident.severity], d.incident.subject))
     first = ranked[0].incident
     severity = "ok" if ranked[0].kind == "recovery" else first.severity
+    was = "was " if items[0].kind == "recovery" else ""
     shown = [
-        f"- {i.severity} {i.subject.dataset} {i.subject.cause} {days_said([day for _, day, _ in d.lines if day])} ({i.id})"
+        f"- {was}{i.severity} {i.subject.dataset} {i.subject.cause} {days_said([day for _, day, _ in d.lines if day])} ({i.id})"
         for d in ranked[:MOST_LINES] for i in [d.incident]
     ]  # fmt: skip
     more = [f"and {len(ranked) - MOST_LINES} more: weathervane alerts list"] if len(ranked) > MOST_LINES else []

@@ -215,6 +215,7 @@ class Progress:
         bad = self.bad_days(incident)
         over = self._overtaken(incident, bad, seen, mended)
         if len(over) == len(bad):
+            incident.ended_by = seen.facts.run_id
             self._close(incident)
             return
         for day in over:

@@ -60,6 +60,8 @@ class Incident:
     told_severity: AlertSeverity | None = None
     reminders: int = 0
     closed_at: datetime | None = None
+    ended_by: str = ""
+    """The run whose good judgement ended it, as far as one did. Said once, when it ends, and not kept."""
 
     @property
     def is_open(self) -> bool:

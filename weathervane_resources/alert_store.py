@@ -179,5 +179,5 @@ def _incident(row: Any) -> Incident:
 
 
 def _row(incident: Incident) -> dict[str, Any]:
-    values = {name: value for name, value in vars(incident).items() if name not in ("subject", "facts")}
+    values = {name: value for name, value in vars(incident).items() if name not in ("subject", "facts", "ended_by")}
     return {**values, **incident.subject._asdict(), "facts": asdict(incident.facts)}

@@ -1,7 +1,7 @@
 """From what went wrong outside to the `dagster.Failure` that says whether a retry can help.
 
-Belongs here: the one place that knows both error trees, and how a run is marked as deferred. Does not belong here:
-starting deferred runs again (`weathervane_assets.deferral`).
+Belongs here: the one place that knows both error trees, how a run is marked as deferred or not to be retried, and how that mark is taken
+off where another run has inherited it. Does not belong here: starting deferred runs again (`weathervane_assets.deferral`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from weathervane_resources.state import StateError
 
 DEFERRED_UNTIL_TAG = "weathervane/deferred_until"
 DEFERRED_TAG = "weathervane/deferred"
-WAITING, RESUMED = "waiting", "resumed"
+WAITING, RESUMED, NOT_DEFERRED = "waiting", "resumed", "none"
+RETRIES_BEFORE_TAG = "weathervane/retries_before"
+"""What `dagster/max_retries` was before a failure set it to 0: a run that is executed again gets it back."""
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T")
-_MAX_RETRIES_TAG = "dagster/max_retries"
+_MAX_RETRIES_TAG, _UNSET = "dagster/max_retries", "unset"
 
 
 @contextmanager
@@ -75,18 +77,36 @@ def needs_someone(message: str, metadata: Mapping[str, str] | None = None) -> dg
 
     `allow_retries` alone is about the step: a run is retried whatever its failures say, unless its tag forbids it.
     """
-    _tag_run({_MAX_RETRIES_TAG: "0"})
+    _forbid_retries({})
     return dg.Failure(message, _whose() if metadata is None else metadata, allow_retries=False)
 
 
 def defer_run(until: datetime) -> None:
     """Tag the run that executes right now, if any: when to start it again, and that Dagster must not retry it."""
-    _tag_run({DEFERRED_UNTIL_TAG: until.isoformat(), DEFERRED_TAG: WAITING, _MAX_RETRIES_TAG: "0"})
+    _forbid_retries({DEFERRED_UNTIL_TAG: until.isoformat(), DEFERRED_TAG: WAITING})
 
 
-def _tag_run(tags: Mapping[str, str]) -> None:
+def _forbid_retries(verdict: Mapping[str, str]) -> None:
+    """Tag the run that executes right now, if any. `dagster/max_retries` may be a person's: what it was is kept beside it."""
     if context := _context():
-        context.instance.add_run_tags(context.run.run_id, dict(tags))
+        tags = context.run.tags
+        allowed = tags.get(_MAX_RETRIES_TAG, _UNSET)
+        is_known = allowed == "0" and RETRIES_BEFORE_TAG in tags  # another step of the run has failed before
+        before = {} if is_known else {RETRIES_BEFORE_TAG: allowed}
+        context.instance.add_run_tags(context.run.run_id, {**verdict, _MAX_RETRIES_TAG: "0", **before})
+
+
+def without_verdicts(tags: Mapping[str, str], max_retries: int) -> dict[str, str]:
+    """Return what to change in the tags of a run that has not begun; empty for one that took over no verdict.
+
+    Dagster copies the tags of a run that is executed again, and how that one ended says nothing of this one. It can change a tag and
+    not remove it. `max_retries` is what the instance allows.
+    """
+    changed = dict.fromkeys({DEFERRED_TAG, DEFERRED_UNTIL_TAG} & set(tags), NOT_DEFERRED)
+    if tags.get(_MAX_RETRIES_TAG) == "0" and RETRIES_BEFORE_TAG in tags:
+        before = tags[RETRIES_BEFORE_TAG]
+        changed[_MAX_RETRIES_TAG] = str(max_retries) if before == _UNSET else before
+    return changed
 
 
 def _context() -> dg.OpExecutionContext | None:

@@ -69,6 +69,11 @@ def is_backfill(tags: Mapping[str, str]) -> bool:
     return any(tag in tags for tag in BACKFILL_TAGS)
 
 
+def backfill_named(tags: Mapping[str, str]) -> str | None:
+    """Return the backfill that a run belongs to by its tags; None where it is no backfill's."""
+    return next((tags[tag] for tag in BACKFILL_TAGS if tag in tags), None)
+
+
 def times_repeated(tags: Mapping[str, str]) -> int:
     """Return how many times a run's days were asked for before."""
     return int(tags.get(REPEAT_TAG, "0"))

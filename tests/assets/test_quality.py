@@ -7,6 +7,7 @@ import os
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
+import dagster as dg
 import pytest
 
 from tests.assets.conftest import NOW, Installation
@@ -118,6 +119,21 @@ def test_the_alerter_reads_on_after_the_mornings_reports(installation: Installat
     ended = [o for o in batch.observations if o.subject.dataset == "run"]
     assert {(o.subject.tenant, o.days, o.severity) for o in ended} == {("acme", (), "ok"), ("kiwi", (), "ok")}
     assert {o.facts.run_id for o in ended} == run_ids
+
+
+def test_the_alerter_takes_freshness_from_its_job_and_not_from_a_run_of_the_ui(installation: Installation) -> None:
+    """Made in the UI, one tenant's orders said of all the others that they were late."""
+    seen: set[int] = set()
+    start = read_events(installation.instance, None, seen, datetime.now(UTC)).cursor
+    own = installation.execute(FRESHNESS)
+    key = dg.AssetCheckKey(dg.AssetKey("orders"), FRESHNESS)
+    everything = build_defs(os.environ, {"clock": Clock(fixed=NOW)}).resolve_implicit_global_asset_job_def()
+    clicked = everything.get_subset(asset_check_selection={key}).execute_in_process(instance=installation.instance)
+    assert [e.passed for e in clicked.get_asset_check_evaluations()] == [False]
+    batch = read_events(installation.instance, start, seen, datetime.now(UTC) + timedelta(minutes=1))
+    late = [o for o in batch.observations if o.subject.cause == FRESHNESS and o.severity != "ok"]
+    assert {o.facts.run_id for o in late} == {own.run_id}
+    assert {o.subject.tenant for o in late} == {"acme", "kiwi"}
 
 
 def test_the_file_keeps_so_many_runs_and_a_broken_one_is_not_begun_anew(

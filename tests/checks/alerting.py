@@ -91,7 +91,7 @@ class Watchtower:
 
     def judge(
         self, tenant: str, dataset: str, check: str, severity: str, day: str | None, *,
-        run_id: str = "run", tags: dict[str, str] | None = None, at: datetime | None = None, **said: Any,
+        run_id: str = "run", tags: dict[str, str] | None = None, at: datetime | None = None, job: str = "j", **said: Any,
     ) -> None:  # fmt: skip
         """Write one evaluation as our checks do; a day of None is a check without partitions."""
         run_id = run_named(run_id)
@@ -104,7 +104,7 @@ class Watchtower:
             metadata={"tenant": tenant, "severity": severity, "alerts": "", "observed": 1, "threshold": 2, **said},
         )  # fmt: skip
         entry = dg.EventLogEntry(
-            error_info=None, level=20, user_message="", run_id=run_id, timestamp=(at or self.now).timestamp(), job_name="j",
+            error_info=None, level=20, user_message="", run_id=run_id, timestamp=(at or self.now).timestamp(), job_name=job,
             dagster_event=DagsterEvent("ASSET_CHECK_EVALUATION", "j", event_specific_data=evaluation),
         )  # fmt: skip
         self.instance.handle_new_event(entry)

@@ -95,6 +95,15 @@ def test_a_night_that_fails_is_told_though_an_old_day_still_waits(
     assert hook.titles[2:] == [f"[ok] acme orders: failed_run is over ({old}, {before}, {yesterday})"]
 
 
+def test_only_a_failure_of_a_credential_speaks_of_one(tower: Watchtower, hook: Webhook) -> None:
+    """An asset that was started without a partition, of no tenant: "a dead token needs the account to be connected again"."""
+    tower.judge("", "orders", FAILED_RUN, "critical", None, description="Cannot access partition_key")
+    tower.tick()
+    ((_, _, body),) = hook.taken
+    assert "token" not in body
+    assert "likely cause: " in body
+
+
 @dataclass
 class Nights:
     """Runs without Dagster: each ends with an event of its own."""

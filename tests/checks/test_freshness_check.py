@@ -25,9 +25,9 @@ FOUND = [
 ]
 
 
-def judged(result: dg.AssetCheckResult) -> Judged:
-    evaluation = dg.AssetCheckEvaluation(ORDERS, NAME, result.passed, result.metadata, None, result.severity)
-    return Judged(7, NOW.timestamp(), "run", evaluation, "")
+def judged(result: dg.AssetCheckResult, key: dg.AssetKey = ORDERS, job_name: str = NAME) -> Judged:
+    evaluation = dg.AssetCheckEvaluation(key, NAME, result.passed, result.metadata, None, result.severity)
+    return Judged(7, NOW.timestamp(), "run", evaluation, "", job_name=job_name)
 
 
 def test_each_tenant_is_read_with_its_own_newest_and_due_day() -> None:
@@ -44,6 +44,22 @@ def test_each_tenant_is_read_with_its_own_newest_and_due_day() -> None:
     assert seen["kiwi"].facts.note == "newest day 2026-11-18, due 2026-11-20"
     assert (seen["kiwi"].facts.observed, seen["kiwi"].facts.codes) == ("2 days late", ("dataset_stale",))
     assert (seen["lazy"].facts.codes, seen["acme"].facts.codes) == (("dataset_missing",), ())
+
+
+def test_a_run_that_someone_started_says_only_who_is_fresh() -> None:
+    """The UI adds the check to each run of its asset: a click on one tenant, or a backfill, paged that another one was late."""
+    result = evaluate(ORDERS, FOUND)
+    (seen,) = observe_evaluations([judged(result, job_name="__ASSET_JOB")], NOW, Unread())
+    assert (seen.subject.tenant, seen.severity) == ("acme", "ok")
+
+
+def test_normals_are_late_for_their_year() -> None:
+    """`9 days late`, of days `2026-01-01`: a tenant had come nine days before, and its first day was in November."""
+    climatology = dg.AssetKey(["climatology"])
+    result = evaluate(climatology, [Freshness("kiwi", "warning", None, date(2026, 1, 1), 9, is_new=True)])
+    (seen,) = observe_evaluations([judged(result, climatology)], NOW, Unread())
+    assert (seen.days, seen.facts.observed) == (("2026",), "9 days without normals")
+    assert seen.facts.note == "newest year none, due 2026"
 
 
 def test_a_ledger_that_cannot_be_read_is_that_tenants_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
