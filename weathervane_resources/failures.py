@@ -22,6 +22,8 @@ from weathervane_resources.state import StateError
 DEFERRED_UNTIL_TAG = "weathervane/deferred_until"
 DEFERRED_TAG = "weathervane/deferred"
 WAITING, RESUMED = "waiting", "resumed"
+REFUSED_TAG = "weathervane/refused"
+"""On a run that could never be right, its own id: a run that is started from it in the UI inherits the tag, and is another."""
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T")
 _MAX_RETRIES_TAG = "dagster/max_retries"
 
@@ -77,6 +79,21 @@ def needs_someone(message: str, metadata: Mapping[str, str] | None = None) -> dg
     """
     _tag_run({_MAX_RETRIES_TAG: "0"})
     return dg.Failure(message, _whose() if metadata is None else metadata, allow_retries=False)
+
+
+def refused(message: str) -> dg.Failure:
+    """Return the failure to raise where a run asks for what cannot be. Whoever started it reads it there; nobody else is told.
+
+    What such a run could not do no later run does either, so an incident of it would never end.
+    """
+    if context := _context():
+        _tag_run({REFUSED_TAG: context.run.run_id})
+    return needs_someone(message)
+
+
+def is_refused(run: dg.DagsterRun) -> bool:
+    """Return whether a run was refused for what it asked for."""
+    return run.tags.get(REFUSED_TAG) == run.run_id
 
 
 def defer_run(until: datetime) -> None:
