@@ -14,7 +14,7 @@ VENDOR_ERRORS = {
 }
 OPERATORS_ERRORS = {
     "ConfigurationError", "LakeError", "StateError", "TokenKeyError", "Complaint", "BadPlacesFile", "BadCursor",
-    "StubWouldReplaceLive", "LockTimeout", "Failure", "needs_someone",
+    "StubWouldReplaceLive", "LockTimeout", "Failure", "needs_someone", "refused",
 }  # fmt: skip
 """What someone who runs the installation reads. ValueError and the like are for whoever wrote the call."""
 HOLE = "…"

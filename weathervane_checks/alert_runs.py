@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 from weathervane_resources.alert_records import Facts, Subject
-from weathervane_resources.failures import DEFERRED_TAG, WAITING
+from weathervane_resources.failures import DEFERRED_TAG, WAITING, is_refused
 from weathervane_resources.http.errors import parted
 from weathervane_resources.partition_keys import (
     BACKFILL_TAGS,
@@ -74,6 +74,8 @@ def observe_end(instance: dg.DagsterInstance, end: dg.EventLogRecord, now: datet
         return [*about.all_well(steps, [one.subject for one in silent]), *silent]
     if AUTO_RETRY_RUN_ID_TAG in run.tags or run.tags.get(DEFERRED_TAG) == WAITING:
         return []  # the last attempt, or the run that resumes it, speaks for all of them
+    if is_refused(run):
+        return []
     failed = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
     said = list(about.failed_steps([r.event_log_entry.get_dagster_event() for r in failed]))
     if not failed:

@@ -15,6 +15,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 from weathervane_assets.tables import CONTRACTS
 from weathervane_resources import metrics
 from weathervane_resources.clock import Clock
+from weathervane_resources.failures import refused
 from weathervane_resources.partition_keys import BACKFILL_TAGS
 from weathervane_resources.platform import Platform
 
@@ -151,8 +152,9 @@ CHECKS: tuple[Check, ...] = (
 def build_checks(
     assets: Sequence[dg.AssetsDefinition], open_rebuild: OpenRebuild | None = None
 ) -> list[dg.AssetChecksDefinition]:
-    """Return one definition an asset, which runs those of its checks that are asked for.
+    """Return one definition an asset, which runs all of its checks together, after the asset.
 
+    One that could be run alone the UI would start alone, and without the days that it judges.
     `open_rebuild` builds the matrix again for the shuffled future; without it that rule judges nothing.
     """
     partitions = {asset.key.path[-1]: asset for asset in assets}
@@ -170,12 +172,12 @@ def _checks_of(asset: str, open_rebuild: OpenRebuild | None) -> dg.AssetChecksDe
 
     outputs = {spec.name: spec.get_python_identifier() for spec in specs}
 
-    @dg.multi_asset_check(specs=specs, name=f"{asset}_checks", can_subset=True)
+    @dg.multi_asset_check(specs=specs, name=f"{asset}_checks")
     def run_checks(
         context: dg.AssetCheckExecutionContext, platform: Platform, clock: Clock
     ) -> Iterator[dg.AssetCheckEvaluation | dg.Output[None]]:
         is_backfill = any(context.run.tags.get(tag) for tag in BACKFILL_TAGS)
-        keys = _partition_keys(context)
+        keys = _partition_keys(context, asset)
         judged = _judged(context, asset, keys)
         evidence = open_evidence(asset, keys, platform, clock, open_rebuild, is_backfill=is_backfill)
         for key in sorted(context.selected_asset_check_keys, key=lambda k: k.name):
@@ -222,5 +224,10 @@ def _evaluation(said: dg.AssetCheckResult, judged: Target | None, *, is_blocking
     )
 
 
-def _partition_keys(context: dg.AssetCheckExecutionContext) -> Sequence[str]:
-    return context.op_execution_context.partition_keys
+def _partition_keys(context: dg.AssetCheckExecutionContext, asset: str) -> Sequence[str]:
+    run = context.op_execution_context
+    if not run.has_partitions:
+        raise refused(
+            f"checks judge days of a tenant, and this run has none; materialize {asset} for the days, and its checks run with them"
+        )
+    return run.partition_keys

@@ -24,6 +24,8 @@ DEFERRED_TAG = "weathervane/deferred"
 WAITING, RESUMED, NOT_DEFERRED = "waiting", "resumed", "none"
 RETRIES_BEFORE_TAG = "weathervane/retries_before"
 """What `dagster/max_retries` was before a failure set it to 0: a run that is executed again gets it back."""
+REFUSED_TAG = "weathervane/refused"
+"""On a run that could never be right, its own id: a run that is started from it in the UI inherits the tag, and is another."""
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T")
 _MAX_RETRIES_TAG, _UNSET = "dagster/max_retries", "unset"
 
@@ -79,6 +81,21 @@ def needs_someone(message: str, metadata: Mapping[str, str] | None = None) -> dg
     """
     _forbid_retries({})
     return dg.Failure(message, _whose() if metadata is None else metadata, allow_retries=False)
+
+
+def refused(message: str) -> dg.Failure:
+    """Return the failure to raise where a run asks for what cannot be. Whoever started it reads it there; nobody else is told.
+
+    What such a run could not do no later run does either, so an incident of it would never end.
+    """
+    if context := _context():
+        _forbid_retries({REFUSED_TAG: context.run.run_id})
+    return needs_someone(message)
+
+
+def is_refused(run: dg.DagsterRun) -> bool:
+    """Return whether a run was refused for what it asked for."""
+    return run.tags.get(REFUSED_TAG) == run.run_id
 
 
 def defer_run(until: datetime) -> None:
