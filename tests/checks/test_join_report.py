@@ -299,3 +299,23 @@ def test_a_tenant_that_the_baseline_does_not_know_is_not_compared_with_nothing(l
         compare(report(lake), {"weather_coverage_ratio": 1.0, "leakage_rows": 0, "weather_gap_rows": 0})["status"]
         == "ok"
     )
+
+
+def test_only_rows_with_an_order_have_a_target(lake: Lake) -> None:
+    """Every cell and day was a target row, and nobody saw that a shop had sold almost nothing."""
+    fill(lake, known=3, cells=3)
+    assert report(lake)["join"]["observed_target_rows"] == 1
+
+
+@pytest.mark.parametrize(("known", "is_below"), [(17, False), (16, True)])
+def test_coverage_at_its_very_limit_is_not_below_it(lake: Lake, known: int, is_below: bool) -> None:
+    """'0.850, below 0.85' was read as a bug of the report, and so was the next one, which was none."""
+    fill(lake, known=known, cells=20)
+    assert any("below 0.85" in issue for issue in report(lake)["issues"]) == is_below
+
+
+@pytest.mark.parametrize(("ratio", "status"), [(0.88, "ok"), (0.879, "regression")])
+def test_two_points_below_the_baseline_are_no_regression_and_more_are(ratio: float, status: str) -> None:
+    """As floats, 0.90 less 0.88 is more than 0.02: the job failed on a fall that it is documented to allow."""
+    now = {"join": {"weather_coverage_ratio": ratio}, "leakage": {"total_rows": 0}, "weather_gaps": {"rows": 0}}
+    assert compare(now, {"weather_coverage_ratio": 0.9, "leakage_rows": 0, "weather_gap_rows": 0})["status"] == status

@@ -19,6 +19,7 @@ PURCHASE_ACTIONS = ("omni_purchase", "purchase", "offsite_conversion.fb_pixel_pu
 INTEGERS = ("impressions", "clicks")
 CONTRADICTED = "contradicts another row of the same ad set and day"
 KEYS = ("account_id", "campaign_id", "adset_id")
+NAMES = ("campaign_name", "adset_name")
 
 
 def meta_rows(insights: Sequence[Insight], *, tenant_id: str, currency: str, source: str, as_of: datetime) -> Sorted:
@@ -129,9 +130,10 @@ def _not_negative(number: pl.Expr) -> pl.Expr:
 def _once(rows: pl.DataFrame, key: pl.Expr) -> Sorted:
     """Return each row once: overlapping pages repeat rows, and a repeated row must not be added twice.
 
-    Where one ad set and day came with two sets of numbers, which is right cannot be known: all of them are set aside.
+    One that was renamed between two pages has the name that came last. Where one ad set and day came with two sets of numbers,
+    which is right cannot be known: all of them are set aside.
     """
-    distinct = rows.unique(maintain_order=True)
+    distinct = rows.unique(pl.exclude(NAMES), keep="last", maintain_order=True)
     is_contradicted = pl.len().over("date", *KEYS) > 1
     contradictions = distinct.filter(is_contradicted).select(
         "date", key.alias("key"), pl.lit(CONTRADICTED).alias("reason")

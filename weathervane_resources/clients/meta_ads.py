@@ -140,7 +140,7 @@ class _Cut:
 
     def halves(self, first: date, last: date) -> list[Span]:
         """Return the halves of a span that was too much; no later report is longer than they are."""
-        half = (last - first) // 2 + ONE_DAY
+        half = ONE_DAY * ((last - first).days // 2 + 1)  # whole days: `pieces` multiplies it
         self.longest, self.is_proven = max(min(self.longest, half), LONGEST_AT_ONCE), False
         return [(first, first + half - ONE_DAY), (first + half, last)]
 

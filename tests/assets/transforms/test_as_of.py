@@ -135,6 +135,14 @@ def test_a_cell_nobody_had_shipped_to_at_the_decision_is_left_out() -> None:
     assert known_cells(spine, orders, 1).rows() == [(DAYS[2], "a")]
 
 
+@pytest.mark.parametrize(("days_ago", "is_known"), [(364, True), (365, False)])
+def test_a_cell_is_known_for_a_year_after_its_last_order_and_no_day_longer(days_ago: int, is_known: bool) -> None:
+    """The day's own order brought a forgotten cell back into the matrix: its row said that an order was coming."""
+    visits = pl.DataFrame({"date": [FIRST - timedelta(days=days_ago), FIRST], "geohash": ["a", "a"]})
+    spine = pl.DataFrame({"date": [FIRST], "geohash": ["a"]})
+    assert known_cells(spine, visits, 0).height == int(is_known)
+
+
 def test_only_plans_that_stood_at_the_decision_count_and_their_absence_proves_nothing() -> None:
     """W18: a campaign's status 'Sent' is of the future; and no plan known is not no plan."""
     before, after = decision(FIRST) - HOUR, decision(FIRST) + HOUR
@@ -154,6 +162,14 @@ def test_a_campaign_that_was_out_by_the_decision_stands_whatever_became_of_it() 
     assert planned(sent) == (1, 1, None, None)
     assert planned(sent | {"status": "Cancelled"}) == (None, None, None, None)
     assert planned(sent | {"created_at": after}) == (None, None, None, None)
+
+
+@pytest.mark.parametrize(("late", "count"), [(timedelta(0), 1), (timedelta(microseconds=1), None)])
+def test_a_campaign_that_goes_out_at_the_very_decision_is_out(late: timedelta, count: int | None) -> None:
+    """Campaigns go out on the hour, as decisions are taken: one of six o'clock was unknown at six, for good."""
+    at = decision(FIRST)
+    sent = campaign("1", "email", "Sent", at - HOUR, at + HOUR, send_time=at + late)
+    assert planned(sent)[:2] == (count, count)
 
 
 def campaign(

@@ -69,13 +69,19 @@ def weather(*keys: tuple[date, str]) -> pl.DataFrame:
 
 
 def fetched(
-    *, meta: bool = True, google: bool = True, promos: bool = True, no_google: bool = False, days: list[date] = DAYS
+    *,
+    meta: bool = True,
+    google: bool = True,
+    promos: bool = True,
+    no_meta: bool = False,
+    no_google: bool = False,
+    days: list[date] = DAYS,
 ) -> pl.DataFrame:
     return day_frame(days).with_columns(
         has_meta=pl.lit(meta),
         has_google=pl.lit(google),
         has_promos=pl.lit(promos),
-        no_meta=pl.lit(value=False),
+        no_meta=pl.lit(no_meta),
         no_google=pl.lit(no_google),
     )
 
@@ -229,6 +235,13 @@ def test_one_platform_of_two_that_are_run_is_no_total() -> None:
     found = matrix([order(1)], ads=[ad("meta")], read=fetched(google=False)).filter(pl.col("date") == MON)
     totals = ("tenant_ad_spend", "tenant_ad_impressions", "tenant_ad_clicks")
     assert found.select("tenant_meta_spend", *totals).rows() == [(Decimal(5), None, None, None)]
+
+
+def test_a_shop_without_any_platform_has_no_total_rather_than_a_total_of_zero() -> None:
+    """A shop that advertised elsewhere had spent nothing for a year, and its sales came of themselves."""
+    read = fetched(meta=False, google=False, no_meta=True, no_google=True)
+    totals = ("tenant_ad_spend", "tenant_ad_impressions", "tenant_ad_clicks")
+    assert matrix([order(1)], read=read).select(totals).unique().rows() == [(None, None, None)]
 
 
 def test_spend_in_another_currency_is_unknown_not_added() -> None:

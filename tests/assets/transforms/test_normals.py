@@ -128,6 +128,28 @@ def test_a_year_counts_only_if_it_is_nearly_whole() -> None:
     assert found["temp_mean_c"].null_count() == 366
 
 
+@pytest.mark.parametrize(("days", "years"), [(330, 3), (329, 0)])
+def test_a_year_of_330_days_counts_and_one_of_329_does_not(days: int, years: int) -> None:
+    """An archive that lacked five weeks of each year left its places without any normal, or with one of the gaps."""
+    frame = history(2021, 2023, lambda _, slot: wave(1, slot))
+    found = normals(frame.filter(pl.col("date").dt.ordinal_day() <= days))
+    assert found["years"].unique().to_list() == [years]
+    assert found["temp_mean_c"].null_count() == (0 if years else 366)
+
+
+@pytest.mark.parametrize(("days", "is_known"), [(16, True), (15, False)])
+def test_half_a_window_of_rain_in_three_years_is_enough(days: int, is_known: bool) -> None:
+    """A gauge that ran for every second day was no gauge; one that ran for a week made the normal of the month."""
+    slot = day_slot(pl.col("date"))
+    there = slot.is_between(200 - 15, 200 - 15 + days - 1)
+    frame = history(2021, 2023, lambda _, slot: wave(1, slot)).with_columns(
+        precip_mm=pl.when(there).then("precip_mm"), temp_max_c=pl.when(there).then("temp_max_c")
+    )
+    found = normals(frame).filter(pl.col("day_of_year") == 200)
+    assert found.select("precip_mean_mm", "precip_sd_mm", "temp_p90_c").null_count().row(0) == (3 * (not is_known,))
+    assert found["years"].item() == 3
+
+
 def test_days_that_are_missing_are_not_days_of_zero_degrees() -> None:
     """A gap in the archive read as 0 degrees pulled January up and July down."""
     whole = history(2019, 2023, lambda _, slot: wave(1, slot))

@@ -91,6 +91,18 @@ def test_a_refund_of_shipping_is_none_of_the_items(tax: str, left: str, back: st
     assert net(european("16.05", tax, shipping_lines=lines, refunds=refunds)) == Decimal("13.38")
 
 
+def test_what_is_left_of_shipping_counts_before_what_refunds_say_was_given_back() -> None:
+    """Of two refunds the answer held one: a third of the tax of shipping was still taken out of the items."""
+    line = ShippingLine(
+        [TaxLine(price="1.00")],
+        id=1,
+        discounted_price="5.00",
+        current_discounted_price_set=in_shops_money("2.00"),
+    )
+    # 0.40 of the tax of 3.40 are of the shipping that is left; by the one refund it would be 0.80
+    assert net(european("18.00", "3.40", shipping_lines=[line], refunds=refunded("1.00"))) == Decimal(15)
+
+
 def test_more_given_back_than_charged_is_all_of_it() -> None:
     """A negative tax of shipping would be one more tax of the items."""
     assert net(european("16.05", "2.67", shipping_lines=[shipping()], refunds=refunded("9.00"))) == Decimal("13.38")

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from pandera.errors import SchemaErrors
 
-from weathervane_assets.tables import CONTRACTS, Promos, polars_schema
+from weathervane_assets.tables import CONTRACTS, Ads, Promos, polars_schema
 from weathervane_checks.findings import Finding
 from weathervane_checks.rules.contract import is_kept, judge_contract
 
@@ -90,6 +90,17 @@ def test_a_violation_is_critical_on_its_day_and_the_other_day_is_ok(
     assert (first.severity, first.observed) == ("ok", 0)
     assert (second.severity, second.alerts) == ("critical", ("contract_broken",))
     assert says in second.note
+
+
+def test_an_ad_day_twice_under_two_names_is_the_same_day_twice() -> None:
+    """A restated day was keyed by its campaign's name: the campaign was renamed, and the day was spent twice."""
+    row = plausible("ads") | {"campaign_name": "Spring"}
+    once = pl.DataFrame([row, row | {"campaign_id": "y"}], schema=polars_schema(Ads))
+    assert judge_contract(once, Ads, [DAY])[0].is_ok
+    twice = pl.DataFrame([row, row | {"campaign_name": "Summer"}], schema=polars_schema(Ads))
+    (found,) = judge_contract(twice, Ads, [DAY])
+    assert (found.severity, found.alerts) == ("critical", ("contract_broken",))
+    assert "multiple_fields_uniqueness" in found.note
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,15 @@ def test_flags_of_forecasts_are_computed_too(flag: str, named: str, value: float
     assert RULES["W09"](both(**{flag: None})(right)).select("date", "geohash").rows() == HERE
 
 
+@pytest.mark.parametrize(
+    ("value", "flag", "is_right"), [(0.0, 1, True), (0.0, 0, False), (0.01, 0, True), (0.01, 1, False)]
+)
+def test_at_its_very_limit_it_freezes(value: float, flag: int, is_right: bool) -> None:
+    """Minima have one decimal, so many are 0.0: each of them was a leak in the report, and none was one."""
+    cold = {"temp_min_c": value, "freeze_flag": flag}
+    assert RULES["W09"](both(**cold)(known(FlagLimits(freeze_max_c=0.0)))).is_empty() == is_right
+
+
 def test_flags_are_held_against_the_limits_of_their_own_day() -> None:
     """Limits change: days of before have the flags of before, and days of which no limits were noted are left out."""
     assert set(found(known(FlagLimits(freeze_max_c=2.0)))) == {"W09"}

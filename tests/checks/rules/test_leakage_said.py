@@ -140,6 +140,18 @@ def test_a_day_that_came_after_the_mean_was_made_is_not_missed_in_it() -> None:
     assert RULES["W05"](replace(six, versions=pl.concat([six.versions, known]))).height == len(CELLS)
 
 
+@pytest.mark.parametrize(("minutes", "is_one"), [(30, False), (120, True)])
+def test_a_version_that_came_just_before_a_row_may_not_have_been_read_yet(minutes: int, is_one: bool) -> None:
+    """A fetch and a build ran side by side with clocks apart: the row was of the version before, which is no leak."""
+    six = week_of_means(seen(clean()), 6)
+    made_at = six.weather["as_of_utc"].max()
+    again = six.versions.filter(valid_date=DAYS[0] - timedelta(days=3)).with_columns(
+        pl.col("temp_c") - 20, known_at_utc=pl.lit(made_at - timedelta(minutes=minutes)).dt.cast_time_unit("us")
+    )
+    found = RULES["W05"](replace(six, versions=pl.concat([six.versions, again])))
+    assert found.height == (len(CELLS) if is_one else 0)
+
+
 def test_a_centred_mean_in_both_tables_is_found_in_what_was_made_night_by_night() -> None:
     """The mean knew three days that were still to come; by then forecasts had been replaced by observations."""
     for seed in range(2):

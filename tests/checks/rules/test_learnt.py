@@ -164,3 +164,28 @@ def test_what_was_before_a_new_level_is_kept_for_four_weeks() -> None:
     assert learnt.former_points()[7] == 200
     learnt.note(42, 51, [])
     assert learnt.former_points() == learnt.usual_points() == {14: 50, 21: 50, 28: 52, 35: 52, 42: 51}
+
+
+@pytest.mark.parametrize(("length", "is_long"), [(7, True), (6, False)])
+def test_seven_days_in_a_row_are_a_long_incident_and_six_are_not(length: int, is_long: bool) -> None:
+    """An outage from Monday to Sunday was no week, and the days around it were judged by it."""
+    learnt = Learnt(99)
+    days = range(10, 10 + length)
+    for day in days:
+        learnt.note(day, 50, ["new_rows_low"])
+    assert learnt.long_incidents() == (set(days) if is_long else set())
+
+
+@pytest.mark.parametrize(("weekdays", "is_back"), [(4, True), (3, False)])
+def test_four_weekdays_that_were_low_are_the_whole_shop_and_three_are_not(weekdays: int, is_back: bool) -> None:
+    """An outage from Monday to Thursday, twice; the Monday after was fine, and the others went on by what it had taught."""
+    learnt = Learnt(2)
+    for week in (0, 7):
+        for day in range(7, 7 + weekdays - 1):  # begun anew after two weeks
+            learnt.note(day + week, 50, ["new_rows_low"])
+    last = 7 + weekdays - 1
+    learnt.note(last, 50, ["new_rows_low"])
+    assert len(learnt.begun) == weekdays - 1
+    learnt.note(last + 7, 200, [])
+    assert bool(learnt.begun) != is_back
+    assert learnt.points == {last + 7: 200} | ({} if is_back else dict.fromkeys([7, 8, 14, 15], 50))

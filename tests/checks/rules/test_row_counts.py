@@ -292,3 +292,11 @@ def test_one_row_that_is_gone_is_a_loss() -> None:
     assert judge(series(0, previous=1)).alerts == ("row_count_zero", "row_count_drop_critical")
     lax = LIMITS.for_tenant({"row_count_ratio_warning": 0, "row_count_ratio_critical": 0})
     assert judge(series(0, previous=1), limits=lax).severity == "critical"
+
+
+def test_a_day_that_was_never_written_ends_a_streak() -> None:
+    """Two empty days with a gap of the outage between them were two in a row: what nobody read was counted as empty."""
+    broken = judge(ledger((DAY - timedelta(days=2), 0, 0, "shopify_api"), (DAY, 0, 0, "shopify_api")))
+    assert broken.alerts == ("row_count_zero",)
+    whole = judge(ledger((DAY - timedelta(days=1), 0, 0, "shopify_api"), (DAY, 0, 0, "shopify_api")))
+    assert whole.alerts == ("row_count_zero", "new_rows_zero_streak_warning")

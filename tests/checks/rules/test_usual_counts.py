@@ -155,6 +155,27 @@ def test_history_is_judged_by_the_days_around_it() -> None:
     assert wrong(judge(rows, old=days(70))) == bad
 
 
+def test_an_old_day_is_not_held_against_the_empty_days_around_it() -> None:
+    """Two Mondays of a dead source made half a Monday usual, and the backfill that should have shown it was green."""
+    low, dead = nth(2, 0), [nth(1, 0), nth(3, 0)]
+    rows = ledger(42, lambda d, n: 50 if d == low else 0 if d in dead else n)
+    without = rows.filter(~pl.col("date").is_in(dead))
+    found, wanted = (judge(some, only=[low], old=[low])[low] for some in (rows, without))
+    assert found.alerts == wanted.alerts == ("new_rows_drop_warning",)
+    assert found.extra["baseline_median"] == wanted.extra["baseline_median"] == pytest.approx(100, abs=5)
+
+
+def test_an_old_day_is_not_held_against_a_day_that_has_just_begun() -> None:
+    """The backfill ran at nine: today's three orders were the same weekday's count of the day a week ago."""
+    today = nth(3, 0)
+    rows = ledger(22, lambda d, n: 3 if d == today else n)
+    before = rows.filter(pl.col("date") < today)
+    old = [nth(2, 0), nth(2, 6)]
+    found, wanted = (judge_row_counts(some, old, LIMITS, today, backfilled=old) for some in (rows, before))
+    assert [f.extra["baseline_median"] for f in found] == [f.extra["baseline_median"] for f in wanted]
+    assert all(f.is_ok for f in found)
+
+
 def test_years_of_history_cost_one_walk() -> None:
     """A backfill of three years took longer to judge than to fetch: each day went through all the others."""
     rows = ledger(1_500)

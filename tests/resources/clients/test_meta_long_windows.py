@@ -15,7 +15,7 @@ from aiohttp import web
 
 from tests.resources.http.scripted import NOW, Naps, Script, calling
 from weathervane_resources.clients.jobs import MemoryJobs
-from weathervane_resources.clients.meta_ads import LONGEST_AT_ONCE, LONGEST_REPORT, MetaAdsClient
+from weathervane_resources.clients.meta_ads import LONGEST_AT_ONCE, LONGEST_REPORT, MetaAdsClient, _Cut
 from weathervane_resources.clients.meta_reports import PAUSES_S, THROTTLED_S, TRIES
 from weathervane_resources.http.errors import (
     BadRequest,
@@ -323,3 +323,19 @@ def test_a_vendor_that_cannot_be_reached_is_no_span_that_is_too_long() -> None:
     with pytest.raises(Unavailable):
         read(account, MONTH)
     assert set(account.asked_at_once) == {30}
+
+
+@pytest.mark.parametrize("failed", [*range(70, 91)])
+def test_a_span_cut_by_half_of_another_loses_no_day(failed: int) -> None:
+    """Half of 82 days were 40 and a half, twice that began a day after the piece before it ended: that day was never read."""
+    cut = _Cut()
+    days = [day for span in cut.halves(FIRST, FIRST + timedelta(days=failed - 1)) for day in _each(span)]
+    assert days == DAYS[:failed]
+    for length in range(91, 200):
+        pieces = cut.pieces(FIRST, FIRST + timedelta(days=length - 1))
+        assert [day for piece in pieces for day in _each(piece)] == DAYS[:length]
+        assert all(_days(piece) * timedelta(days=1) <= cut.longest for piece in pieces)
+
+
+def _each(span: tuple[date, date]) -> list[date]:
+    return [span[0] + timedelta(days=n) for n in range(_days(span))]
