@@ -12,6 +12,7 @@ import pytest
 
 from tests.assets.conftest import Installation
 from weathervane_assets.overridable import OVERRIDABLE
+from weathervane_assets.tables import Orders, polars_schema, shape_of
 from weathervane_assets.transforms.normals import base_period
 from weathervane_assets.weather import _fill
 from weathervane_resources.connectors import OpenMeteoConnector
@@ -55,6 +56,21 @@ def test_trap_13_every_place_is_asked_for_in_whatever_order(installation: Instal
     assert fill(installation, "acme", points[::-1], *span) == 2
     assert set(versions(installation)["point"]) == set(points)
     assert fill(installation, "acme", points, *span) == 0
+
+
+def test_trap_13_every_place_that_was_shipped_to_is_in_the_table(installation: Installation) -> None:
+    """trap 13: the asset asked for the first eight points, and the shop's other towns never had any weather."""
+    day = date(2026, 11, 10)
+    cells = [geohash.encode(34.05 + n / 2, -118.05 + 2 * n, 5) for n in range(12)]
+    sold = [{"tenant_id": "acme", "date": day, "order_id": c, "ship_geohash": c, "is_test": False} for c in cells]
+    orders = pl.DataFrame(sold, schema=polars_schema(Orders))
+    installation.lake.replace(
+        "acme", "orders", orders, shape=shape_of(Orders), days=[day], source="stub", run_id="r", now=NOW
+    )
+    installation.backfill("acme", day, day, "weather_daily")
+    found = installation.rows("acme", "weather_daily")
+    assert sorted(found["geohash"]) == sorted(cells)
+    assert found["temp_c"].null_count() == 0
 
 
 def test_one_more_year_of_normals_fetches_that_year_only(installation: Installation) -> None:

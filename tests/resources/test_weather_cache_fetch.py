@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, nullcontext
 from datetime import date, timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 from aiohttp import web
 
@@ -27,7 +28,7 @@ from weathervane_resources.weather_cache import (
     Request,
     WeatherCache,
 )
-from weathervane_resources.weather_plan import VALUES_BY_VARIABLE
+from weathervane_resources.weather_plan import VALUES_BY_VARIABLE, requests_for
 
 TOMORROW = TODAY + timedelta(days=1)
 UNITS = {"precipitation_sum": "mm", "precipitation_probability_max": "%", "relative_humidity_2m_mean": "%", "uv_index_max": "", "snowfall_sum": "cm"}  # fmt: skip
@@ -159,6 +160,24 @@ def test_a_hole_far_from_the_newest_day_does_not_fetch_the_years_between_again(c
     cache.keep([versions(BERLIN, [day for n, day in enumerate(days) if n not in (5, 9)], 1.0)])
     plan = cache.plan_archive([BERLIN], days[0], days[-1] + timedelta(days=1), NOW)
     assert [(r.start, r.end) for r in plan] == [(days[5], days[9]), (days[-1] + timedelta(days=1),) * 2]
+
+
+@pytest.mark.parametrize(("apart", "spans"), [(15, 1), (16, 2)])
+def test_fourteen_days_between_two_missing_ones_are_fetched_again_and_fifteen_are_not(apart: int, spans: int) -> None:
+    """Two weeks of a request cost the same as one; split at every gap, a year of holes took its whole quota."""
+    ends = [days_ago(40), days_ago(40 - apart)]
+    missing = pl.DataFrame({"point": [BERLIN] * 2, "valid_date": ends})
+    assert len(requests_for(missing, ARCHIVE_MODEL)) == spans
+
+
+@pytest.mark.parametrize(("age", "is_asked"), [(90, True), (91, False)])
+def test_a_day_without_rain_is_asked_for_again_until_it_is_ninety_days_old(
+    cache: WeatherCache, age: int, is_asked: bool
+) -> None:
+    """ERA5 is final after three months: asked for longer it cost calls each day, and for less its rain never came."""
+    day = days_ago(age)
+    cache.keep([versions(BERLIN, [day], 5.0).with_columns(precip_mm=pl.lit(None, pl.Float64))])
+    assert bool(cache.plan_archive([BERLIN], day, day, NOW + timedelta(hours=1))) == is_asked
 
 
 def test_the_weight_of_a_request_is_known_before_it_is_spent(cache: WeatherCache) -> None:

@@ -188,6 +188,23 @@ def test_what_was_decided_before_the_first_forecast_warns_in_mode_observed_only(
     assert judge_rows(features(0, 20, mode="observed"), later).severity == "warning"
 
 
+@pytest.mark.parametrize(
+    ("over", "rows", "alerts"),
+    [
+        (timedelta(0), 20, ()),
+        (timedelta(microseconds=1), 20, ("weather_stale",)),
+        (timedelta(microseconds=1), 3, ()),
+        (timedelta(microseconds=1), 4, ("weather_stale",)),
+    ],
+)
+def test_more_than_48_hours_are_stale_and_more_than_three_rows_of_twenty_are_many(
+    over: timedelta, rows: int, alerts: tuple[str, ...]
+) -> None:
+    """The forecast of two days before at the very hour of the decision is on time: it warned each morning."""
+    old, fresh = features(20, 20, age=timedelta(hours=48) + over).head(rows), features(20, 20).tail(20 - rows)
+    assert judge_rows(pl.concat([old, fresh])).alerts == alerts
+
+
 def test_weather_that_was_stale_at_the_decision_warns_in_mode_as_of_only() -> None:
     """W17: the forecast job had been dead for a week, and the last forecast was served day after day."""
     old = timedelta(hours=49)
