@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 from math import ceil
+from random import Random
 
 import polars as pl
 import pytest
@@ -292,3 +293,16 @@ def test_one_row_that_is_gone_is_a_loss() -> None:
     assert judge(series(0, previous=1)).alerts == ("row_count_zero", "row_count_drop_critical")
     lax = LIMITS.for_tenant({"row_count_ratio_warning": 0, "row_count_ratio_critical": 0})
     assert judge(series(0, previous=1), limits=lax).severity == "critical"
+
+
+@pytest.mark.parametrize("seed", [42, 136])
+def test_a_day_is_judged_alike_alone_and_among_sixty(seed: int) -> None:
+    """The night asked of one day and the report of sixty; their walks began elsewhere, had learnt other things and disagreed."""
+    random, low = Random(seed), set[int]()
+    for start in [random.randint(0, 200) for _ in range(4)]:
+        low |= set(range(start, start + random.choice([7, 10, 16, 21])))
+    counts = [int(random.gauss(150, 18) * (0.4 if age in low else 1)) for age in range(240)]
+    last = date(2026, 8, 1)
+    rows, days = series(*counts, last=last), [last - timedelta(n) for n in range(60)]
+    together = judge_row_counts(rows, days, LIMITS, last + timedelta(days=1))
+    assert together == [judge(rows, day, last + timedelta(days=1)) for day in sorted(days)]
