@@ -18,7 +18,7 @@ from weathervane_resources.lake import LakeError
 from weathervane_checks.catalog import CHECKS, COUNTED, RAW, conservation, contract, coverage
 from weathervane_checks.evidence import CONNECTOR_OF, Evidence
 from weathervane_checks.findings import Finding
-from weathervane_checks.join_evidence import decisions_of, is_as_of
+from weathervane_checks.join_evidence import decisions_of, first_forecast_of, is_as_of
 from weathervane_checks.join_report import FILE as JOIN_FILE
 from weathervane_checks.reports import FOLDER
 from weathervane_checks.rules.completeness import Counted, judge_completeness
@@ -82,7 +82,7 @@ def judge_rows(evidence: Evidence, why: str) -> Verdicts:
     stored = replace(evidence, keys=dict.fromkeys(_window(evidence), ""))
     try:
         verdicts.by_day |= {day: [] for day in sorted(set(stored.frame["date"]))}
-        for name, found in _by_rows(stored):
+        for name, found in _by_rows(stored, has_ledger=False):
             verdicts.judged.append(name)
             for finding in (one for one in found if one.day in verdicts.by_day):
                 verdicts.by_day[finding.day].append(finding)
@@ -140,18 +140,19 @@ def _by_day(evidence: Evidence, ledger: pl.DataFrame, orders: pl.DataFrame | Non
         yield "completeness", judge_completeness(counted, days, evidence.today)
         known = evidence.orders_since(days_needed(limits)) if orders is None else orders
         yield "geocoding_coverage", judge_geocoding(known, days, limits)
-    yield from _by_rows(evidence)
+    yield from _by_rows(evidence, has_ledger=True)
     if name == "weather_daily":
         yield "coverage", coverage(evidence)
     if name == "features" and not is_as_of(evidence):
         yield "conservation", conservation(evidence)
 
 
-def _by_rows(evidence: Evidence) -> Iterator[Judged]:
-    """Yield the rules that the dataset's own rows answer, which need no ledger."""
+def _by_rows(evidence: Evidence, *, has_ledger: bool) -> Iterator[Judged]:
+    """Yield the rules that the dataset's own rows answer; without a ledger nobody knows when the first forecast was kept."""
     yield "contract", contract(evidence)
     if evidence.dataset == "features":
-        judged = judge_join_coverage(evidence.frame, evidence.days, evidence.limits, decisions_of(evidence))
+        first = first_forecast_of(evidence) if has_ledger else None
+        judged = judge_join_coverage(evidence.frame, evidence.days, evidence.limits, decisions_of(evidence), first)
         yield "weather_join_coverage", judged
 
 

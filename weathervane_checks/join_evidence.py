@@ -131,6 +131,10 @@ def _shuffled(evidence: Evidence) -> pl.DataFrame:
 
 
 def _modes(evidence: Evidence) -> frozenset[str]:
+    return frozenset(days_by_mode(evidence)["join_mode"])
+
+
+def days_by_mode(evidence: Evidence) -> pl.DataFrame:
+    """Return `date` and `join_mode` of all days of the stored matrix, older ones than the window too."""
     rows = evidence.lake.scan(evidence.tenant.id, "features", shape_of(CONTRACTS["features"]))
-    uri = evidence.lake.uri(evidence.tenant.id, "features")
-    return frozenset(whole(rows.select("join_mode").unique(), uri)["join_mode"])
+    return whole(rows.select("date", "join_mode").unique(), evidence.lake.uri(evidence.tenant.id, "features"))

@@ -17,7 +17,7 @@ from weathervane_resources.spelling import backfill_command
 from weathervane_resources.tenants import Tenant
 
 from weathervane_checks.evidence import Evidence, OpenRebuild
-from weathervane_checks.join_evidence import gather_join
+from weathervane_checks.join_evidence import days_by_mode, gather_join
 from weathervane_checks.reports import write_report
 from weathervane_checks.rules.leakage import RULES, WARNINGS
 from weathervane_checks.rules.local_days import count_other_days
@@ -97,6 +97,7 @@ def _join(evidence: Evidence, weather: pl.DataFrame) -> dict[str, Any]:
         "other_local_day_ratio": _share(others, sales),
         "other_local_day_threshold": evidence.limits.other_local_day_ratio_warning,
         **_other_limits(evidence),
+        "other_mode_dates": _dates(_other_modes(evidence)),
     }
 
 
@@ -105,6 +106,13 @@ def _other_limits(evidence: Evidence) -> dict[str, Any]:
     days = list(evidence.rebuild.other_limits) if evidence.rebuild else []
     rows = evidence.frame.filter(pl.col("date").is_in(days) & ~pl.col("is_weather_missing"))
     return {"other_limits_rows": rows.height, "other_limits_dates": _dates(rows)}
+
+
+def _other_modes(evidence: Evidence) -> pl.DataFrame:
+    """Return the days of a matrix that mixes join modes (W14) which are in another mode than the tenant's is now."""
+    days = days_by_mode(evidence)
+    is_mixed = days["join_mode"].n_unique() > 1
+    return days.filter(is_mixed & (pl.col("join_mode") != evidence.tenant.join_mode))
 
 
 def _leakage(evidence: Evidence) -> dict[str, Any]:
@@ -191,13 +199,19 @@ def _status(report: Mapping[str, Any]) -> tuple[str, list[str]]:
             f"{join['other_local_day_ratio']:.3f} of the sales were made on another date where they go, "
             f"above {join['other_local_day_threshold']:g}; their weather is of the shop's date"
         )
-    if join["other_limits_rows"]:
-        issues.append(_made_with_other_limits(report["tenant_id"], join))
+    issues += _to_make_again(report["tenant_id"], join)
     if leakage["total_rows"]:
         return "error", issues
     if join["weather_rows"] == 0:
         return "missing", issues
     return ("warning" if issues else "ok"), issues
+
+
+def _to_make_again(tenant_id: str, join: Mapping[str, Any]) -> list[str]:
+    """Return what to say of rows that are right in themselves, but made by other settings than the others."""
+    limits = [_made_with_other_limits(tenant_id, join)] if join["other_limits_rows"] else []
+    modes = [_made_in_other_mode(tenant_id, join["other_mode_dates"])] if join["other_mode_dates"] else []
+    return limits + modes
 
 
 def _made_with_other_limits(tenant_id: str, join: Mapping[str, Any]) -> str:
@@ -207,6 +221,11 @@ def _made_with_other_limits(tenant_id: str, join: Mapping[str, Any]) -> str:
         f"{join['other_limits_rows']} of {join['feature_rows']} rows have flags by other limits than tenants.toml has now "
         f"({_span(days)}); make them again: `{command}`"
     )
+
+
+def _made_in_other_mode(tenant_id: str, days: Sequence[str]) -> str:
+    command = backfill_command(tenant_id, days[0], days[-1], "features")
+    return f"the matrix mixes join modes; {_span(days)} in another mode than tenants.toml has now; make them again: `{command}`"
 
 
 def _span(days: Sequence[str]) -> str:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 import pytest
 
 from tests.assets.conftest import TENANTS, Installation
 from weathervane_assets.instance import sync_tenants
+from weathervane_assets.overridable import OVERRIDABLE
 from weathervane_assets.transforms.as_of import decision_frame
+from weathervane_checks.dq_report import examine_quality
+from weathervane_resources.platform import Platform
 from weathervane_resources.tenants import FIRST_HOUR_WITH_TODAYS_FORECAST
 
 FIRST, LAST = date(2026, 10, 28), date(2026, 11, 6)
@@ -80,6 +83,9 @@ def test_before_any_forecast_was_kept_there_is_none_to_warn_of(
     said = {str(e.partition)[:10]: (e.passed, str(e.metadata["observed"].value)) for e in joined}
     assert said[(FIRST + timedelta(days=2)).isoformat()] == (True, "0.0")
     assert all(passed for passed, _ in said.values())
+    tenant = Platform(threshold_names=sorted(OVERRIDABLE)).tenants()["acme"]
+    quality = examine_quality(tenant, installation.lake, datetime(2026, 11, 1, 15, tzinfo=UTC))
+    assert "weather_join_coverage_low" not in quality.run["datasets"]["features"]["alerts"], "the report says it too"
 
 
 @pytest.mark.parametrize(

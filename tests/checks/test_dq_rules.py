@@ -12,7 +12,7 @@ import pytest
 
 from tests.checks.test_join_report import ACME, DAY, NOW, fill, put
 from weathervane_assets.tables import CONTRACTS, shape_of
-from weathervane_checks.catalog import CHECKS
+from weathervane_checks.catalog import CHECKS, completeness
 from weathervane_checks.dq_report import examine_quality
 from weathervane_checks.dq_rules import judge_dataset
 from weathervane_checks.evidence import Evidence
@@ -22,6 +22,7 @@ from weathervane_resources import lake as lake_module
 from weathervane_resources.lake import LEDGER, Lake
 from weathervane_resources.lake_ledger import VendorCount
 from weathervane_resources.lake_tables import OpenTables
+from weathervane_resources.quarantine import replace_quarantine
 
 SOON = datetime(2026, 3, 4, 15, tzinfo=UTC)
 """Ten o'clock of the morning after DAY."""
@@ -97,6 +98,34 @@ def test_orders_that_shopify_counts_and_the_lake_lacks_are_critical(lake: Lake) 
     found = examine(lake, "orders")
     assert (found["severity"], "rows_missing" in found["alerts"]) == ("critical", True)
     assert f"{DAY}: 2 of the 3 rows that the vendor counts for the day are missing" in found["issues"]
+
+
+def test_an_order_of_no_known_day_is_missing_on_none(lake: Lake) -> None:
+    """The check of the two nights that were caught up said ok, ok; the report of the morning said that an order is missing."""
+    first = DAY - timedelta(days=1)
+    orders = [
+        {**ORDER, "date": day, "order_id": f"{day}-{n}"} for day, count in ((first, 3), (DAY, 2)) for n in range(count)
+    ]
+    write(
+        lake,
+        "orders",
+        [ORDER],
+        first - timedelta(days=1),
+        "shopify_api",
+        vendor_count=VendorCount({first - timedelta(days=1): 1}),
+    )
+    shape = shape_of(CONTRACTS["orders"])
+    ids = {"tenant_id": "acme", "source": "shopify_api", "as_of_utc": SOON}
+    frame = pl.DataFrame([{**order, **ids} for order in orders], schema=shape.schema)
+    known: dict[str, Any] = {"source": "shopify_api", "run_id": "caught up", "now": SOON}
+    count = VendorCount(dict.fromkeys((first, DAY), 3))
+    lake.replace("acme", "orders", frame, shape=shape, days=[first, DAY], vendor_count=count, **known)
+    reject = pl.DataFrame({"date": [first], "key": ["77"], "reason": ["created_at is not a time with an offset"]})
+    replace_quarantine(lake, "acme", "orders", reject, days=[first, DAY], **known)
+    for days in ([first, DAY], [first], [DAY]):
+        evidence = Evidence("orders", ACME, dict.fromkeys(days, ""), lake, SOON, Thresholds())
+        assert {finding.severity for finding in completeness(evidence)} == {"ok"}
+    assert "rows_missing" not in examine(lake, "orders")["alerts"]
 
 
 def test_rows_that_break_the_contract_are_critical(lake: Lake) -> None:

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from weathervane_assets.cli import main
 from weathervane_assets.coverage_weather import Verdict
-from weathervane_assets.tables import CONTRACTS, WEATHER_VALUES, key_columns, polars_schema
+from weathervane_assets.tables import CONTRACTS, WEATHER_VALUES, key_columns, polars_schema, shape_of
 from weathervane_checks.join_report import compare, validate_join
 from weathervane_resources.lake import Lake, Shape
 from weathervane_resources.tenants import Tenant
@@ -319,3 +319,15 @@ def test_two_points_below_the_baseline_are_no_regression_and_more_are(ratio: flo
     """As floats, 0.90 less 0.88 is more than 0.02: the job failed on a fall that it is documented to allow."""
     now = {"join": {"weather_coverage_ratio": ratio}, "leakage": {"total_rows": 0}, "weather_gaps": {"rows": 0}}
     assert compare(now, {"weather_coverage_ratio": 0.9, "leakage_rows": 0, "weather_gap_rows": 0})["status"] == status
+
+
+def test_a_matrix_of_two_join_modes_is_a_warning_that_says_how_to_mend_it(lake: Lake) -> None:
+    """The check warned of W14 after join_mode was changed; the command said ok, and its JSON `as_of+observed`."""
+    fill(lake)
+    rows = lake.scan("acme", "features", shape_of(CONTRACTS["features"])).collect().to_dicts()
+    after = DAY + timedelta(days=1)
+    put(lake, "acme", "features", [{**row, "date": after, "join_mode": "as_of"} for row in rows], after)
+    found = validate_join(replace(ACME, join_mode="as_of"), lake, NOW, None)
+    assert found["join"]["other_mode_dates"] == ["2026-03-03"]
+    command = "weathervane backfill --tenant acme --from 2026-03-03 --to 2026-03-03 --asset features"
+    assert any("mixes join modes" in issue and command in issue for issue in found["issues"])

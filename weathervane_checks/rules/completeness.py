@@ -35,6 +35,18 @@ class Counted:
             found[run_id] = (days + 1, came + rows + self.quarantined.get(day, 0))
         return found
 
+    @cached_property
+    def came(self) -> dict[date, int]:
+        """How many rows came for each day, those set aside included.
+
+        A row whose day cannot be read is filed under the first day of its run; it fills the first gap among that run's days,
+        whichever of them are judged.
+        """
+        found: dict[date, int] = {}
+        for run in self.ledger.sort("date").partition_by("run_id"):
+            found |= _came(list(run.iter_rows(named=True)), self.quarantined)
+        return found
+
 
 def judge_completeness(counted: Counted, days: Sequence[date], today: date) -> list[Finding]:
     """Return one finding a day. A row in the quarantine came, so it counts.
@@ -44,18 +56,11 @@ def judge_completeness(counted: Counted, days: Sequence[date], today: date) -> l
     """
     rows = {row["date"]: row for row in counted.ledger.iter_rows(named=True)}
     refused = {row["date"]: row for row in counted.refusals.iter_rows(named=True)}
-    came = _came([rows[day] for day in sorted(days) if day in rows], counted.quarantined)
-    return [
-        _judge(day, rows.get(day), refused.get(day), today) or _compare(rows[day], came, counted)
-        for day in sorted(days)
-    ]
+    return [_judge(day, rows.get(day), refused.get(day), today) or _compare(rows[day], counted) for day in sorted(days)]
 
 
 def _came(rows: Sequence[Row], quarantined: Mapping[date, int]) -> dict[date, int]:
-    """Return how many rows came for each day, those set aside included.
-
-    A row whose day cannot be read is filed under the first day of its window; it fills the first gap there is.
-    """
+    """Return how many rows came for each of one run's days; what the first has beyond its own fills the gaps, in order."""
     came = {row["date"]: row["row_count"] + quarantined.get(row["date"], 0) for row in rows}
     by_day = [row for row in rows if row["expected_days"] == 1]
     if not by_day:
@@ -87,10 +92,10 @@ def _judge(day: date, row: Row | None, refusal: Row | None, today: date) -> Find
     return None
 
 
-def _compare(row: Row, came: Mapping[date, int], counted: Counted) -> Finding:
+def _compare(row: Row, counted: Counted) -> Finding:
     day, expected = row["date"], row["expected_rows"]
     if row["expected_days"] == 1:
-        return _say(day, came[day], expected, "day")
+        return _say(day, counted.came[day], expected, "day")
     days, total = counted.by_run[row["run_id"]]
     if days != row["expected_days"]:
         note = f"counted with {row['expected_days']} days, some of which were read again since; not judged"

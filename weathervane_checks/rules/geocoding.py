@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from math import exp, lgamma, log
 
 import polars as pl
@@ -31,8 +31,7 @@ def judge_geocoding(orders: pl.DataFrame, days: Sequence[date], limits: Threshol
         pl.col("order_id").filter(~found).sort().head(5).alias("unlocated"),
     )
     rows = {row["date"]: row for row in by_day.sort("date").iter_rows(named=True)}
-    verdicts = _verdicts(rows, limits)
-    return [_judge(day, rows.get(day), verdicts.get(day), limits) for day in sorted(days)]
+    return [_judge(day, rows.get(day), _verdict(day, rows, limits), limits) for day in sorted(days)]
 
 
 def _judge(day: date, row: Mapping[str, object] | None, verdict: Verdict | None, limits: Thresholds) -> Finding:
@@ -157,18 +156,21 @@ class _Baseline:
             self.days.popleft()
 
 
-def _verdicts(rows: Mapping[date, Mapping[str, object]], limits: Thresholds) -> dict[date, Verdict]:
-    """Return how each day stands against the limits and against what was usual before it, in one walk over the days."""
+def _verdict(day: date, rows: Mapping[date, Mapping[str, object]], limits: Thresholds) -> Verdict | None:
+    """Return how a day stands against the limits and what was usual before it; None of a day without orders.
+
+    Each day has a walk of its own over the `days_needed` before it: a night asks of one day, the report of sixty, and both must
+    hear the same.
+    """
+    since, verdict = day - timedelta(days=days_needed(limits)), None
     baseline = _Baseline(int(limits.geocoded_baseline_days), 7 * int(limits.relearn_weeks))
-    verdicts = {}
-    for day, row in rows.items():
-        orders, geocoded = _counts(row)
+    for one in sorted(one for one in rows if since <= one <= day):
+        orders, geocoded = _counts(rows[one])
         before = baseline.usual(limits.baseline_days)
         fell = before is not None and _is_fall(orders, geocoded, before, limits)
         verdict = Verdict(_severity(orders, geocoded, before, limits), before if fell else None)
-        verdicts[day] = verdict
         baseline.note(orders, geocoded, is_ok=not fell and verdict.severity == "ok")
-    return verdicts
+    return verdict if day in rows else None
 
 
 def _is_fall(orders: int, geocoded: int, before: Usual, limits: Thresholds) -> bool:

@@ -2,7 +2,7 @@
 
 Counts come from the lake's ledger, so a backfill cannot spoil the history: a day has the count last written for it. A day
 that was itself not ok teaches nothing, so that an incident does not become what is usual; if its weekday is not ok for
-`relearn_weeks`, it is how things are now. Zero is never learnt. A long history costs one walk over it, not one a day.
+`relearn_weeks`, it is how things are now. Zero is never learnt. A long history costs a walk a quarter, not one a day.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from weathervane_checks.rules.usual import Usual, days_around, days_before, usua
 from weathervane_checks.thresholds import Thresholds
 
 WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
+QUARTER_DAYS = 91
+"""Walks begin every so many days: one serves many of the report's days, and a night's own is at most so much longer."""
 NO_DAYS: frozenset[date] = frozenset()
 
 
@@ -98,7 +100,8 @@ class History:
         if not there:
             return {}
         offsets, learnt = days_around(self.limits), Learnt(int(self.limits.relearn_weeks))
-        for _ in self._walk(min(there).toordinal() - max(offsets), max(there).toordinal() + max(offsets), learnt):
+        first = min(there).toordinal() - max(offsets) - int(self.limits.history_runs)
+        for _ in self._walk(first, max(there).toordinal() + max(offsets), learnt):
             pass
         incidents, today = learnt.long_incidents(), self.today.toordinal()
         points = {day: n for day, n in self.counts.items() if n and day < today and day not in incidents}
@@ -106,15 +109,27 @@ class History:
         return {day: self._counted(day, points, self.counts, offsets) for day in there}
 
     def nights(self, days: Collection[date]) -> dict[date, Counted]:
-        """Return days with the counts before them that can be learnt from."""
-        if not days:
-            return {}
-        walk = self._walk(min(days).toordinal(), max(days).toordinal(), Learnt(int(self.limits.relearn_weeks)))
-        return {counted.day: counted for counted in walk if counted.day in days}
+        """Return days with the counts before them that can be learnt from.
+
+        What has been learnt is known from where the walk began, so that follows from the day alone: a night asks of one day, the
+        report of sixty, and both must hear the same.
+        """
+        by_start: dict[int, set[date]] = {}
+        for day in days:
+            by_start.setdefault(self._start(day), set()).add(day)
+        found: dict[date, Counted] = {}
+        for start, mine in by_start.items():
+            walk = self._walk(start, max(mine).toordinal(), Learnt(int(self.limits.relearn_weeks)))
+            found |= {counted.day: counted for counted in walk if counted.day in mine}
+        return found
+
+    def _start(self, day: date) -> int:
+        """Return where the walk to a day begins: `history_runs` days before it, or up to a quarter earlier."""
+        return (day.toordinal() - int(self.limits.history_runs)) // QUARTER_DAYS * QUARTER_DAYS
 
     def _walk(self, first: int, last: int, learnt: Learnt) -> Iterator[Counted]:
-        """Go through the nights from `history_runs` days before the first one to the last, and learn."""
-        for ordinal in range(first - int(self.limits.history_runs), last + 1):
+        """Go through the nights from the first one to the last, and learn."""
+        for ordinal in range(first, last + 1):
             if ordinal in self.counts:
                 yield self._night(ordinal, learnt)
 

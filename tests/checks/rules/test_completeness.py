@@ -12,7 +12,7 @@ import pytest
 from weathervane_checks.rules.completeness import Counted, judge_completeness
 from weathervane_resources.refusals import REFUSALS_SCHEMA
 
-MON, TUE, WED = date(2025, 3, 3), date(2025, 3, 4), date(2025, 3, 5)
+SUN, MON, TUE, WED = date(2025, 3, 2), date(2025, 3, 3), date(2025, 3, 4), date(2025, 3, 5)
 TODAY = date(2025, 4, 1)
 WRITTEN = datetime(2025, 3, 6, tzinfo=UTC)
 SCHEMA = {
@@ -67,6 +67,28 @@ def test_a_row_of_no_known_day_fills_one_gap_of_its_window() -> None:
     assert judge(*three, quarantined={MON: 1}, days=days) == [OK, OK, OK]
     assert judge(*three[:2], day(WED, rows=9), quarantined={MON: 1}, days=days) == [OK, OK, MISSING]
     assert judge(day(MON, rows=9), *three[1:], quarantined={MON: 1}, days=days) == [OK, MISSING, OK]
+
+
+def test_a_row_of_no_known_day_fills_one_gap_and_no_day_pays_twice_for_it() -> None:
+    """Moved to a day without a gap, it was taken from the day it is filed under, or was gone before the gap came."""
+    three = (day(MON), day(TUE), day(WED, rows=9))
+    days = (MON, TUE, WED)
+    assert judge(*three, quarantined={MON: 1}, days=days) == [OK, OK, OK]
+    assert judge(*three[:2], day(WED, rows=8), quarantined={MON: 1}, days=days) == [OK, OK, MISSING]
+
+
+@pytest.mark.parametrize("judged", [(MON, TUE, WED), (SUN, MON, TUE, WED), (TUE, WED), (WED,)])
+def test_a_row_of_no_known_day_counts_for_its_run_whichever_days_are_judged(judged: tuple[date, ...]) -> None:
+    """The check said ok, ok; the report of sixty days, and the check of one day run again, said that a row is missing."""
+    run = (day(MON, run_id="caught up"), day(TUE, run_id="caught up"), day(WED, rows=9, run_id="caught up"))
+    rows = (day(SUN, run_id="the night before"), *run)
+    assert judge(*rows, quarantined={MON: 1}, days=judged) == [OK] * len(judged)
+
+
+def test_a_row_of_no_known_day_fills_no_gap_of_another_run() -> None:
+    """A row that is missing was covered by one that came with another night."""
+    rows = (day(MON, run_id="night"), day(TUE, rows=9, run_id="the night after"))
+    assert judge(*rows, quarantined={MON: 1}, days=(MON, TUE)) == [OK, MISSING]
 
 
 def test_no_rows_never_fetched_and_not_permitted_are_three_things() -> None:

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from weathervane_checks.findings import Finding
-from weathervane_checks.rules.geocoding import chance_of_at_least, judge_geocoding
+from weathervane_checks.rules.geocoding import chance_of_at_least, days_needed, judge_geocoding
 from weathervane_checks.thresholds import Thresholds
 
 DAY = date(2025, 6, 20)
@@ -113,3 +113,14 @@ def test_the_chance_is_the_binomial_one(count: int, trials: int, ratio: float) -
     exact = sum(comb(trials, n) * ratio**n * (1 - ratio) ** (trials - n) for n in range(count, trials + 1))
     assert chance_of_at_least(count, trials, ratio) == pytest.approx(exact)
     assert chance_of_at_least(0, trials, ratio) == 1
+
+
+def test_a_day_is_judged_alike_alone_and_among_sixty() -> None:
+    """The night asked of one day and the report of sixty; their walks began elsewhere, had learnt other things and disagreed."""
+    random = Random(0)
+    shift = random.randint(10, 90)
+    by_age = {n: (sum(random.random() < (0.93 if n > shift else 0.88) for _ in range(100)), 100) for n in range(130)}
+    rows, days = orders(by_age), [DAY - timedelta(days=n) for n in reversed(range(60))]
+    since = timedelta(days=days_needed(LIMITS))
+    alone = [judge_geocoding(rows.filter(pl.col("date") >= day - since), [day], LIMITS)[0] for day in days]
+    assert judge_geocoding(rows, days, LIMITS) == alone

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 from math import ceil
+from random import Random
 
 import polars as pl
 import pytest
@@ -300,3 +301,16 @@ def test_a_day_that_was_never_written_ends_a_streak() -> None:
     assert broken.alerts == ("row_count_zero",)
     whole = judge(ledger((DAY - timedelta(days=1), 0, 0, "shopify_api"), (DAY, 0, 0, "shopify_api")))
     assert whole.alerts == ("row_count_zero", "new_rows_zero_streak_warning")
+
+
+@pytest.mark.parametrize("seed", [42, 136])
+def test_a_day_is_judged_alike_alone_and_among_sixty(seed: int) -> None:
+    """The night asked of one day and the report of sixty; their walks began elsewhere, had learnt other things and disagreed."""
+    random, low = Random(seed), set[int]()
+    for start in [random.randint(0, 200) for _ in range(4)]:
+        low |= set(range(start, start + random.choice([7, 10, 16, 21])))
+    counts = [int(random.gauss(150, 18) * (0.4 if age in low else 1)) for age in range(240)]
+    last = date(2026, 8, 1)
+    rows, days = series(*counts, last=last), [last - timedelta(n) for n in range(60)]
+    together = judge_row_counts(rows, days, LIMITS, last + timedelta(days=1))
+    assert together == [judge(rows, day, last + timedelta(days=1)) for day in sorted(days)]
