@@ -317,15 +317,15 @@ def _hourly(
 def _requests(
     routine: Routine, tenants: Sequence[Tenant], tick: datetime, platform: Platform, done: Collection[str]
 ) -> Iterator[dg.RunRequest]:
-    earliest = platform.settings().start_date
+    earliest, lake = platform.settings().start_date, platform.lake()
     wanted = [(key, one) for one in tenants if (key := routine.run_key(one, tick)) and key not in done]
     for key, tenant in _in_time(wanted):
-        written = complete_nights(platform.lake(), tenant) if routine.catches_up else ()
+        written = complete_nights(lake, tenant) if routine.catches_up else ()
         if span := routine.span(tenant, tick, earliest, written):
             if routine.settles:
-                span = (max(earliest, oldest_unsettled(platform.lake(), tenant.id, span[0], tick)), span[1])
+                span = (max(earliest, tenant.start_date, oldest_unsettled(lake, tenant.id, span[0], tick)), span[1])
                 yield from _of_changed_places(routine, key, tenant, span[0], tick, platform)
-            for early in spans_read_early(platform.lake(), tenant, routine.restated, span, earliest):
+            for early in spans_read_early(lake, tenant, routine.restated, span, earliest):
                 yield _routine_request(routine, f"{key} early {early[0]}", tenant, early)
             yield _routine_request(routine, key, tenant, span)
 

@@ -12,10 +12,11 @@ import polars as pl
 
 from weathervane_resources.clock import Clock
 from weathervane_resources.credentials import NOT_CONFIGURED, NOT_KEPT, Access
-from weathervane_resources.failures import needs_someone
+from weathervane_resources.failures import needs_someone, refused
 from weathervane_resources.lake import Lake, whole
 from weathervane_resources.lake_io import Batch, tenant_days
 from weathervane_resources.lake_ledger import own_days
+from weathervane_resources.partition_keys import is_day, label_of
 from weathervane_resources.platform import Platform
 from weathervane_resources.settings import ConfigurationError
 from weathervane_resources.tenants import Tenant
@@ -51,7 +52,7 @@ class Window:
 def open_window(keys: Sequence[str], platform: Platform, clock: Clock) -> Window:
     """Return the window of a run's partition keys.
 
-    Raises: dagster.Failure: the tenant is not in tenants.toml, or the configuration is wrong (not retried).
+    Raises: dagster.Failure: the tenant is not in tenants.toml or begins later, or the configuration is wrong (not retried).
     """
     span = tenant_days(keys)
     try:
@@ -64,6 +65,12 @@ def open_window(keys: Sequence[str], platform: Platform, clock: Clock) -> Window
         raise needs_someone(
             f"tenant {span.tenant} is not in {platform.settings().tenants_file} (known: {known}); "
             "add it there again, or start no runs of its partitions"
+        )
+    # years begin before most tenants do, and January needs the normals of the year before
+    if span.days[0] < tenant.start_date and is_day(label_of(keys[0])):
+        raise refused(
+            f"{span.days[0]} is before {tenant.start_date}, the first day of {tenant.id}; choose days from then on, "
+            "or set an earlier start_date in tenants.toml"
         )
     return Window(tenant, span.days, clock.now(), platform.lake())
 
