@@ -12,19 +12,20 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from dagster import ConfigurableResource
+from pydantic import Field
 from yarl import URL
 
 from weathervane_resources import metrics
 from weathervane_resources.account_values import refuse_wrong_values
 from weathervane_resources.credentials import Access, SourceNames, find_access, tenant_variable
-from weathervane_resources.failures import as_failure
+from weathervane_resources.failures import as_failure, needs_someone
 from weathervane_resources.grants import mark_in_use
 from weathervane_resources.http.auth import Auth, StaticHeaders
 from weathervane_resources.http.oauth import TokenEndpoint
-from weathervane_resources.http.pacing import Pace, Pacer
+from weathervane_resources.http.pacing import Pace, Pacer, check_rate
 from weathervane_resources.http.retry import OUTAGE_S, RetryPolicy
 from weathervane_resources.http.session import Sign, VendorSession, utc_now
 from weathervane_resources.platform import Platform
@@ -40,6 +41,14 @@ SANDBOX_RATE_PER_S = 2_000.0
 
 END_AHEAD = timedelta(days=14)
 """Someone must have the time to find whoever can connect an account again."""
+
+
+PerSecond = Annotated[
+    float, Field(description="Requests a second on average, over all runs that share the quota; above 0.")
+]
+Burst = Annotated[float, Field(description="Requests at once before the average holds; at least 1.")]
+Outage = Annotated[float, Field(description="Seconds that a vendor that is away is waited for; 0 where someone waits.")]
+"""The launchpad shows these descriptions. A wrong value is refused by `access`: what pydantic refuses, Dagster runs three times."""
 
 
 @dataclass(frozen=True)
@@ -79,16 +88,16 @@ class Connector(ConfigurableResource[None]):
     cure: ClassVar[str]
     """Who must do what when the credential is dead; `{name}` is the tenant's own variable."""
     cure_name: ClassVar[str]
-    rate_limit_per_second: float
-    rate_limit_capacity: float
-    outage_s: float = OUTAGE_S
-    """How long a vendor that is away is waited for; 0 where someone waits for the answer."""
+    rate_limit_per_second: PerSecond
+    rate_limit_capacity: Burst
+    outage_s: Outage = OUTAGE_S
 
     def access(self, tenant_id: str, platform: Platform) -> Access:
         """Return how the tenant reaches this source.
 
         Raises: dagster.Failure: credentials are half set or lead nowhere, or the configuration is wrong (not retried).
         """
+        self._vet_rate()
         with as_failure():
             tenants = frozenset(platform.tenants())
             access = find_access(self.names, os.environ, tenant_id, tenants, platform.settings().stubs)
@@ -100,6 +109,17 @@ class Connector(ConfigurableResource[None]):
                     own = tenant_variable(tenant_id, name)
                     require_address(own if os.environ.get(own, "").strip() else name, value)
             return access
+
+    def _vet_rate(self) -> None:
+        """Refuse a rate at which no request ever gets its turn, for stub rows too: who tries it there means to use it."""
+        try:
+            check_rate(self.rate_limit_per_second, self.rate_limit_capacity)
+        except ValueError as error:
+            told = f"{self.rate_limit_per_second:g} and {self.rate_limit_capacity:g}"
+            raise needs_someone(
+                f"{self.names.vendor}: rate_limit_per_second and rate_limit_capacity are {told}; the first must be above 0, the second at "
+                "least 1: change the run's configuration, or weathervane_assets/definitions.py"
+            ) from error
 
     def mark(self, access: Access) -> str | None:
         """Return which row of the vault the tenant's credential has, None where nothing renews it.

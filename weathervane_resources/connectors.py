@@ -20,9 +20,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from dagster import ConfigurableResource
+from pydantic import Field
 from yarl import URL
 
 from weathervane_resources.clients.google_ads import GoogleAdsClient
@@ -33,7 +34,7 @@ from weathervane_resources.clients.open_meteo import OpenMeteoClient
 from weathervane_resources.clients.shopify import ShopifyClient
 from weathervane_resources.clients.shopify_graphql import ShopifyGraphql
 from weathervane_resources.clients.shopify_rest import ShopifyRest
-from weathervane_resources.connector import Connector, Line, origin_of_url, publish_session
+from weathervane_resources.connector import Burst, Connector, Line, PerSecond, origin_of_url, publish_session
 from weathervane_resources.credentials import (
     GOOGLE_ADS,
     KLAVIYO,
@@ -92,8 +93,8 @@ class ShopifyConnector(Connector):
     throttle_scope: ClassVar[str] = "shop"
     cure: ClassVar[str] = "someone who manages the shop opens the app once more to allow it; then set {name}"
     cure_name: ClassVar[str] = "SHOPIFY_REFRESH_TOKEN"
-    rate_limit_per_second: float = 2.0
-    rate_limit_capacity: float = 40.0
+    rate_limit_per_second: PerSecond = 2.0
+    rate_limit_capacity: Burst = 40.0
 
     def _cure(self, access: Access) -> str:
         return shopify_cure(access) or super()._cure(access)
@@ -136,8 +137,8 @@ class MetaAdsConnector(Connector):
     throttle_scope: ClassVar[str] = "app"
     cure: ClassVar[str] = "someone with a role in the ad account logs in to the Meta app once more; then set {name}"
     cure_name: ClassVar[str] = "META_ACCESS_TOKEN"
-    rate_limit_per_second: float = 10.0
-    rate_limit_capacity: float = 20.0
+    rate_limit_per_second: PerSecond = 10.0
+    rate_limit_capacity: Burst = 20.0
 
     @asynccontextmanager
     async def connect(self, access: Access, platform: Platform) -> AsyncIterator[MetaAdsClient]:
@@ -201,9 +202,9 @@ class GoogleAdsConnector(Connector):
     throttle_scope: ClassVar[str] = "developer_token"
     cure: ClassVar[str] = "a user of the Google Ads account grants access once more (OAuth consent); then set {name}"
     cure_name: ClassVar[str] = "GOOGLE_ADS_REFRESH_TOKEN"
-    rate_limit_per_second: float = 5.0
-    rate_limit_capacity: float = 10.0
-    use_stream: bool = False
+    rate_limit_per_second: PerSecond = 5.0
+    rate_limit_capacity: Burst = 10.0
+    use_stream: Annotated[bool, Field(description="Read reports in one answer, not page by page.")] = False
 
     @asynccontextmanager
     async def connect(self, access: Access, platform: Platform) -> AsyncIterator[GoogleAdsClient]:
@@ -245,9 +246,9 @@ class KlaviyoConnector(Connector):
         "an owner or admin of the Klaviyo account makes a new private key (campaigns:read); set {name}"
     )
     cure_name: ClassVar[str] = "KLAVIYO_API_KEY"
-    rate_limit_per_second: float = 10.0
-    rate_limit_capacity: float = 10.0
-    rate_limit_per_minute: float = 150.0
+    rate_limit_per_second: PerSecond = 10.0
+    rate_limit_capacity: Burst = 10.0
+    rate_limit_per_minute: Annotated[float, Field(description="Requests a minute of the account; above 0.")] = 150.0
 
     def _limits(self) -> tuple[Limit, ...]:
         # the burst is part of the minute's requests
@@ -281,8 +282,8 @@ class OpenMeteoConnector(Connector):
     throttle_scope: ClassVar[str] = "ip"
     cure: ClassVar[str] = "whoever holds the Open-Meteo subscription looks up its key; set {name} or OPEN_METEO_API_KEY"
     cure_name: ClassVar[str] = "OPEN_METEO_API_KEY"
-    rate_limit_per_second: float = 5.0
-    rate_limit_capacity: float = 5.0
+    rate_limit_per_second: PerSecond = 5.0
+    rate_limit_capacity: Burst = 5.0
 
     @asynccontextmanager
     async def connect(
