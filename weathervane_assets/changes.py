@@ -255,6 +255,10 @@ def _tick(
 
 
 def _why_nothing(found: Collection[Found]) -> str:
+    if not found:
+        return (
+            "none was asked: no active tenant has credentials of this source (stub rows: WEATHERVANE_STUB_CHANGES=on)"
+        )
     failed = [one.tenant.id for one in found if one.error]
     return (
         f"could not be read: {', '.join(failed)}" if failed else f"nothing changed on past days of {len(found)} tenants"

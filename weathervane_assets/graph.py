@@ -146,7 +146,7 @@ def _asset(node: Node, start: date) -> dg.AssetsDefinition:
             "pii": "coarse_place" if node.has_personal_places else "none",
             "source": node.source,
         },
-        description=f"**{node.answers}**\n\n{inspect.getdoc(node.compute)}\n\n{ONE_TENANT}",
+        description=f"{node.answers}\n\n{inspect.getdoc(node.compute)}\n\n{ONE_TENANT}",
         partitions_def=partitions.tenant_year(start) if by_year else partitions.tenant_day(start),
         backfill_policy=partitions.BACKFILL_POLICY,
         ins={name: dg.AssetIn(partition_mapping=partition_mapping(name, node.name)) for name in node.reads},
