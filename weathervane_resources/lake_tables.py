@@ -62,22 +62,17 @@ def open_table(uri: str) -> LakeTable | None:
     except TableNotFoundError:
         return None
     except (DeltaError, OSError) as error:
-        raise unreadable(uri, error) from None
-
-
-def unreadable(uri: str, error: Exception) -> LakeError:
-    """Return what to say of a table that cannot be opened."""
-    return LakeError(
-        f"the table {uri} cannot be read ({reason(error)}); check WEATHERVANE_LAKE and its permissions with `weathervane doctor`"
-    )
+        raise LakeError(
+            f"the table {uri} cannot be read ({reason(error)}); check WEATHERVANE_LAKE and its permissions with `weathervane doctor`"
+        ) from None
 
 
 def is_table(uri: str) -> bool:
     """Return whether there is a table, which costs less than to open it. Raises: LakeError: nobody can say."""
     try:
         return DeltaTable.is_deltatable(uri)
-    except (DeltaError, OSError) as error:
-        raise unreadable(uri, error) from None
+    except (DeltaError, OSError):
+        return open_table(uri) is not None  # it was one lost answer, or that says what is wrong
 
 
 @dataclass
