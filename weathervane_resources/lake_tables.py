@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -65,14 +66,6 @@ def open_table(uri: str) -> LakeTable | None:
         raise LakeError(
             f"the table {uri} cannot be read ({reason(error)}); check WEATHERVANE_LAKE and its permissions with `weathervane doctor`"
         ) from None
-
-
-def is_table(uri: str) -> bool:
-    """Return whether there is a table, which costs less than to open it. Raises: LakeError: nobody can say."""
-    try:
-        return DeltaTable.is_deltatable(uri)
-    except (DeltaError, OSError):
-        return open_table(uri) is not None  # it was one lost answer, or that says what is wrong
 
 
 @dataclass
@@ -139,3 +132,9 @@ def _is_newest(table: DeltaTable) -> bool:
 
 
 OPEN_TABLES = OpenTables()
+
+
+def is_table(uri: str) -> bool:
+    """Return whether there is a table; of a folder that costs less than to open it. Raises: LakeError: nobody can say."""
+    is_local = "://" not in uri
+    return (Path(uri) / "_delta_log").is_dir() if is_local else OPEN_TABLES.newest(uri) is not None
