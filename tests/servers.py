@@ -1,6 +1,6 @@
 """The servers that tests start for themselves: PostgreSQL from Debian's packages, and a S3-compatible store.
 
-Belongs here: starting and stopping them, and finding the programs of this machine. Does not belong here: what is kept on them (`engines.py`).
+Belongs here: starting and stopping them, waiting for what other processes do, and finding the programs of this machine. Does not belong here: what is kept on them (`engines.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -130,3 +130,11 @@ def command_lines(session: int) -> list[str]:
             if os.getsid(int(process.name)) == session:
                 found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
     return found
+
+
+def wait_until(what: Callable[[], object], says: str, patience_s: float) -> None:
+    """Other processes do the work: look until it is done."""
+    ends = time.monotonic() + patience_s
+    while not what():
+        assert time.monotonic() < ends, says
+        time.sleep(0.05)

@@ -47,6 +47,9 @@ _VALUES = Shape(
     (),
 )
 _CELLS = Shape(pl.Schema({"date": pl.Date(), "geohash": pl.String()}), ())
+_COUNTS = IS_OWN | ~IS_OWN.sort_by("date").last().over("dataset")
+"""Whether a row of the ledger counts: not days without credentials or of a demo, of a source that has them now; of one that was given up
+they are all there is."""
 _JOINED = Shape(pl.Schema({"date": pl.Date(), "geohash": pl.String(), "is_weather_missing": pl.Boolean()}), ())
 
 
@@ -54,15 +57,13 @@ def complete_nights(lake: Lake, tenant: Tenant) -> set[date]:
     """Return the days that every table of a night was written for once they were over; none where the ledger cannot be read.
 
     `features` alone says nothing: days that are read again for ads or weather write it too, also where orders failed.
-    Nor do days without credentials or of a demo, of a source that has them now; of one that was given up they are all there is.
-    The run itself says what is wrong with a tenant's ledger; the nights of the others go on.
+    Nor do days that do not count. The run itself says what is wrong with a tenant's ledger; the nights of the others go on.
     """
     try:
         ledger = lake.ledger(tenant.id).filter(pl.col("dataset").is_in(graph.DAILY))
     except LakeError:
         return set()
-    is_live = IS_OWN.sort_by("date").last().over("dataset")
-    ledger = ledger.filter(IS_OWN | ~is_live | (pl.col("dataset") == ISSUED))
+    ledger = ledger.filter(_COUNTS | (pl.col("dataset") == ISSUED))
     is_over = local_date("written_at_utc", tenant.timezone) > pl.col("date")
     tables = ledger.filter(is_over | (pl.col("dataset") == ISSUED)).group_by("date").agg(pl.col("dataset").n_unique())
     return set(tables.filter(pl.col("dataset") == len(graph.DAILY))["date"])
@@ -97,14 +98,16 @@ def spans_read_early(
     Every night reads such a span, so a day is read for the last time when it is its first, and the vendor is done with it. Where
     nights were missed, days fell out of it before. Not of a source that was given up, nor days that were never read from it.
     """
+    if not datasets:
+        return []
     first, age = span[0], (span[1] - span[0]).days + 1
     since = max(first - timedelta(days=OLDEST_EARLY_DAYS), tenant.start_date, earliest)
     try:
-        ledger = lake.ledger(tenant.id).filter(pl.col("dataset").is_in(list(datasets))).sort("date")
+        ledger = lake.ledger(tenant.id).filter(pl.col("dataset").is_in(list(datasets)))
     except LakeError:
         return []
-    newest, is_live = pl.col("source").last().over("dataset"), IS_OWN.last().over("dataset")
-    is_asked = (newest != NOT_CONFIGURED) & ~pl.col("source").is_in(list(UNREAD)) & (IS_OWN | ~is_live)
+    newest = pl.col("source").sort_by("date").last().over("dataset")
+    is_asked = (newest != NOT_CONFIGURED) & ~pl.col("source").is_in(list(UNREAD)) & _COUNTS
     read_at = (local_date("written_at_utc", tenant.timezone) - pl.col("date")).dt.total_days()
     is_early = pl.col("date").is_between(since, first - timedelta(days=1)) & (read_at < age)
     return ranges(ledger.filter(is_asked & is_early)["date"])

@@ -80,7 +80,7 @@ def needs_someone(message: str, metadata: Mapping[str, str] | None = None) -> dg
     `allow_retries` alone is about the step: a run is retried whatever its failures say, unless its tag forbids it.
     """
     _forbid_retries({})
-    return dg.Failure(message, _whose() if metadata is None else metadata, allow_retries=False)
+    return _final(message, metadata)
 
 
 def refused(message: str) -> dg.Failure:
@@ -90,7 +90,11 @@ def refused(message: str) -> dg.Failure:
     """
     if context := _context():
         _forbid_retries({REFUSED_TAG: context.run.run_id})
-    return needs_someone(message)
+    return _final(message)
+
+
+def _final(message: str, metadata: Mapping[str, str] | None = None) -> dg.Failure:
+    return dg.Failure(message, _whose() if metadata is None else metadata, allow_retries=False)
 
 
 def is_refused(run: dg.DagsterRun) -> bool:

@@ -80,15 +80,13 @@ jobs = sa.Table(
     sa.Column("job_id", sa.String(200), nullable=False),
     sa.Column("asked_at", UtcDateTime, nullable=False),
 )
-change_positions = (
-    sa.Table(  # how far each list of a tenant's changes was read; Dagster's cursor is in no back-up of the lake
-        "change_positions",
-        TABLES,
-        sa.Column("tenant", sa.String(64), primary_key=True),
-        sa.Column("asset", sa.String(64), primary_key=True),
-        sa.Column("list_name", sa.String(64), primary_key=True),
-        sa.Column("until", UtcDateTime, nullable=False),
-    )
+change_positions = sa.Table(  # how far each list of a tenant's changes was read: Dagster's cursor is in no back-up
+    "change_positions",
+    TABLES,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("asset", sa.String(64), primary_key=True),
+    sa.Column("list_name", sa.String(64), primary_key=True),
+    sa.Column("until", UtcDateTime, nullable=False),
 )
 
 alert_watch = sa.Table(  # how far the alerter has read, and that it lives: one row

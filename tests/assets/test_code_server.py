@@ -6,27 +6,20 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._grpc.client import DagsterGrpcClient
 
-from tests.servers import free_port
+from tests.servers import free_port, wait_until
 from weathervane_assets.quiet_dev import watched_command
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 90.0
-
-
-def until(what: Callable[[], object], says: str) -> None:
-    """Other processes do the work: look until it is done."""
-    ends = time.monotonic() + PATIENCE_S
-    while not what():
-        assert time.monotonic() < ends, says
-        time.sleep(0.1)
+until = partial(wait_until, patience_s=PATIENCE_S)
 
 
 def children(pid: int) -> list[int]:

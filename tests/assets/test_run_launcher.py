@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -23,21 +24,14 @@ from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_ite
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 from dagster._grpc.client import DagsterGrpcClient
 
-from tests.servers import command_lines, free_port
+from tests.servers import command_lines, free_port, wait_until
 from weathervane_assets.run_launcher import QUIET_AFTER_S, WatchedRunLauncher
 from weathervane_resources.partition_keys import TENANT_TAG
 
 ROOT = Path(__file__).parents[2]
 LOCATION, PATIENCE_S = "sleepers", 60.0
 STARTED, FAILURE, QUEUED = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.QUEUED
-
-
-def until(what: Callable[[], bool], says: str) -> None:
-    """Other processes do the work: look until it is done."""
-    ends = time.monotonic() + PATIENCE_S
-    while not what():
-        assert time.monotonic() < ends, says
-        time.sleep(0.05)
+until = partial(wait_until, patience_s=PATIENCE_S)
 
 
 @contextmanager

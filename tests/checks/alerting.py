@@ -22,6 +22,7 @@ from weathervane_resources.notifier import Target, open_target
 from weathervane_resources.state import open_state
 
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
+DAY = "2026-11-19"
 
 
 class Webhook:
@@ -129,3 +130,8 @@ def watchtower(
     with nullcontext(instance) if instance else dg.DagsterInstance.ephemeral() as running:
         targets = [open_target(hook.url, min_severity=severity) for hook in hooks]
         yield Watchtower(running, f"sqlite:///{folder}/state/weathervane.db", targets)
+
+
+def drop(tower: Watchtower, severity: str, day: str = DAY, **more: object) -> None:
+    """Let acme's orders of a day be judged by their count."""
+    tower.judge("acme", "orders", "row_count_drop", severity, day, **more)  # type: ignore[arg-type]

@@ -6,14 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from tests.checks.alerting import Watchtower, Webhook, run_named
+from tests.checks.alerting import DAY, Watchtower, Webhook, drop, run_named
 from weathervane_assets.graph import NODES
-
-DAY = "2026-11-19"
-
-
-def drop(tower: Watchtower, severity: str, day: str = DAY, **more: object) -> None:
-    tower.judge("acme", "orders", "row_count_drop", severity, day, **more)  # type: ignore[arg-type]
 
 
 def test_the_end_says_what_was_and_not_as_if_it_were_so_now(tower: Watchtower, hook: Webhook) -> None:

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
-from tests.checks.alerting import NOW, Watchtower, Webhook, run_named, watchtower, webhook
+from tests.checks.alerting import DAY, NOW, Watchtower, Webhook, drop, run_named, watchtower, webhook
 from weathervane_assets.graph import NODES
 from weathervane_checks.alerts import FAILED_RUN, UPSTREAM
 from weathervane_checks.findings import Finding, Report
@@ -18,12 +18,6 @@ from weathervane_resources.alert_store import AlertStore
 from weathervane_resources.notifier import open_target
 from weathervane_resources.state import open_state
 from weathervane_resources.state_tables import alert_watch
-
-DAY = "2026-11-19"
-
-
-def drop(tower: Watchtower, severity: str, day: str = DAY, **more: object) -> None:
-    tower.judge("acme", "orders", "row_count_drop", severity, day, **more)  # type: ignore[arg-type]
 
 
 def test_an_incident_is_told_once_reminded_of_after_a_day_and_ended_once(tower: Watchtower, hook: Webhook) -> None:

@@ -157,20 +157,22 @@ class _Baseline:
 
 
 def _verdict(day: date, rows: Mapping[date, Mapping[str, object]], limits: Thresholds) -> Verdict | None:
-    """Return how a day stands against the limits and what was usual before it; None of a day without orders.
+    """Return how a day stands against the limits and what was usual before it; None of a day without orders. `rows`: in order of days.
 
     Each day has a walk of its own over the `days_needed` before it: a night asks of one day, the report of sixty, and both must
     hear the same.
     """
-    since, verdict = day - timedelta(days=days_needed(limits)), None
+    if day not in rows:
+        return None
+    since = day - timedelta(days=days_needed(limits))
     baseline = _Baseline(int(limits.geocoded_baseline_days), 7 * int(limits.relearn_weeks))
-    for one in sorted(one for one in rows if since <= one <= day):
+    for one in (one for one in rows if since <= one <= day):
         orders, geocoded = _counts(rows[one])
         before = baseline.usual(limits.baseline_days)
         fell = before is not None and _is_fall(orders, geocoded, before, limits)
         verdict = Verdict(_severity(orders, geocoded, before, limits), before if fell else None)
         baseline.note(orders, geocoded, is_ok=not fell and verdict.severity == "ok")
-    return verdict if day in rows else None
+    return verdict
 
 
 def _is_fall(orders: int, geocoded: int, before: Usual, limits: Thresholds) -> bool:
